@@ -1,0 +1,170 @@
+package logstream
+
+import (
+	"sort"
+	"sync"
+
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+)
+
+// entry is one message. Its id is empty until it is first sent, and its text gone once it is settled.
+type entry struct {
+	id        string
+	text      string
+	requestID string
+	nanos     int64
+	level     merchstorev1.LogLevel
+	settled   bool
+}
+
+func (e *entry) size() int { return len(e.text) + len(e.requestID) }
+
+// queue is a ring of messages in three stretches, each message passing from one to the next:
+//
+//	head ≤ sent, not settled < next ≤ waiting to be sent < tail
+//
+// Positions only ever grow; a position's place in the ring is its remainder.
+type queue struct {
+	mu    sync.Mutex
+	ring  []entry // its length is a power of two
+	limit uint64  // messages, may be less than the ring has room for
+
+	head, next, tail uint64
+	bytes, maxBytes  int
+	// fresh is the first position that was never sent: it stays when next goes back to send again.
+	fresh  uint64
+	closed bool
+
+	wake    chan struct{} // told when there may be something to send
+	settled chan struct{} // told when there is less than before
+}
+
+func newQueue(limit, maxBytes int) *queue {
+	size := 1
+	for size < limit {
+		size *= 2
+	}
+	return &queue{
+		ring: make([]entry, size), limit: uint64(limit), maxBytes: maxBytes, //nolint:gosec // both are positive
+		wake: make(chan struct{}, 1), settled: make(chan struct{}, 1),
+	}
+}
+
+func (q *queue) at(position uint64) *entry { return &q.ring[position&uint64(len(q.ring)-1)] }
+
+type outcome int
+
+const (
+	taken outcome = iota
+	full
+	closed
+)
+
+// add takes a message in, or says why not.
+func (q *queue) add(e entry) outcome {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return closed
+	}
+	if q.tail-q.head >= q.limit || q.bytes+e.size() > q.maxBytes {
+		q.mu.Unlock()
+		return full
+	}
+	*q.at(q.tail) = e
+	q.tail++
+	q.bytes += e.size()
+	q.mu.Unlock()
+	notify(q.wake)
+	return taken
+}
+
+// take moves up to max messages from waiting to sent, and calls each with them. It gives none while an earlier batch is
+// without an answer, unless there is at least a worthwhile number: messages that come one by one would otherwise each
+// travel alone, which costs many times what they cost together. No timer is needed for that, the answers set the pace.
+func (q *queue) take(worthwhile, maxMessages, maxBytes int, each func(e *entry, again bool)) (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if waiting := q.tail - q.next; waiting == 0 || q.next > q.head && waiting < uint64(worthwhile) { //nolint:gosec // positive
+		return 0
+	}
+	for bytes := 0; q.next < q.tail && n < maxMessages && bytes < maxBytes; q.next++ {
+		e := q.at(q.next)
+		if e.settled {
+			continue
+		}
+		again := q.next < q.fresh
+		each(e, again)
+		q.fresh = max(q.fresh, q.next+1)
+		bytes += e.size()
+		n++
+	}
+	return n
+}
+
+// rewind makes everything that is not settled wait to be sent again.
+func (q *queue) rewind() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.next = q.head
+}
+
+// settle lets go of a sent message by its id, and says whether it was there. Answers mostly come in the order of the
+// messages; ids grow with the order of sending, so that one that does not is found by halving.
+func (q *queue) settle(ids ...string) (found int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	expected := q.head
+	for _, id := range ids {
+		for expected < q.fresh && q.at(expected).settled {
+			expected++
+		}
+		position := expected
+		if position >= q.fresh || q.at(position).id != id {
+			n := int(q.fresh - q.head)                                                                              //nolint:gosec // far below
+			position = q.head + uint64(sort.Search(n, func(i int) bool { return q.at(q.head+uint64(i)).id >= id })) //nolint:gosec // far below
+			if position >= q.fresh || q.at(position).id != id {
+				continue // settled on an earlier stream, or never ours
+			}
+		}
+		e := q.at(position)
+		if e.settled {
+			continue
+		}
+		q.bytes -= e.size()
+		e.settled, e.text, e.requestID = true, "", ""
+		expected = position + 1
+		found++
+	}
+	for q.head < q.fresh && q.at(q.head).settled {
+		*q.at(q.head) = entry{}
+		q.head++
+	}
+	q.next = max(q.next, q.head)
+	if found > 0 {
+		notify(q.settled)
+		notify(q.wake)
+	}
+	return found
+}
+
+// depth is how many messages are kept: waiting, or sent and not answered. (Those answered out of order count a moment longer.)
+func (q *queue) depth() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.tail - q.head
+}
+
+// close makes the queue take nothing more.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+}
+
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it has been told already
+	}
+}

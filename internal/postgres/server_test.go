@@ -1,0 +1,186 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"merchstore.io/merchstore/internal/postgres"
+)
+
+func TestDataOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	s := start(t, postgres.Options{Dir: dir, Settings: quick})
+	port := s.Port()
+	execute(t, s, "CREATE TABLE kept AS SELECT 'stopped'::text AS word")
+
+	if err := s.Restart(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Port() != port {
+		t.Errorf("port %d after a restart, %d before", s.Port(), port)
+	}
+	execute(t, s, "UPDATE kept SET word = 'killed'")
+
+	ended := s.Done()
+	s.Kill()
+	select {
+	case <-ended:
+	default:
+		t.Error("Done is not closed after Kill")
+	}
+	if s.Err() == nil {
+		t.Error("no error after Kill")
+	}
+	if err := s.Restart(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, s, "SELECT word FROM kept"); got != "killed" {
+		t.Errorf("after recovery the word is %q", got)
+	}
+	if s.Err() != nil {
+		t.Errorf("error while it runs: %v", s.Err())
+	}
+
+	if err := s.Stop(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Err() != nil {
+		t.Errorf("error after Stop: %v", s.Err())
+	}
+	again := start(t, postgres.Options{Dir: dir, Settings: quick})
+	if got := value(t, again, "SELECT word FROM kept"); got != "killed" {
+		t.Errorf("in a new server the word is %q", got)
+	}
+}
+
+func TestKillEndsBusySessions(t *testing.T) {
+	t.Parallel()
+	s := start(t, postgres.Options{Dir: tempDir(t), Settings: quick})
+	conn := connect(t, s)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(context.Background(), "SELECT pg_sleep(600)")
+		failed <- err
+	}()
+	s.Kill()
+	select {
+	case err := <-failed:
+		if err == nil {
+			t.Error("the session ended without an error")
+		}
+	case <-deadline(t).Done():
+		t.Error("the session lives on")
+	}
+	if err := s.Restart(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDefaultsAreDurableAndPrivate(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	const password = "p@ss / w%rd"
+	s := start(t, postgres.Options{Dir: dir, Password: password})
+	for setting, want := range map[string]string{
+		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on",
+		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "server_encoding": "UTF8",
+		"password_encryption": "scram-sha-256",
+	} {
+		if got := value(t, s, "SHOW "+setting); got != want {
+			t.Errorf("%s is %q, want %q", setting, got, want)
+		}
+	}
+	if got := value(t, s, "SELECT lower('ÄÉЖ')"); got != "äéж" {
+		t.Errorf("lower gives %q", got)
+	}
+	if got := value(t, s, "SELECT count(*)::text FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'"); got != "0" {
+		t.Errorf("%s ways in without a password", got)
+	}
+	for _, left := range []string{"initdb.password", "password", "data.new"} {
+		if _, err := os.Stat(filepath.Join(dir, left)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left in the folder: %v", left, err)
+		}
+	}
+	owner := statOf(t, filepath.Join(dir, "data")).Uid
+	if os.Geteuid() == 0 && owner == 0 {
+		t.Error("the data belongs to root")
+	}
+
+	if err := s.Stop(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Password: "other"})
+	wantError(t, err, nil, "made with another password")
+	if strings.Contains(err.Error(), password) {
+		t.Error("the password is in the error")
+	}
+}
+
+// TestServerEndsWithItsStarter runs this test binary again as the program that starts a server and is then killed.
+func TestServerEndsWithItsStarter(t *testing.T) {
+	if dir := flag.Arg(0); dir != "" {
+		if _, err := postgres.Start(context.Background(), postgres.Options{Dir: dir, Settings: quick}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stdout.WriteString("ready\n"); err != nil {
+			t.Fatal(err)
+		}
+		select {}
+	}
+	t.Parallel()
+	dir := tempDir(t)
+	starter := exec.CommandContext(deadline(t), os.Args[0], "-test.run=^TestServerEndsWithItsStarter$", dir)
+	output, err := starter.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := starter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 6)
+	if _, err := output.Read(line); err != nil || string(line) != "ready\n" {
+		t.Fatalf("the starter says %q, %v", line, err)
+	}
+	_, err = postgres.Start(deadline(t), postgres.Options{Dir: dir})
+	wantError(t, err, postgres.ErrRunning, "already in use: a PostgreSQL server runs on it as process ")
+	if err := starter.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = starter.Wait()
+
+	// The end of the old server shows in the start of a new one, which waits for it.
+	for {
+		s, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Settings: quick})
+		if errors.Is(err, postgres.ErrRunning) {
+			continue // its signal is on the way
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Stop(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+}
+
+func TestTakenPort(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(deadline(t), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr)
+	_, err = postgres.Start(deadline(t), postgres.Options{Dir: tempDir(t), Port: port.Port, Settings: quick})
+	_, number, _ := net.SplitHostPort(port.String())
+	wantError(t, err, postgres.ErrPortTaken, "port "+number+" is taken by another program")
+}

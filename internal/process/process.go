@@ -1,0 +1,173 @@
+// Package process is what every process of the store has in common: settings, logs, an operations port with metrics and
+// health, and an orderly end.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"merchstore.io/merchstore/internal/settings"
+)
+
+// Settings are part of every process's settings.
+type Settings struct {
+	OpsAddr         string        `env:"OPS_ADDR" envDefault:":9090" help:"address of /metrics, /healthz and /readyz"`
+	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR"`
+	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"after SIGTERM, time to go on serving with readiness off, so that balancers notice"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time for requests and log messages to be finished after that"`
+	Profiling       bool          `env:"PROFILING" envDefault:"false" help:"serve /debug/pprof on the operations port"`
+}
+
+// Command is a process: its name, its settings and what it does.
+type Command[S any] struct {
+	Name  string
+	About string
+	// Run does the work until ctx is done; it ends with Process.Serve.
+	Run func(ctx context.Context, s S, p *Process) error
+	// Common picks the shared part out of the settings.
+	Common func(s S) Settings
+	// Tasks are subcommands that do one thing and end.
+	Tasks map[string]func(ctx context.Context, s S, p *Process) error
+}
+
+// Main runs a command as the whole process and gives its exit code.
+func Main[S any](c Command[S]) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := c.main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
+		return 1
+	}
+	return 0
+}
+
+func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	run := c.Run
+	if len(args) > 0 {
+		switch task, ok := c.Tasks[args[0]]; {
+		case args[0] == "--help" || args[0] == "-h" || args[0] == "help":
+			return c.help(stdout)
+		case ok && len(args) == 1:
+			run = task
+		default:
+			return fmt.Errorf("unknown arguments %q; try --help", args)
+		}
+	}
+	s, err := settings.Parse[S](environ)
+	if err != nil {
+		return err
+	}
+	p := newProcess(c.Name, c.Common(s), stderr)
+	p.Log.Info("starting", slog.Group("settings", settings.Attrs(s)...))
+	if err := run(ctx, s, p); err != nil {
+		return err
+	}
+	p.Log.Info("stopped")
+	return nil
+}
+
+func (c Command[S]) help(w io.Writer) error {
+	if err := settings.Help[S](w, c.Name, c.About); err != nil {
+		return fmt.Errorf("print help: %w", err)
+	}
+	for name := range c.Tasks {
+		fmt.Fprintf(w, "\n%s %s does just that and ends.\n", c.Name, name)
+	}
+	return nil
+}
+
+// Process is what Run works with.
+type Process struct {
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+
+	settings Settings
+	health   health
+}
+
+func newProcess(name string, s Settings, logs io.Writer) *Process {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: s.LogLevel})).With("process", name)
+	return &Process{Log: log, Metrics: registry, settings: s}
+}
+
+// Part is something that runs in the process and is stopped with it.
+type Part struct {
+	Name string
+	// Serve runs until Stop is called. It may be nil.
+	Serve func() error
+	// Stop ends Serve, finishing what is under way for as long as ctx allows. It may be nil.
+	Stop func(ctx context.Context) error
+}
+
+// Serve runs the parts until ctx is done or one of them fails. Then it turns readiness off, waits for balancers to
+// notice, and stops the parts in the order given, all under one deadline.
+func (p *Process) Serve(ctx context.Context, parts ...Part) error {
+	ops, err := p.opsServer(ctx)
+	if err != nil {
+		return errors.Join(err, p.stop(parts))
+	}
+	parts = append(parts, ops)
+
+	failed := make(chan error, len(parts))
+	var running sync.WaitGroup
+	for _, part := range parts {
+		if part.Serve == nil {
+			continue
+		}
+		running.Go(func() {
+			if err := part.Serve(); err != nil {
+				failed <- fmt.Errorf("%s: %w", part.Name, err)
+			}
+		})
+	}
+	polling, stopPolling := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { p.health.poll(polling, p.Log) })
+
+	var cause error
+	select {
+	case <-ctx.Done():
+		p.Log.Info("stopping", "drain_delay", p.settings.DrainDelay.String())
+		p.health.drain()
+		select {
+		case <-time.After(p.settings.DrainDelay):
+		case cause = <-failed:
+		}
+	case cause = <-failed:
+		p.health.drain()
+	}
+	stopPolling()
+	err = errors.Join(cause, p.stop(parts))
+	running.Wait()
+	return err
+}
+
+func (p *Process) stop(parts []Part) error {
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
+	defer cancel()
+	var errs []error
+	for _, part := range parts {
+		if part.Stop == nil {
+			continue
+		}
+		if err := part.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", part.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

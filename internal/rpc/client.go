@@ -1,0 +1,49 @@
+package rpc
+
+import (
+	"fmt"
+	"strings"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // client-side health checks are registered by this
+	"google.golang.org/grpc/keepalive"
+)
+
+// DialOptions say how to reach a service.
+type DialOptions struct {
+	// Service is its full name, for instance merchstore.v1.DBService.
+	Service string
+	// SafeToRetry names the methods that may be made twice without harm; no other call is made again.
+	SafeToRetry []string
+}
+
+// Dial reaches a service by its DNS name: every address behind it gets its share of the calls, and none that says it is
+// not healthy. It does not wait for a connection. Calls are made with the deadline of their context.
+func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.ClientConn, error) {
+	if !strings.Contains(addr, ":///") {
+		addr = "dns:///" + addr
+	}
+	conn, err := grpc.NewClient(addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(serviceConfig(o)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
+		grpc.WithConnectParams(connectParams),
+		grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
+		grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("prepare calls to %s at %s: %w", o.Service, addr, err)
+	}
+	return conn, nil
+}
+
+// NewClientMetrics makes the metrics that all connections of a process share.
+func NewClientMetrics(r prometheus.Registerer) *grpcprom.ClientMetrics {
+	m := grpcprom.NewClientMetrics(grpcprom.WithClientHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
+	r.MustRegister(m)
+	return m
+}

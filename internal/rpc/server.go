@@ -1,0 +1,156 @@
+// Package rpc is how the store's processes speak gRPC: one way to make a server, one way to reach one, and one way for
+// failures to travel between them.
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"buf.build/go/protovalidate"
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"merchstore.io/merchstore/internal/process"
+)
+
+// ServerSettings are those of every gRPC server.
+type ServerSettings struct {
+	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"5m" help:"after this a client is asked to connect anew, so that new pods get their share"`
+	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"greatest request in bytes"`
+}
+
+// Server is a gRPC server with health, reflection, metrics, validation of requests, and failures for errors.
+type Server struct {
+	*grpc.Server
+	health   *health.Server
+	listener net.Listener
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// NewServer listens on addr. The interceptors run after a request was found valid. Readiness of the process becomes the
+// health of the server.
+func NewServer(ctx context.Context, addr string, s ServerSettings, p *process.Process, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return nil, fmt.Errorf("prepare validation: %w", err)
+	}
+	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
+	p.Metrics.MustRegister(metrics)
+	recoverer := recovery.WithRecoveryHandlerContext(func(_ context.Context, panicked any) error {
+		return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+	})
+
+	l, err := process.Listen(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	server := grpc.NewServer(
+		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
+			metrics.UnaryServerInterceptor(), unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
+		}, unary...)...),
+		grpc.ChainStreamInterceptor(
+			metrics.StreamServerInterceptor(), streamErrors(p.Log), recovery.StreamServerInterceptor(recoverer),
+		),
+		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
+			Time: 30 * time.Second, Timeout: 10 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)
+	h := health.NewServer()
+	h.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	healthpb.RegisterHealthServer(server, h)
+	reflection.Register(server)
+	p.OnReadiness(func(ready bool) {
+		status := healthpb.HealthCheckResponse_NOT_SERVING
+		if ready {
+			status = healthpb.HealthCheckResponse_SERVING
+		}
+		h.SetServingStatus("", status)
+		for name := range server.GetServiceInfo() {
+			h.SetServingStatus(name, status)
+		}
+	})
+	stopping, stop := context.WithCancel(context.Background())
+	return &Server{Server: server, health: h, listener: l, stopping: stopping, stop: stop}, nil
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Stopping is done once the server is asked to stop: the sign for long-lived streams to come to their end.
+func (s *Server) Stopping() context.Context { return s.stopping }
+
+// Part makes the server a part of its process.
+func (s *Server) Part() process.Part {
+	return process.Part{
+		Name: "gRPC",
+		Serve: func() error {
+			if err := s.Serve(s.listener); !errors.Is(err, grpc.ErrServerStopped) && err != nil {
+				return fmt.Errorf("serve gRPC: %w", err)
+			}
+			return nil
+		},
+		Stop: func(ctx context.Context) error {
+			s.health.Shutdown()
+			s.stop()
+			done := make(chan struct{})
+			go func() { s.GracefulStop(); close(done) }()
+			select {
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				s.Server.Stop()
+				<-done
+				return fmt.Errorf("finish calls: %w", ctx.Err())
+			}
+		},
+	}
+}
+
+func unaryErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		resp, err := handle(WithIncomingRequestID(ctx), req)
+		if err != nil {
+			return nil, answer(ctx, log, info.FullMethod, err)
+		}
+		return resp, nil
+	}
+}
+
+func streamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
+	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		if err := handle(srv, ss); err != nil {
+			return answer(ss.Context(), log, info.FullMethod, err)
+		}
+		return nil
+	}
+}
+
+// answer turns an error into what the caller sees, and logs, once, what the caller does not see.
+func answer(ctx context.Context, log *slog.Logger, method string, err error) error {
+	s := toStatus(err)
+	switch s.Code() {
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		log.ErrorContext(ctx, "call failed", "method", method, "request_id", RequestID(WithIncomingRequestID(ctx)), "error", err)
+	case codes.Unavailable, codes.DeadlineExceeded:
+		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", RequestID(WithIncomingRequestID(ctx)), "error", err)
+	default: // the caller's own doing
+	}
+	return s.Err()
+}

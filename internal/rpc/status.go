@@ -1,0 +1,124 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+
+	"merchstore.io/merchstore/internal/failure"
+)
+
+const (
+	errorDomain       = "merchstore.io"
+	requestIDMetadata = "request_id"
+)
+
+var codeOf = map[failure.Kind]codes.Code{
+	failure.Invalid:         codes.InvalidArgument,
+	failure.Unauthenticated: codes.Unauthenticated,
+	failure.Forbidden:       codes.PermissionDenied,
+	failure.NotFound:        codes.NotFound,
+	failure.Exists:          codes.AlreadyExists,
+	failure.Conflict:        codes.FailedPrecondition,
+	failure.Stale:           codes.Aborted,
+	failure.Exhausted:       codes.ResourceExhausted,
+	failure.Unavailable:     codes.Unavailable,
+}
+
+var kindOf = func() map[codes.Code]failure.Kind {
+	m := map[codes.Code]failure.Kind{}
+	for kind, code := range codeOf {
+		m[code] = kind
+	}
+	return m
+}()
+
+// Code is the gRPC code a kind of failure travels as.
+func Code(k failure.Kind) codes.Code {
+	if c, ok := codeOf[k]; ok {
+		return c
+	}
+	return codes.Internal
+}
+
+// CodeName is the name of that code as it stands in gRPC's specification, for instance ALREADY_EXISTS.
+func CodeName(k failure.Kind) string { return code.Code(Code(k)).String() }
+
+// toStatus makes of any error what a caller may see of it. An error that is not a failure tells nothing of itself.
+func toStatus(err error) *status.Status {
+	if f, ok := failure.As(err); ok {
+		return failureStatus(f)
+	}
+	if s, ok := status.FromError(err); ok { // from gRPC itself, or from a service called in turn
+		return s
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return status.New(codes.DeadlineExceeded, "the request took too long")
+	}
+	if errors.Is(err, context.Canceled) {
+		return status.New(codes.Canceled, "the request was cancelled")
+	}
+	return failureStatus(failure.New(0, failure.ReasonInternal, "something went wrong on our side"))
+}
+
+func failureStatus(f *failure.Error) *status.Status {
+	info := &errdetails.ErrorInfo{Reason: string(f.Reason), Domain: errorDomain}
+	if f.RequestID != "" {
+		info.Metadata = map[string]string{requestIDMetadata: f.RequestID}
+	}
+	details := []protoadapt.MessageV1{info}
+	if len(f.Fields) > 0 {
+		bad := new(errdetails.BadRequest)
+		for _, field := range f.Fields {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field: field.Name, Description: field.Message,
+			})
+		}
+		details = append(details, bad)
+	}
+	s := status.New(Code(f.Kind), f.Message)
+	if detailed, err := s.WithDetails(details...); err == nil {
+		return detailed
+	}
+	return s
+}
+
+// Failure reads the error of a call back into the failure that caused it. An error that carries none stays as it is,
+// but for those that say that the service is away.
+func Failure(err error) error {
+	s, ok := status.FromError(err)
+	if !ok || err == nil {
+		return err
+	}
+	kind, known := kindOf[s.Code()]
+	if s.Code() == codes.DeadlineExceeded {
+		kind, known = failure.Unavailable, true
+	}
+	f := failure.New(kind, "", s.Message())
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			f.Reason = failure.Reason(d.Reason)
+			f.RequestID = d.Metadata[requestIDMetadata]
+		case *errdetails.BadRequest:
+			for _, v := range d.FieldViolations {
+				f.Fields = append(f.Fields, failure.Field{Name: v.Field, Message: v.Description})
+			}
+		}
+	}
+	switch {
+	case !known:
+		return err
+	case f.Reason != "":
+		return f
+	case kind == failure.Unavailable:
+		return failure.New(kind, failure.ReasonUnavailable, "a service is away; try again in a moment").Because(err)
+	default:
+		return err // a code without our reason comes from gRPC itself and is nothing to show
+	}
+}

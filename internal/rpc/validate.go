@@ -1,0 +1,50 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"merchstore.io/merchstore/internal/failure"
+)
+
+// unaryValidation checks each request against the field rules in its proto.
+func unaryValidation(v protovalidate.Validator) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		if m, ok := req.(proto.Message); ok {
+			if err := Validate(v, m); err != nil {
+				return nil, err
+			}
+		}
+		return handle(ctx, req)
+	}
+}
+
+// Validate checks a message against its field rules and says which fields break them.
+func Validate(v protovalidate.Validator, m proto.Message) error {
+	err := v.Validate(m)
+	var invalid *protovalidate.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &invalid):
+		return fmt.Errorf("validate %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	f := failure.New(failure.Invalid, failure.ReasonInvalid, "")
+	var said []string
+	for _, violation := range invalid.Violations {
+		field := failure.Field{
+			Name:    protovalidate.FieldPathString(violation.Proto.GetField()),
+			Message: violation.Proto.GetMessage(),
+		}
+		f.Fields = append(f.Fields, field)
+		said = append(said, field.Name+" "+field.Message)
+	}
+	f.Message = strings.Join(said, "; ")
+	return f
+}

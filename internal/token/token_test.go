@@ -1,0 +1,144 @@
+package token
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	secretA = "0123456789abcdef0123456789abcdef"
+	secretB = "fedcba9876543210fedcba9876543210"
+)
+
+func keys(t *testing.T, s string) *Keys {
+	t.Helper()
+	k, err := ParseKeys(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func signed(t *testing.T, method jwt.SigningMethod, key any, kid string, change func(*Claims)) string {
+	t.Helper()
+	c := Claims{SID: "s1", Username: "peter", Role: RoleCustomer, RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: issuer, Subject: "1", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+	}}
+	if change != nil {
+		change(&c)
+	}
+	tok := jwt.NewWithClaims(method, c)
+	tok.Header["kid"] = kid
+	s, err := tok.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	hs := jwt.SigningMethodHS256
+	for name, tt := range map[string]struct {
+		token string
+		ok    bool
+	}{
+		"a good one":                     {signed(t, hs, []byte(secretA), "a", nil), true},
+		"signed with the older key":      {signed(t, hs, []byte(secretB), "b", nil), true},
+		"signed with another key":        {signed(t, hs, []byte(strings.Repeat("x", 32)), "a", nil), false},
+		"signed with one, named another": {signed(t, hs, []byte(secretB), "a", nil), false},
+		"of a key we do not have":        {signed(t, hs, []byte(secretA), "c", nil), false},
+		"alg none":                       {signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "a", nil), false},
+		"a stronger alg":                 {signed(t, jwt.SigningMethodHS512, []byte(secretA), "a", nil), false},
+		"expired":                        {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Second)) }), false},
+		"without an end":                 {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = nil }), false},
+		"of another issuer":              {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Issuer = "elsewhere" }), false},
+		"whose subject is no id":         {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "peter" }), false},
+		"whose subject is too great":     {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "99999999999" }), false},
+		"not one at all":                 {"eyJ.eyJ.x", false},
+		"empty":                          {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := keys(t, "a:"+secretA+",b:"+secretB).Verify(tt.token)
+			if (err == nil) != tt.ok {
+				t.Fatalf("Verify: %v", err)
+			}
+			if tt.ok && (c.UserID() != 1 || c.SID != "s1" || c.Username != "peter") {
+				t.Errorf("claims are %+v", c)
+			}
+		})
+	}
+}
+
+func TestAKeyIsRotatedWithoutLoggingAnyoneOut(t *testing.T) {
+	t.Parallel()
+	before, after := keys(t, "a:"+secretA), keys(t, "b:"+secretB+",a:"+secretA)
+	old, err := before.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := after.Verify(old); err != nil {
+		t.Errorf("a token from before is refused: %v", err)
+	}
+	fresh, err := after.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.Verify(fresh); err == nil {
+		t.Error("a new token is signed with the old key")
+	}
+}
+
+func TestAGuestHasNoID(t *testing.T) {
+	t.Parallel()
+	k := keys(t, "a:"+secretA)
+	s, err := k.SignGuest(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := k.Verify(s)
+	if err != nil || c.UserID() != 0 || c.Role != RoleGuest {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestParseKeysSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"":                               "want kid:secret",
+		"a":                              "want kid:secret",
+		"a:short":                        "at least 32",
+		"a:" + secretA + ",a:" + secretB: "twice",
+		"a:" + secretA + ",:" + secretB:  "JWT key 2",
+	} {
+		_, err := ParseKeys(in)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseKeys(%q): %v, want it to say %q", in, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), secretA) {
+			t.Errorf("the error tells the secret: %v", err)
+		}
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	k, err := ParseKeys("a:" + secretA)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := k.Sign(1, "s", "n", RoleAdmin, time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, s string) {
+		if c, err := k.Verify(s); err == nil && c.UserID() != 1 {
+			t.Errorf("%q was accepted as %+v", s, c)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+// Command api is the store's REST service: it translates between HTTP and the DB service.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"google.golang.org/grpc"
+
+	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/token"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/api/ratelimit"
+	"merchstore.io/merchstore/services/api/rest"
+)
+
+const (
+	// serviceName is how the API calls itself in log records.
+	serviceName    = "REST API"
+	maxHeaderBytes = 32 << 10
+)
+
+func main() {
+	os.Exit(process.Main(process.Command[Settings]{
+		Name: "api", About: "the REST service of the merch store",
+		Run:    run,
+		Common: func(s Settings) process.Settings { return s.Process },
+	}))
+}
+
+func run(ctx context.Context, s Settings, p *process.Process) error {
+	keys, err := token.ParseKeys(string(s.JWTKeys))
+	if err != nil {
+		return fmt.Errorf("JWT_KEYS: %w", err)
+	}
+	limits, err := newLimits(s.Rates)
+	if err != nil {
+		return err
+	}
+
+	calls := rpc.NewClientMetrics(p.Metrics)
+	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: reads}, calls)
+	if err != nil {
+		return err
+	}
+	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, calls)
+	if err != nil {
+		return err
+	}
+	actions := logstream.New(logging, logstream.Options{
+		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize,
+	}, p.Metrics, p.Log)
+
+	store := rest.New(merchstorev1.NewDBServiceClient(db), keys, actions, limits, p.Log)
+	router, err := newRouter(s, store, p.Log, p.Metrics)
+	if err != nil {
+		return err
+	}
+	listener, err := process.Listen(ctx, s.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	p.Log.Info("serving", "addr", listener.Addr().String())
+
+	// There is no check for the DB service: without it the API still answers, with 503 and Retry-After, where a
+	// balancer with no API pod left to send to could only refuse.
+	return p.Serve(ctx,
+		process.HTTP("HTTP", listener, newServer(s, router, p.Log)),
+		process.Part{Name: "log stream", Stop: actions.Close},
+		connection("connection to the DB service", db),
+		connection("connection to the logging service", logging),
+	)
+}
+
+// reads are the calls that may be made twice without harm.
+var reads = []string{"ListUsers", "GetUser", "ListProducts", "GetProduct", "ListOrders", "GetOrder", "ListItems"}
+
+func newServer(s Settings, handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeaderBytes,
+		ReadTimeout: s.ReadTimeout, IdleTimeout: s.IdleTimeout,
+		// An answer is made within the request's timeout, and is small; what takes longer is not being read.
+		WriteTimeout: s.ReadTimeout + s.RequestTimeout,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func newLimits(s RateSettings) (l rest.Limits, err error) {
+	const perMinute = 1.0 / 60
+	if l.LoginPerAccount, err = ratelimit.New(s.LoginPerAccount*perMinute, s.LoginBurstPerAccount); err != nil {
+		return l, err
+	}
+	if l.LoginPerAddress, err = ratelimit.New(s.LoginPerAddress, s.LoginBurstPerAddress); err != nil {
+		return l, err
+	}
+	l.SignupPerAddress, err = ratelimit.New(s.SignupPerAddress, s.SignupBurstPerAddress)
+	return l, err
+}
+
+func podName(configured string) string {
+	if configured != "" {
+		return configured
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return serviceName
+	}
+	return host
+}
+
+func connection(name string, conn *grpc.ClientConn) process.Part {
+	return process.Part{Name: name, Stop: func(context.Context) error { return conn.Close() }}
+}

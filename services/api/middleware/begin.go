@@ -1,0 +1,55 @@
+// Package middleware is what every request of the REST service passes, whatever it asks for.
+package middleware
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/services/api/problem"
+	"merchstore.io/merchstore/services/api/request"
+)
+
+const (
+	requestIDHeader = "X-Request-Id"
+	maxRequestID    = 128
+)
+
+// Begin gives a request its id, the client's own if it sent one, and the time within which it must be answered. Both
+// are on the context, so that calls to other services carry them.
+func Begin(timeout time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		id := c.Request.Header.Get(requestIDHeader)
+		if id == "" || len(id) > maxRequestID || !request.PrintableASCII(id) {
+			id = uuid.Must(uuid.NewV7()).String()
+		}
+		c.Writer.Header()[requestIDHeader] = []string{id}
+		ctx, cancel := context.WithTimeout(rpc.WithRequestID(c.Request.Context(), id), timeout)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}
+}
+
+// Recover answers a request whose handler has panicked.
+func Recover(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			panicked := recover()
+			switch {
+			case panicked == nil:
+			case panicked == http.ErrAbortHandler: //nolint:errorlint,err113 // a sentinel for net/http, never wrapped
+				panic(panicked)
+			default:
+				problem.Respond(c, log, &panicError{value: panicked, stack: debug.Stack()})
+			}
+		}()
+		c.Next()
+	}
+}

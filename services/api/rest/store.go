@@ -1,0 +1,105 @@
+// Package rest translates between HTTP and the DB service. It knows no rule of the store: what may be done by whom, and
+// what values are good, is the DB service's to say.
+package rest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/token"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/api/problem"
+	"merchstore.io/merchstore/services/api/ratelimit"
+)
+
+// ActionLog takes the lines of the store's log, without ever making a request wait.
+type ActionLog interface {
+	Info(ctx context.Context, text string)
+	Error(ctx context.Context, text string)
+}
+
+// Limits bound how often one may try to log in or sign up. Each may be nil.
+type Limits struct {
+	LoginPerAccount  *ratelimit.Limit
+	LoginPerAddress  *ratelimit.Limit
+	SignupPerAddress *ratelimit.Limit
+}
+
+// Store holds the endpoints of both surfaces.
+type Store struct {
+	db      merchstorev1.DBServiceClient
+	keys    *token.Keys
+	guest   *guestPass
+	actions ActionLog
+	limits  Limits
+	log     *slog.Logger
+}
+
+// New makes the endpoints.
+func New(db merchstorev1.DBServiceClient, keys *token.Keys, actions ActionLog, limits Limits, log *slog.Logger) *Store {
+	return &Store{db: db, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log}
+}
+
+type (
+	// visitorEndpoint needs no account.
+	visitorEndpoint func(c *gin.Context) error
+	// memberEndpoint is called with what the caller's token says.
+	memberEndpoint func(c *gin.Context, caller *token.Claims) error
+)
+
+func (s *Store) visitor(h visitorEndpoint) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := h(c); err != nil {
+			s.fail(c, err)
+		}
+	}
+}
+
+func (s *Store) member(h memberEndpoint) gin.HandlerFunc {
+	return s.visitor(func(c *gin.Context) error {
+		caller, err := s.authenticate(c)
+		if err != nil {
+			return err
+		}
+		return h(c, caller)
+	})
+}
+
+func (s *Store) fail(c *gin.Context, err error) {
+	err = rpc.Failure(err)
+	f := problem.Failure(err)
+	s.actions.Error(c.Request.Context(), "error: "+rpc.CodeName(f.Kind)+" - "+f.Message)
+	if f.RequestID != "" {
+		c.Header(replayedHeader, "true")
+	}
+	problem.Respond(c, s.log, err)
+}
+
+func answer(c *gin.Context, status int, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	h := c.Writer.Header()
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	c.Writer.WriteHeader(status)
+	if _, err := c.Writer.Write(b); err != nil {
+		c.Abort() // the client has gone: nobody is left to tell
+	}
+	return nil
+}
+
+func ok(c *gin.Context, body any) error { return answer(c, http.StatusOK, body) }
+
+// message is the body of answers that say no more than that it is done.
+type message struct {
+	Message string `json:"message"`
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/services/api/middleware"
+	"merchstore.io/merchstore/services/api/openapi"
+	"merchstore.io/merchstore/services/api/problem"
+	"merchstore.io/merchstore/services/api/rest"
+)
+
+// newRouter puts together everything a request meets, from the outside in.
+func newRouter(s Settings, store *rest.Store, log *slog.Logger, metrics prometheus.Registerer) (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.HandleMethodNotAllowed = true
+	router.RedirectTrailingSlash = false
+	if err := router.SetTrustedProxies(s.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
+	}
+
+	router.Use(
+		middleware.Begin(s.RequestTimeout),
+		middleware.Observe(log, metrics),
+		middleware.Recover(log),
+		middleware.Headers(),
+	)
+	if len(s.CORSOrigins) > 0 {
+		router.Use(middleware.CORS(s.CORSOrigins))
+	}
+	router.Use(middleware.Bounds(s.BodyLimit, log))
+
+	for _, r := range store.Routes() {
+		handle(router, r.Method, r.Path, r.Handler)
+	}
+	for _, r := range openapi.Routes() {
+		handle(router, http.MethodGet, r.Path, r.Handler)
+	}
+	router.NoRoute(func(c *gin.Context) {
+		problem.Respond(c, log, problem.New(http.StatusNotFound, failure.ReasonNotFound, "there is nothing at this path; see /docs"))
+	})
+	router.NoMethod(func(c *gin.Context) {
+		problem.Respond(c, log, problem.New(http.StatusMethodNotAllowed, "method_not_allowed",
+			"this path does not know the method; it knows "+c.Writer.Header().Get("Allow")))
+	})
+	return router, nil
+}
+
+// handle answers HEAD wherever it answers GET, as HTTP asks for; net/http leaves the body out.
+func handle(router *gin.Engine, method, path string, h gin.HandlerFunc) {
+	router.Handle(method, path, h)
+	if method == http.MethodGet {
+		router.HEAD(path, h)
+	}
+}

@@ -1,0 +1,143 @@
+// Package batch runs calls in groups: those that arrive while a group is running ride together in the next one. Nothing
+// ever waits for a timer, so a lone call is as quick as it would be without.
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrClosed answers calls made after Close.
+var ErrClosed = errors.New("closing down")
+
+// Group runs calls that each ask a Q and get an A. It is safe for concurrent use.
+type Group[Q, A any] struct {
+	run     func(ctx context.Context, asked []Q) ([]A, error)
+	max     int
+	timeout time.Duration
+
+	mu      sync.Mutex
+	waiting []*call[Q, A]
+	running bool
+	closed  bool
+	work    sync.WaitGroup
+}
+
+type call[Q, A any] struct {
+	ctx    context.Context //nolint:containedctx // to leave out those whose asker has gone before their group starts
+	asked  Q
+	answer A
+	err    error
+	done   chan struct{}
+}
+
+// New makes a Group. run gets up to limit questions, oldest first, and answers each at the same index, or fails them all.
+// It has until timeout; it is not stopped by any one asker's going away, for the others' sake.
+func New[Q, A any](limit int, timeout time.Duration, run func(ctx context.Context, asked []Q) ([]A, error)) *Group[Q, A] {
+	return &Group[Q, A]{run: run, max: limit, timeout: timeout}
+}
+
+// Do asks, and waits for the answer for as long as ctx lasts. A question whose asker stops waiting may still be run.
+func (g *Group[Q, A]) Do(ctx context.Context, asked Q) (A, error) {
+	c := &call[Q, A]{ctx: ctx, asked: asked, done: make(chan struct{})}
+	if err := g.enqueue(c); err != nil {
+		return c.answer, err
+	}
+	select {
+	case <-c.done:
+		return c.answer, c.err
+	case <-ctx.Done():
+		var none A
+		return none, fmt.Errorf("wait for group: %w", ctx.Err())
+	}
+}
+
+func (g *Group[Q, A]) enqueue(c *call[Q, A]) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return ErrClosed
+	}
+	g.waiting = append(g.waiting, c)
+	if !g.running {
+		g.running = true
+		g.work.Go(g.loop)
+	}
+	return nil
+}
+
+// Close refuses new calls and waits for those under way.
+func (g *Group[Q, A]) Close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.work.Wait()
+}
+
+func (g *Group[Q, A]) loop() {
+	for {
+		calls := g.next()
+		if calls == nil {
+			return
+		}
+		g.runGroup(calls)
+	}
+}
+
+// next takes the oldest calls, or ends the loop.
+func (g *Group[Q, A]) next() []*call[Q, A] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), g.max)
+	if n == 0 {
+		g.running = false
+		g.waiting = nil
+		return nil
+	}
+	calls := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return calls
+}
+
+func (g *Group[Q, A]) runGroup(calls []*call[Q, A]) {
+	present := make([]*call[Q, A], 0, len(calls))
+	asked := make([]Q, 0, len(calls))
+	for _, c := range calls {
+		if err := c.ctx.Err(); err != nil {
+			c.err = fmt.Errorf("wait for group: %w", err)
+			close(c.done)
+			continue
+		}
+		present = append(present, c)
+		asked = append(asked, c.asked)
+	}
+	if len(asked) == 0 {
+		return
+	}
+	answers, err := g.try(asked)
+	for i, c := range present {
+		if c.err = err; err == nil {
+			c.answer = answers[i]
+		}
+		close(c.done)
+	}
+}
+
+// try turns a panic into an error: it must not take down the process from a goroutine that no interceptor guards.
+func (g *Group[Q, A]) try(asked []Q) (answers []A, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in group of %d: %v", len(asked), p)
+		}
+	}()
+	answers, err = g.run(ctx, asked)
+	if err == nil && len(answers) != len(asked) {
+		return nil, fmt.Errorf("group of %d got %d answers", len(asked), len(answers))
+	}
+	return answers, err
+}

@@ -1,0 +1,162 @@
+// Command db is the DB service: it owns every rule of the shop and all of its SQL.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/token"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/batch"
+	"merchstore.io/merchstore/services/db/password"
+	"merchstore.io/merchstore/services/db/postgres"
+	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/services/db/server"
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+// Settings of the DB service.
+type Settings struct {
+	Addr     string          `env:"GRPC_ADDR" envDefault:":50051" help:"address of the gRPC service"`
+	JWTKeys  settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first signs, all verify; 32 bytes or more each"`
+	TokenTTL time.Duration   `env:"TOKEN_TTL" envDefault:"1h" help:"how long a login lasts"`
+
+	AdminUsername string          `env:"ADMIN_USERNAME" help:"an admin account to make at the start; empty: the first account created is an admin"`
+	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"its password, if the account is not there yet"`
+	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"put three products on the shelf of a new store"`
+
+	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
+	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"logins and sign-ups that may wait for that; more are turned away"`
+	OrderGroup          int           `env:"ORDER_GROUP" envDefault:"200" help:"orders committed together at most"`
+	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
+
+	Postgres postgres.Settings
+	RPC      rpc.ServerSettings
+	Process  process.Settings
+}
+
+// Validate implements settings.Validator.
+func (s Settings) Validate() error {
+	if (s.AdminUsername == "") != (s.AdminPassword == "") {
+		return errors.New("ADMIN_USERNAME and ADMIN_PASSWORD go together: set both or none")
+	}
+	if s.OrderGroup < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
+		return errors.New("ORDER_GROUP and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
+	}
+	if s.TokenTTL < time.Second {
+		return errors.New("TOKEN_TTL must be at least 1s")
+	}
+	return nil
+}
+
+func main() {
+	os.Exit(process.Main(process.Command[Settings]{
+		Name:   "db",
+		About:  "the store's data in PostgreSQL and all of its rules, as gRPC service merchstore.v1.DBService",
+		Run:    run,
+		Common: func(s Settings) process.Settings { return s.Process },
+		Tasks:  map[string]func(context.Context, Settings, *process.Process) error{"migrate": migrate},
+	}))
+}
+
+// migrate brings the database up to the schema this program was built for.
+func migrate(ctx context.Context, s Settings, p *process.Process) error {
+	if err := schema.Migrate(ctx, string(s.Postgres.URL)); err != nil {
+		return err
+	}
+	version, err := schema.Latest()
+	if err != nil {
+		return err
+	}
+	p.Log.Info("database is up to date", "schema_version", version)
+	return nil
+}
+
+func run(ctx context.Context, s Settings, p *process.Process) error {
+	keys, err := token.ParseKeys(string(s.JWTKeys))
+	if err != nil {
+		return fmt.Errorf("read JWT_KEYS: %w", err)
+	}
+	passwords, err := password.New(s.PasswordConcurrency, s.PasswordQueue)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(ctx, s.Postgres)
+	if err != nil {
+		return err
+	}
+	db.RegisterMetrics(p.Metrics)
+
+	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
+	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL}
+	catalogue := &shop.Catalogue{Store: db}
+	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
+	auth := server.NewAuthenticator(keys, db)
+
+	grpcServer, err := rpc.NewServer(ctx, s.Addr, s.RPC, p, auth.Unary)
+	if err != nil {
+		db.Close()
+		return err
+	}
+	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
+
+	opening := opening{settings: s, accounts: accounts, catalogue: catalogue}
+	p.CheckReady("schema", func(ctx context.Context) error { return schema.Check(ctx, db.Pool()) })
+	p.CheckReady("opening", func(ctx context.Context) error { return opening.once(ctx, db) })
+
+	return p.Serve(ctx,
+		grpcServer.Part(),
+		process.Part{Name: "groups", Stop: func(context.Context) error { placer.Close(); auth.Close(); return nil }},
+		process.Part{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
+	)
+}
+
+// opening is what has to be done once before the first customer comes in.
+type opening struct {
+	settings  Settings
+	accounts  *shop.Accounts
+	catalogue *shop.Catalogue
+	done      bool
+}
+
+// once is asked by one goroutine, until it succeeds: the database may come later than we do.
+func (o *opening) once(ctx context.Context, db *postgres.DB) error {
+	if o.done {
+		return nil
+	}
+	if err := schema.Check(ctx, db.Pool()); err != nil {
+		return err
+	}
+	if o.settings.AdminUsername != "" {
+		if err := o.accounts.EnsureAdmin(ctx, o.settings.AdminUsername, string(o.settings.AdminPassword)); err != nil {
+			return err
+		}
+	}
+	if o.settings.SeedProducts {
+		if err := o.catalogue.Seed(ctx); err != nil {
+			return err
+		}
+	}
+	o.done = true
+	return nil
+}
+
+// observed measures the groups in which orders are placed.
+func observed(r prometheus.Registerer, place func(context.Context, []shop.Placement) ([]shop.Outcome, error)) func(context.Context, []shop.Placement) ([]shop.Outcome, error) {
+	size := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "order_group_size", Help: "Orders placed in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+	})
+	r.MustRegister(size)
+	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
+		size.Observe(float64(len(placements)))
+		return place(ctx, placements)
+	}
+}

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+const userColumns = `id, sid, username, coalesce(email, ''), role = 'admin', active, created_at`
+
+func scanUser(row pgx.CollectableRow) (u shop.User, err error) {
+	err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt)
+	u.CreatedAt = u.CreatedAt.UTC()
+	return u, err
+}
+
+// oneUser runs a query that finds or changes one account.
+func (db *DB) oneUser(ctx context.Context, doing, sql string, args ...any) (shop.User, error) {
+	rows, err := db.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return shop.User{}, wrap(err, doing)
+	}
+	u, err := pgx.CollectExactlyOneRow(rows, scanUser)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return u, shop.ErrUserNotFound
+	}
+	return u, wrap(err, doing)
+}
+
+// firstAccountLock makes sign-ups on an empty store queue, so that only one of them is the first.
+const firstAccountLock = 7_305_807_842_131_046
+
+// CreateUser implements shop.AccountStore.
+func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var empty bool
+		if err := tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM users)`).Scan(&empty); err != nil {
+			return err
+		}
+		if empty {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(firstAccountLock)); err != nil {
+				return err
+			}
+		}
+		rows, err := tx.Query(ctx, `
+			INSERT INTO users (sid, username, email, password_hash, role)
+			VALUES ($1, $2, nullif($3, ''), $4,
+				CASE WHEN $5 OR NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
+			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.Admin)
+		if err != nil {
+			return err
+		}
+		u, err = pgx.CollectExactlyOneRow(rows, scanUser)
+		return err
+	})
+	return u, taken(wrap(err, "create user"), n.SID, n.Username, n.Email)
+}
+
+// taken translates a unique constraint's violation.
+func taken(err error, sid, username, email string) error {
+	switch violatedUnique(err) {
+	case "users_sid_key":
+		return shop.ErrTaken("sid_taken", "SID", sid)
+	case "users_username_key":
+		return shop.ErrTaken("username_taken", "Username", username)
+	case "users_email_key":
+		return shop.ErrTaken("email_taken", "Email", email)
+	}
+	return err
+}
+
+// EnsureAdmin implements shop.AccountStore.
+func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
+	_, err := db.pool.Exec(ctx, `
+		INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+		ON CONFLICT (lower(username)) DO NOTHING`, n.SID, n.Username, n.PasswordHash)
+	return wrap(err, "make sure of the admin account")
+}
+
+// UserBySID implements shop.AccountStore.
+func (db *DB) UserBySID(ctx context.Context, sid string) (shop.User, error) {
+	return db.oneUser(ctx, "find user by sid", `SELECT `+userColumns+` FROM users WHERE sid = $1`, sid)
+}
+
+// UserByName implements shop.AccountStore.
+func (db *DB) UserByName(ctx context.Context, username string) (u shop.User, hash string, err error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+userColumns+`, password_hash FROM users WHERE lower(username) = lower($1)`, username)
+	if err != nil {
+		return u, "", wrap(err, "find user by name")
+	}
+	u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (u shop.User, err error) {
+		err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt, &hash)
+		return u, err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return u, "", shop.ErrUserNotFound
+	}
+	u.CreatedAt = u.CreatedAt.UTC()
+	return u, hash, wrap(err, "find user by name")
+}
+
+// PasswordHash implements shop.AccountStore.
+func (db *DB) PasswordHash(ctx context.Context, userID int32) (hash string, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT password_hash FROM users WHERE id = $1`, userID).Scan(&hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", shop.ErrUserNotFound
+	}
+	return hash, wrap(err, "read password hash")
+}
+
+// Users implements shop.AccountStore.
+func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
+	return collect(ctx, db.pool, "list users", scanUser,
+		`SELECT `+userColumns+` FROM users WHERE id > $1 ORDER BY id LIMIT $2`, s.After, s.Limit)
+}
+
+// UsersByID implements shop.AccountStore.
+func (db *DB) UsersByID(ctx context.Context, ids []int32) ([]shop.User, error) {
+	return collect(ctx, db.pool, "find users by id", scanUser, `SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, ids)
+}
+
+// UpdateUser implements shop.AccountStore.
+func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (shop.User, error) {
+	u, err := db.oneUser(ctx, "update user", `
+		UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
+			password_hash = coalesce($4, password_hash)
+		WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
+	return u, taken(err, "", value(c.Username), value(c.Email))
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// DeactivateUser implements shop.AccountStore.
+func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, error) {
+	return db.oneUser(ctx, "deactivate user", `UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
+}

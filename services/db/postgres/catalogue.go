@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"merchstore.io/merchstore/internal/money"
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+// Money crosses as whole minor units: (price * 100)::bigint out, $n::bigint / 100.0 in. numeric does both exactly.
+const productColumns = `id, name, description, category, slogan, (price * 100)::bigint, stock, coalesce(owner_id, 0),
+	coalesce((SELECT sid FROM users WHERE users.id = owner_id), ''), version, created_at, updated_at`
+
+func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
+	err = row.Scan(&p.ID, &p.Name, &p.Description, &p.Category, &p.Slogan, &p.Price, &p.Stock, &p.OwnerID,
+		&p.OwnerSID, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+	return p, err
+}
+
+// oneProduct runs a query that finds or changes one product.
+func (db *DB) oneProduct(ctx context.Context, doing, sql string, args ...any) (shop.Product, error) {
+	rows, err := db.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return shop.Product{}, wrap(err, doing)
+	}
+	p, err := pgx.CollectExactlyOneRow(rows, scanProduct)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, shop.ErrProductNotFound
+	}
+	return p, wrap(err, doing)
+}
+
+// Products implements shop.CatalogueStore.
+func (db *DB) Products(ctx context.Context, f shop.ProductFilter, s shop.Span) ([]shop.Product, error) {
+	return collect(ctx, db.pool, "list products", scanProduct, `
+		SELECT `+productColumns+` FROM products
+		WHERE id > $1 AND deleted_at IS NULL AND ($3 = '' OR category = $3)
+			AND ($4 = '' OR strpos(lower(name), lower($4)) > 0 OR strpos(lower(description), lower($4)) > 0)
+		ORDER BY id LIMIT $2`, s.After, s.Limit, f.Category, f.Query)
+}
+
+// Product implements shop.CatalogueStore.
+func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
+	return db.oneProduct(ctx, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
+}
+
+// CreateProduct implements shop.CatalogueStore.
+func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct) (shop.Product, error) {
+	return db.oneProduct(ctx, "create product", insertProduct, ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock)
+}
+
+const insertProduct = `
+	INSERT INTO products (owner_id, name, description, category, slogan, price, stock)
+	VALUES (nullif($1, 0), $2, $3, $4, $5, $6::bigint / 100.0, $7) RETURNING ` + productColumns
+
+// UpdateProduct implements shop.CatalogueStore.
+func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c shop.ProductChange) (shop.Product, error) {
+	p, err := db.oneProduct(ctx, "update product", `
+		UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
+			category = coalesce($5, category), slogan = coalesce($6, slogan),
+			price = coalesce($7::bigint / 100.0, price), stock = coalesce($8, stock),
+			version = version + 1, updated_at = now()
+		WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
+		RETURNING `+productColumns, id, ifVersion, c.Name, c.Description, c.Category, c.Slogan, c.Price, c.Stock)
+	return p, db.orStale(ctx, id, err)
+}
+
+// DeleteProduct implements shop.CatalogueStore.
+func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error {
+	_, err := db.oneProduct(ctx, "delete product", `
+		UPDATE products SET deleted_at = now(), version = version + 1
+		WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
+		RETURNING `+productColumns, id, ifVersion)
+	return db.orStale(ctx, id, err)
+}
+
+// orStale finds out why a change has found no product: is there none, or none of that version?
+func (db *DB) orStale(ctx context.Context, id int32, err error) error {
+	if !errors.Is(err, shop.ErrProductNotFound) {
+		return err
+	}
+	if _, err := db.Product(ctx, id); err != nil {
+		return err
+	}
+	return shop.ErrStaleVersion
+}
+
+// seedLock makes DB services that start at the same time seed one after the other.
+const seedLock = 7_305_807_842_131_047
+
+// SeedProducts implements shop.CatalogueStore.
+func (db *DB) SeedProducts(ctx context.Context, products []shop.NewProduct) error {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(seedLock)); err != nil {
+			return err
+		}
+		var any bool // deleted ones too: who has emptied the shelf wants it empty
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&any); err != nil || any {
+			return err
+		}
+		for _, n := range products {
+			_, err := tx.Exec(ctx, insertProduct, 0, n.Name, n.Description, n.Category, n.Slogan, money.Amount(n.Price), n.Stock)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap(err, "seed products")
+}
+
+func scanItem(row pgx.CollectableRow) (i shop.Item, err error) {
+	err = row.Scan(&i.ID, &i.Name, &i.Description)
+	return i, err
+}
+
+// Items implements shop.CatalogueStore.
+func (db *DB) Items(ctx context.Context, s shop.Span) ([]shop.Item, error) {
+	return collect(ctx, db.pool, "list items", scanItem,
+		`SELECT id, name, description FROM items WHERE id > $1 ORDER BY id LIMIT $2`, s.After, s.Limit)
+}
+
+// CreateItem implements shop.CatalogueStore.
+func (db *DB) CreateItem(ctx context.Context, name, description string) (shop.Item, error) {
+	rows, err := db.pool.Query(ctx,
+		`INSERT INTO items (name, description) VALUES ($1, $2) RETURNING id, name, description`, name, description)
+	if err != nil {
+		return shop.Item{}, wrap(err, "create item")
+	}
+	i, err := pgx.CollectExactlyOneRow(rows, scanItem)
+	return i, wrap(err, "create item")
+}

@@ -1,0 +1,84 @@
+// Package postgres keeps the shop's things in PostgreSQL. Each exported method is one transaction; the SQL stands beside
+// the method that runs it.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"merchstore.io/merchstore/internal/settings"
+)
+
+// Settings say which database, and how many connections to it.
+type Settings struct {
+	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most; orders go in groups over one, so more is seldom quicker"`
+	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"connections kept open"`
+	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"a connection is replaced after this"`
+	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"a connection unused for this long is closed"`
+	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" help:"how often idle connections are looked after"`
+	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"3s" help:"time to get a new connection"`
+	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" help:"time for one statement"`
+	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" help:"time to wait for a row that another transaction holds"`
+}
+
+// DB is a database. It is safe for concurrent use.
+type DB struct {
+	pool *pgxpool.Pool
+}
+
+// Open prepares a pool of connections. It succeeds also when the database is away: it may come.
+func Open(ctx context.Context, s Settings) (*DB, error) {
+	config, err := pgxpool.ParseConfig(string(s.URL))
+	if err != nil {
+		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
+	}
+	config.MaxConns, config.MinConns = s.MaxConns, s.MinConns
+	config.MaxConnLifetime, config.MaxConnIdleTime = s.MaxConnLifetime, s.MaxConnIdleTime
+	config.MaxConnLifetimeJitter = s.MaxConnLifetime / 10 // not all at once
+	config.HealthCheckPeriod = s.HealthCheck
+	config.ConnConfig.ConnectTimeout = s.ConnectTimeout
+	params := config.ConnConfig.RuntimeParams
+	params["application_name"] = "merchstore-db"
+	params["timezone"] = "UTC"
+	params["statement_timeout"] = milliseconds(s.StatementTimeout)
+	params["lock_timeout"] = milliseconds(s.LockTimeout)
+	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
+
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return &DB{pool: pool}, nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Pool gives the connections to what is not about the shop: readiness.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Close waits for the connections in use and closes all.
+func (db *DB) Close() { db.pool.Close() }
+
+// RegisterMetrics shows how the pool is used.
+func (db *DB) RegisterMetrics(r prometheus.Registerer) {
+	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "db_pool_" + name, Help: help},
+			func() float64 { return value(db.pool.Stat()) }))
+	}
+	counter := func(name, help string, value func(s *pgxpool.Stat) float64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "db_pool_" + name, Help: help},
+			func() float64 { return value(db.pool.Stat()) }))
+	}
+	gauge("connections", "Connections open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
+	gauge("connections_in_use", "Connections in use.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
+	gauge("connections_max", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
+	counter("acquires_total", "Connections taken from the pool.", func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) })
+	counter("waits_total", "Times that a connection had to be waited for.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
+	counter("wait_seconds_total", "Time spent waiting for connections.", func(s *pgxpool.Stat) float64 { return s.AcquireDuration().Seconds() })
+}

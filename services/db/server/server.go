@@ -1,0 +1,185 @@
+// Package server is the gRPC face of the shop: it knows who is calling, and translates.
+package server
+
+import (
+	"context"
+
+	"merchstore.io/merchstore/internal/money"
+	"merchstore.io/merchstore/internal/rpc"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+// Server implements DBService.
+type Server struct {
+	merchstorev1.UnimplementedDBServiceServer
+
+	Accounts  *shop.Accounts
+	Catalogue *shop.Catalogue
+	Orders    *shop.Orders
+}
+
+// CreateUser implements DBService.
+func (s *Server) CreateUser(ctx context.Context, r *merchstorev1.CreateUserRequest) (*merchstorev1.CreateUserResponse, error) {
+	u, err := s.Accounts.SignUp(ctx, shop.SignUp{
+		SID: r.GetSid(), Username: r.GetUsername(), Email: r.GetEmail(), Password: r.GetPassword(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.CreateUserResponse{User: userProto(u)}, nil
+}
+
+// Login implements DBService.
+func (s *Server) Login(ctx context.Context, r *merchstorev1.LoginRequest) (*merchstorev1.LoginResponse, error) {
+	signed, u, err := s.Accounts.Login(ctx, r.GetUsername(), r.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.LoginResponse{
+		Token: signed, ExpiresIn: int64(s.Accounts.TokenTTL.Seconds()), User: userProto(u),
+	}, nil
+}
+
+// ListUsers implements DBService.
+func (s *Server) ListUsers(ctx context.Context, r *merchstorev1.ListUsersRequest) (*merchstorev1.ListUsersResponse, error) {
+	users, next, err := s.Accounts.List(ctx, actorOf(ctx), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.ListUsersResponse{Users: each(users, userProto), NextCursor: next}, nil
+}
+
+// GetUser implements DBService.
+func (s *Server) GetUser(ctx context.Context, r *merchstorev1.GetUserRequest) (*merchstorev1.GetUserResponse, error) {
+	u, err := s.Accounts.Get(ctx, actorOf(ctx), r.GetSid())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.GetUserResponse{User: userProto(u)}, nil
+}
+
+// UpdateUser implements DBService.
+func (s *Server) UpdateUser(ctx context.Context, r *merchstorev1.UpdateUserRequest) (*merchstorev1.UpdateUserResponse, error) {
+	u, err := s.Accounts.Update(ctx, actorOf(ctx), r.GetSid(), shop.AccountUpdate{
+		Username: r.Username, Email: r.Email, Password: r.Password, CurrentPassword: r.CurrentPassword,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.UpdateUserResponse{User: userProto(u)}, nil
+}
+
+// DeactivateUser implements DBService.
+func (s *Server) DeactivateUser(ctx context.Context, r *merchstorev1.DeactivateUserRequest) (*merchstorev1.DeactivateUserResponse, error) {
+	u, err := s.Accounts.Deactivate(ctx, actorOf(ctx), r.GetSid())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.DeactivateUserResponse{User: userProto(u)}, nil
+}
+
+// ListProducts implements DBService.
+func (s *Server) ListProducts(ctx context.Context, r *merchstorev1.ListProductsRequest) (*merchstorev1.ListProductsResponse, error) {
+	products, next, err := s.Catalogue.List(ctx, shop.ProductFilter{Query: r.GetQuery(), Category: r.GetCategory()},
+		shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.ListProductsResponse{Products: each(products, productProto), NextCursor: next}, nil
+}
+
+// GetProduct implements DBService.
+func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductRequest) (*merchstorev1.GetProductResponse, error) {
+	p, err := s.Catalogue.Get(ctx, r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.GetProductResponse{Product: productProto(p)}, nil
+}
+
+// CreateProduct implements DBService.
+func (s *Server) CreateProduct(ctx context.Context, r *merchstorev1.CreateProductRequest) (*merchstorev1.CreateProductResponse, error) {
+	p, err := s.Catalogue.Add(ctx, actorOf(ctx), shop.NewProduct{
+		Name: r.GetName(), Description: r.GetDescription(), Category: r.GetCategory(), Slogan: r.GetSlogan(),
+		Price: money.Amount(r.GetPrice()), Stock: r.GetStock(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.CreateProductResponse{Product: productProto(p)}, nil
+}
+
+// UpdateProduct implements DBService.
+func (s *Server) UpdateProduct(ctx context.Context, r *merchstorev1.UpdateProductRequest) (*merchstorev1.UpdateProductResponse, error) {
+	p, err := s.Catalogue.Update(ctx, actorOf(ctx), r.GetId(), r.IfVersion, shop.ProductChange{
+		Name: r.Name, Description: r.Description, Category: r.Category, Slogan: r.Slogan,
+		Price: (*money.Amount)(r.Price), Stock: r.Stock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.UpdateProductResponse{Product: productProto(p)}, nil
+}
+
+// DeleteProduct implements DBService.
+func (s *Server) DeleteProduct(ctx context.Context, r *merchstorev1.DeleteProductRequest) (*merchstorev1.DeleteProductResponse, error) {
+	if err := s.Catalogue.Delete(ctx, actorOf(ctx), r.GetId(), r.IfVersion); err != nil {
+		return nil, err
+	}
+	return new(merchstorev1.DeleteProductResponse), nil
+}
+
+// PlaceOrder implements DBService.
+func (s *Server) PlaceOrder(ctx context.Context, r *merchstorev1.PlaceOrderRequest) (*merchstorev1.PlaceOrderResponse, error) {
+	order, replayed, err := s.Orders.Place(ctx, actorOf(ctx), each(r.GetLines(), orderLine), r.GetIdempotencyKey(), rpc.RequestID(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.PlaceOrderResponse{Order: orderProto(order), Replayed: replayed}, nil
+}
+
+// ListOrders implements DBService.
+func (s *Server) ListOrders(ctx context.Context, r *merchstorev1.ListOrdersRequest) (*merchstorev1.ListOrdersResponse, error) {
+	orders, next, err := s.Orders.List(ctx, actorOf(ctx), r.GetUserSid(), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.ListOrdersResponse{Orders: each(orders, orderProto), NextCursor: next}, nil
+}
+
+// GetOrder implements DBService.
+func (s *Server) GetOrder(ctx context.Context, r *merchstorev1.GetOrderRequest) (*merchstorev1.GetOrderResponse, error) {
+	order, err := s.Orders.Get(ctx, actorOf(ctx), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.GetOrderResponse{Order: orderProto(order)}, nil
+}
+
+// CancelOrder implements DBService.
+func (s *Server) CancelOrder(ctx context.Context, r *merchstorev1.CancelOrderRequest) (*merchstorev1.CancelOrderResponse, error) {
+	order, err := s.Orders.Cancel(ctx, actorOf(ctx), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.CancelOrderResponse{Order: orderProto(order)}, nil
+}
+
+// ListItems implements DBService.
+func (s *Server) ListItems(ctx context.Context, r *merchstorev1.ListItemsRequest) (*merchstorev1.ListItemsResponse, error) {
+	items, next, err := s.Catalogue.ListItems(ctx, shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.ListItemsResponse{Items: each(items, itemProto), NextCursor: next}, nil
+}
+
+// CreateItem implements DBService.
+func (s *Server) CreateItem(ctx context.Context, r *merchstorev1.CreateItemRequest) (*merchstorev1.CreateItemResponse, error) {
+	item, err := s.Catalogue.AddItem(ctx, r.GetName(), r.GetDescription())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.CreateItemResponse{Item: itemProto(item)}, nil
+}

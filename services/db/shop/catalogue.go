@@ -1,0 +1,172 @@
+package shop
+
+import (
+	"context"
+	"time"
+
+	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/money"
+)
+
+// Product is a thing for sale.
+type Product struct {
+	ID          int32
+	Name        string
+	Description string
+	Category    string
+	Slogan      string
+	Price       money.Amount
+	Stock       int32
+	OwnerID     int32  // 0: the store itself
+	OwnerSID    string // empty: the store itself
+	Version     int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// NewProduct is a product about to be added.
+type NewProduct struct {
+	Name, Description, Category, Slogan string
+	Price                               money.Amount
+	Stock                               int32
+}
+
+// ProductChange holds the new values of the fields to change.
+type ProductChange struct {
+	Name, Description, Category, Slogan *string
+	Price                               *money.Amount
+	Stock                               *int32
+}
+
+// ProductFilter narrows a list of products down.
+type ProductFilter struct {
+	Query    string // part of the name or description; empty: any
+	Category string // empty: any
+}
+
+// Failures of the catalogue.
+var (
+	ErrProductNotFound = failure.New(failure.NotFound, "product_not_found", "Product not found")
+	ErrStaleVersion    = failure.New(failure.Stale, failure.ReasonStaleVersion,
+		"the product was changed meanwhile; read it again and decide anew")
+)
+
+// CatalogueStore keeps products and items.
+type CatalogueStore interface {
+	Products(ctx context.Context, f ProductFilter, s Span) ([]Product, error)
+	// Product, UpdateProduct and DeleteProduct fail with ErrProductNotFound; the latter two with ErrStaleVersion
+	// unless ifVersion is nil or the product's.
+	Product(ctx context.Context, id int32) (Product, error)
+	CreateProduct(ctx context.Context, ownerID int32, p NewProduct) (Product, error)
+	UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c ProductChange) (Product, error)
+	DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error
+	// SeedProducts adds the products, owned by the store, unless there has ever been one.
+	SeedProducts(ctx context.Context, products []NewProduct) error
+
+	Items(ctx context.Context, s Span) ([]Item, error)
+	CreateItem(ctx context.Context, name, description string) (Item, error)
+}
+
+// Catalogue is the rules about what is on the shelf.
+type Catalogue struct {
+	Store CatalogueStore
+}
+
+// List pages through the products.
+func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products []Product, next string, err error) {
+	s, err := p.span()
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := c.Store.Products(ctx, f, s)
+	if err != nil {
+		return nil, "", err
+	}
+	products, next = cut(found, s, func(p Product) int32 { return p.ID })
+	return products, next, nil
+}
+
+// Get reads a product.
+func (c *Catalogue) Get(ctx context.Context, id int32) (Product, error) {
+	return c.Store.Product(ctx, id)
+}
+
+// Add puts a product on the shelf, owned by the actor.
+func (c *Catalogue) Add(ctx context.Context, actor Actor, p NewProduct) (Product, error) {
+	return c.Store.CreateProduct(ctx, actor.ID, p)
+}
+
+// Update changes a product.
+func (c *Catalogue) Update(ctx context.Context, actor Actor, id int32, ifVersion *int64, ch ProductChange) (Product, error) {
+	if err := c.mayChange(ctx, actor, id); err != nil {
+		return Product{}, err
+	}
+	return c.Store.UpdateProduct(ctx, id, ifVersion, ch)
+}
+
+// Delete takes a product off the shelf.
+func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion *int64) error {
+	if err := c.mayChange(ctx, actor, id); err != nil {
+		return err
+	}
+	return c.Store.DeleteProduct(ctx, id, ifVersion)
+}
+
+// mayChange can be asked ahead of the change because a product never changes hands.
+func (c *Catalogue) mayChange(ctx context.Context, actor Actor, id int32) error {
+	p, err := c.Store.Product(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !actor.mayActFor(p.OwnerID) {
+		return errNotYours
+	}
+	return nil
+}
+
+// Seed puts the store's own first products on an empty shelf.
+func (c *Catalogue) Seed(ctx context.Context) error {
+	return c.Store.SeedProducts(ctx, []NewProduct{
+		{
+			Name: "SUSTech Hoodie", Category: "clothing", Price: 19900, Stock: 100,
+			Slogan:      "Warm on the coldest day of the Shenzhen winter.",
+			Description: "Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.",
+		},
+		{
+			Name: "SUSTech Mug", Category: "home", Price: 4950, Stock: 250,
+			Slogan:      "For the night before the deadline.",
+			Description: "Stoneware mug, 350 ml, with the campus skyline around it. Safe in the dishwasher.",
+		},
+		{
+			Name: "SUSTech Notebook", Category: "stationery", Price: 2500, Stock: 500,
+			Slogan:      "Ideas first.",
+			Description: "A5 notebook of 160 dotted pages, thread-bound so that it lies flat.",
+		},
+	})
+}
+
+// Item is a note on the older board of things.
+type Item struct {
+	ID          int32
+	Name        string
+	Description string
+}
+
+// ListItems pages through the items. Visitors may.
+func (c *Catalogue) ListItems(ctx context.Context, p Page) (items []Item, next string, err error) {
+	s, err := p.span()
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := c.Store.Items(ctx, s)
+	if err != nil {
+		return nil, "", err
+	}
+	items, next = cut(found, s, func(i Item) int32 { return i.ID })
+	return items, next, nil
+}
+
+// AddItem adds an item.
+func (c *Catalogue) AddItem(ctx context.Context, name, description string) (Item, error) {
+	return c.Store.CreateItem(ctx, name, description)
+}

@@ -1,0 +1,76 @@
+// Command logging is the logging service: it takes log messages over gRPC, puts them into Kafka, and acknowledges each
+// when Kafka has it.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/logging/kafka"
+	"merchstore.io/merchstore/services/logging/server"
+)
+
+// Settings are all that can be set.
+type Settings struct {
+	GRPCAddr      string `env:"GRPC_ADDR" envDefault:":50052" help:"address of the LoggingService"`
+	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which is asked whether a reader of the log is an admin"`
+
+	Process process.Settings
+	RPC     rpc.ServerSettings
+	Kafka   kafka.Settings
+	Server  server.Settings
+}
+
+// Validate finds settings that cannot work.
+func (s Settings) Validate() error { return errors.Join(s.Kafka.Validate(), s.Server.Validate()) }
+
+func main() {
+	os.Exit(process.Main(process.Command[Settings]{
+		Name:   "logging",
+		About:  "takes log messages over gRPC and puts them into Kafka",
+		Run:    run,
+		Common: func(s Settings) process.Settings { return s.Process },
+	}))
+}
+
+func run(ctx context.Context, s Settings, p *process.Process) error {
+	producer, err := kafka.NewProducer(s.Kafka, p.Log)
+	if err != nil {
+		return err
+	}
+	watch := kafka.NewWatch(producer, p.Metrics, p.Log)
+	p.CheckReady("kafka topic", watch.Ready)
+
+	grpcServer, err := rpc.NewServer(ctx, s.GRPCAddr, s.RPC, p)
+	if err != nil {
+		return errors.Join(err, producer.Close(ctx))
+	}
+	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
+		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"},
+	}, rpc.NewClientMetrics(p.Metrics))
+	if err != nil {
+		grpcServer.Stop()
+		return errors.Join(err, producer.Close(ctx))
+	}
+	defer accounts.Close() //nolint:errcheck // nothing is under way on it any more
+
+	merchstorev1.RegisterLoggingServiceServer(grpcServer, server.New(server.Options{
+		Settings: s.Server,
+		Store:    producer,
+		Source:   kafka.NewReader(s.Kafka, p.Log),
+		Accounts: merchstorev1.NewDBServiceClient(accounts),
+		Stopping: grpcServer.Stopping(),
+		// Shorter than the whole, so that a stream that Kafka keeps waiting is still ended in an orderly way.
+		DrainTimeout: s.Process.ShutdownTimeout * 4 / 5,
+		Metrics:      p.Metrics,
+		Log:          p.Log,
+	}))
+	p.Log.Info("listening", "addr", grpcServer.Addr().String())
+
+	// Streams first, so that what they have under way is still delivered; then the producer, which then has nothing left.
+	return p.Serve(ctx, grpcServer.Part(), watch.Part(), producer.Part())
+}

@@ -1,0 +1,160 @@
+// Package kafka runs a real Apache Kafka broker for tests and benchmarks: one node in KRaft's combined mode, started from
+// Kafka's own jars on free ports of 127.0.0.1. It needs a Java runtime, and Maven the first time (see [Jars]).
+//
+// A test that only wants topics uses the broker that its test binary shares:
+//
+//	func TestMain(m *testing.M) { kafka.Main(m) }
+//
+//	func TestPublish(t *testing.T) {
+//		broker := kafka.Shared(t)
+//		topic := broker.Topic(t, 1)
+//		…
+//		records := broker.Records(t, topic, 1)
+//	}
+//
+// A test that takes the broker away starts one of its own with [Start].
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// startTimeout is what a broker may take until it answers; about five seconds are usual on two idle cores.
+const startTimeout = 2 * time.Minute
+
+// stopTimeout is what a broker may take to close its logs; half a second is usual.
+const stopTimeout = 30 * time.Second
+
+// Broker is a Kafka broker in a child process, which dies with this one. While one of Stop, Kill and Restart runs, no other method
+// may be called; the rest may be called at the same time.
+type Broker struct {
+	dir        string
+	jars       string
+	jvm        []string
+	properties properties
+	port       int
+	process    *process
+}
+
+// Option changes how [Start] sets a broker up.
+type Option func(*Broker)
+
+// WithProperty sets a line of server.properties.
+func WithProperty(key, value string) Option {
+	return func(b *Broker) { b.properties[key] = value }
+}
+
+// WithJVM replaces the virtual machine's flags. The default ones favour a quick start over peak speed, which a benchmark may not want.
+func WithJVM(flags ...string) Option {
+	return func(b *Broker) { b.jvm = flags }
+}
+
+// Start formats a log directory in dir and starts a broker on it. It returns when the broker answers a metadata request.
+// What the broker says goes to broker.log in dir; its end is part of the error when the start fails.
+func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) {
+	jars, err := Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(ctx, 2)
+	if err != nil {
+		return nil, fmt.Errorf("looking for free ports: %w", err)
+	}
+	b := &Broker{
+		dir:        dir,
+		jars:       jars,
+		jvm:        []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"},
+		properties: newProperties(filepath.Join(dir, "data"), ports[0], ports[1]),
+		port:       ports[0],
+	}
+	for _, option := range options {
+		option(b)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the broker's directory: %w", err)
+	}
+	if err := os.WriteFile(b.propertiesFile(), b.properties.bytes(), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the broker's settings: %w", err)
+	}
+	if err := b.format(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.launch(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Addr is the bootstrap address, host:port. It stays the same over a restart.
+func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
+
+// Stop asks the broker to shut down as an operator would (SIGTERM) and waits until it has. Stopping a stopped broker does nothing.
+func (b *Broker) Stop() error {
+	if err := b.process.signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping the broker: %w", err)
+	}
+	// A paused broker has to go on to hear of it.
+	if err := b.Resume(); err != nil {
+		return fmt.Errorf("stopping the broker: %w", err)
+	}
+	select {
+	case <-b.process.done:
+		return nil
+	case <-time.After(stopTimeout):
+		b.Kill()
+		return fmt.Errorf("the broker did not stop within %v and was killed\n%s", stopTimeout, b.process.output())
+	}
+}
+
+// Kill ends the broker at once (SIGKILL), as a crash would, and waits until it is gone.
+func (b *Broker) Kill() {
+	_ = b.process.signal(syscall.SIGKILL)
+	<-b.process.done
+}
+
+// Pause freezes the broker (SIGSTOP): connections stay open and nothing answers, as on a machine that hangs.
+func (b *Broker) Pause() error { return b.process.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused broker go on (SIGCONT).
+func (b *Broker) Resume() error { return b.process.signal(syscall.SIGCONT) }
+
+// Restart starts a broker that was stopped or killed, and stops one that runs before that. Address and data are the same as before.
+func (b *Broker) Restart(ctx context.Context) error {
+	if err := b.Stop(); err != nil {
+		return err
+	}
+	return b.launch(ctx)
+}
+
+func (b *Broker) propertiesFile() string { return filepath.Join(b.dir, "server.properties") }
+
+func (b *Broker) format(ctx context.Context) error {
+	out, err := b.tool(ctx, "kafka.tools.StorageTool",
+		"format", "--standalone", "--cluster-id="+clusterID, "--config="+b.propertiesFile()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("formatting the broker's log directory: %w\n%s", err, tail(out))
+	}
+	return nil
+}
+
+func (b *Broker) launch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+
+	arguments := append(append([]string{}, b.jvm...), logFlags...)
+	arguments = append(arguments, "-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile())
+	var err error
+	if b.process, err = startProcess(filepath.Join(b.dir, "broker.log"), "java", arguments...); err != nil {
+		return fmt.Errorf("starting the broker: %w", err)
+	}
+	if err := b.waitUntilReady(ctx); err != nil {
+		b.Kill()
+		return fmt.Errorf("starting the broker: %w\n%s", err, b.process.output())
+	}
+	return nil
+}

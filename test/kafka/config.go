@@ -1,0 +1,92 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+)
+
+// clusterID is 16 bytes in URL-safe base64, as Kafka wants them. All test clusters may share one.
+const clusterID = "merchstore-test-broker"
+
+// logFlags keep a broker quiet unless something is wrong.
+var logFlags = []string{
+	"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+	"-Dorg.slf4j.simpleLogger.showDateTime=true",
+	"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+}
+
+// properties are the lines of a server.properties file.
+type properties map[string]string
+
+// newProperties describes a broker that is its own controller, with the internal topics as small as one node allows.
+func newProperties(data string, port, controllerPort int) properties {
+	broker, controller := fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", controllerPort)
+	return properties{
+		"process.roles":                       "broker,controller",
+		"node.id":                             "1",
+		"listeners":                           "PLAINTEXT://" + broker + ",CONTROLLER://" + controller,
+		"advertised.listeners":                "PLAINTEXT://" + broker,
+		"controller.listener.names":           "CONTROLLER",
+		"controller.quorum.bootstrap.servers": controller,
+		"log.dirs":                            data,
+		"auto.create.topics.enable":           "false",
+
+		"offsets.topic.replication.factor":                 "1",
+		"offsets.topic.num.partitions":                     "1",
+		"transaction.state.log.replication.factor":         "1",
+		"transaction.state.log.min.isr":                    "1",
+		"transaction.state.log.num.partitions":             "1",
+		"share.coordinator.state.topic.replication.factor": "1",
+		"share.coordinator.state.topic.min.isr":            "1",
+		"share.coordinator.state.topic.num.partitions":     "1",
+
+		// Nobody else can win the election or join a group: waiting for them only costs time.
+		"controller.quorum.election.timeout.ms":     "100",
+		"controller.quorum.election.backoff.max.ms": "100",
+		"group.initial.rebalance.delay.ms":          "0",
+		// A killed broker may only come back when its old session is over, after nine seconds by default.
+		"broker.session.timeout.ms":    "3000",
+		"broker.heartbeat.interval.ms": "500",
+
+		"num.network.threads":            "2",
+		"num.io.threads":                 "4",
+		"log.cleaner.dedupe.buffer.size": "4194304", // the default is a third of the heap
+		"log.index.size.max.bytes":       "1048576",
+	}
+}
+
+func (p properties) bytes() []byte {
+	var b bytes.Buffer
+	for _, key := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(&b, "%s=%s\n", key, p[key])
+	}
+	return b.Bytes()
+}
+
+// freePorts finds ports below the range from which the kernel takes the ports of outgoing connections: from that range, one could
+// be gone when a broker is restarted, or a client that retries could end up connected to itself.
+func freePorts(ctx context.Context, n int) ([]int, error) {
+	const first, count, tries = 20000, 12000, 100
+	var listen net.ListenConfig
+	var ports []int
+	for range tries {
+		port := first + rand.IntN(count)
+		l, err := listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil || slices.Contains(ports, port) {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, fmt.Errorf("none of %d tried ports from %d on was free", tries, first)
+}

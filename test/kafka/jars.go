@@ -1,0 +1,112 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+//go:embed pom.xml
+var pom []byte
+
+// Jars returns the directory with Kafka's jars, in the user's cache. When they are not there yet they are fetched with Maven,
+// once, whatever the number of test binaries that ask at the same time. A change of pom.xml leads to a new directory.
+func Jars(ctx context.Context) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("looking for the cache of Kafka's jars: %w", err)
+	}
+	cache = filepath.Join(cache, "merchstore")
+	version, err := pinnedVersion()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, fmt.Sprintf("kafka-%s-%.4x", version, sha256.Sum256(pom)))
+	if exists(dir) {
+		return dir, nil
+	}
+	if err := os.MkdirAll(cache, 0o750); err != nil {
+		return "", fmt.Errorf("making the cache of Kafka's jars: %w", err)
+	}
+	unlock, err := lock(ctx, filepath.Join(cache, "kafka.lock"))
+	if err != nil {
+		return "", fmt.Errorf("waiting for another process that fetches Kafka's jars: %w", err)
+	}
+	defer unlock()
+	if exists(dir) {
+		return dir, nil
+	}
+	if err := fetch(ctx, cache, dir); err != nil {
+		return "", fmt.Errorf("fetching Kafka's jars: %w", err)
+	}
+	return dir, nil
+}
+
+func pinnedVersion() (string, error) {
+	var project struct {
+		Version string `xml:"properties>kafka.version"`
+	}
+	if err := xml.Unmarshal(pom, &project); err != nil {
+		return "", fmt.Errorf("reading pom.xml: %w", err)
+	}
+	return project.Version, nil
+}
+
+// fetch downloads beside the target and renames, so that half a download never looks like a whole one.
+func fetch(ctx context.Context, cache, dir string) error {
+	work, err := os.MkdirTemp(cache, "fetch-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o600); err != nil {
+		return err
+	}
+	lib := filepath.Join(work, "lib")
+	mvn := exec.CommandContext(ctx, "mvn", "--batch-mode", "--no-transfer-progress", "--quiet", "--file", work,
+		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib)
+	if out, err := mvn.CombinedOutput(); err != nil {
+		return fmt.Errorf("running Maven: %w\n%s", err, tail(out))
+	}
+	return os.Rename(lib, dir)
+}
+
+func exists(dir string) bool {
+	_, err := os.Stat(dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// lock takes a file lock, which the kernel gives back if this process dies.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	retry := time.NewTicker(100 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			_ = f.Close()
+			return nil, err
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, ctx.Err()
+		}
+	}
+}
