@@ -68,7 +68,7 @@ func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, st
 	if err != nil {
 		return err
 	}
-	p := newProcess(c.Name, c.Common(s), stderr)
+	p := New(c.Name, c.Common(s), stderr)
 	p.Log.Info("starting", slog.Group("settings", settings.Attrs(s)...))
 	if err := run(ctx, s, p); err != nil {
 		return err
@@ -96,7 +96,8 @@ type Process struct {
 	health   health
 }
 
-func newProcess(name string, s Settings, logs io.Writer) *Process {
+// New makes a Process that logs to logs. Main does it for a whole process; tests may want one of their own.
+func New(name string, s Settings, logs io.Writer) *Process {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),

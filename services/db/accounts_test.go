@@ -1,0 +1,332 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/token"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+)
+
+func TestOnlyTheFirstAccountIsAnAdmin(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			_, err := s.CreateUser(t.Context(), &merchstorev1.CreateUserRequest{Username: fmt.Sprint("user", i), Password: goodPassword})
+			wantReason(t, err, "")
+		})
+	}
+	wg.Wait()
+	if n := s.count(`SELECT count(*) FROM users WHERE role = 'admin'`); n != 1 {
+		t.Errorf("%d of 8 who signed up at once are admins", n)
+	}
+}
+
+func TestAConfiguredAdminIsTheOnlyOne(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) { s.AdminUsername, s.AdminPassword = "boss", "a very good password" })
+	r, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "boss", Password: "a very good password"})
+	if err != nil || r.GetUser().GetRole() != merchstorev1.Role_ROLE_ADMIN {
+		t.Errorf("the admin logs in as %v, %v", r.GetUser(), err)
+	}
+	if u := s.signUp("first"); u.Role != merchstorev1.Role_ROLE_CUSTOMER {
+		t.Errorf("the first to sign up is %v", u.Role)
+	}
+	again := startOn(t, s.url, func(s *Settings) { s.AdminUsername, s.AdminPassword = "BOSS", "another password" })
+	_, err = again.Login(t.Context(), &merchstorev1.LoginRequest{Username: "boss", Password: "another password"})
+	wantReason(t, err, "invalid_credentials")
+}
+
+func TestSignUp(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	good := func(change func(*merchstorev1.CreateUserRequest)) *merchstorev1.CreateUserRequest {
+		r := &merchstorev1.CreateUserRequest{Sid: "12113053", Username: "sreyny", Email: "sreyny@example.com", Password: goodPassword}
+		change(r)
+		return r
+	}
+	if _, err := s.CreateUser(t.Context(), good(func(*merchstorev1.CreateUserRequest) {})); err != nil {
+		t.Fatal(err)
+	}
+	type request = merchstorev1.CreateUserRequest
+	other := func(change func(*request)) *request {
+		return good(func(r *request) { r.Sid, r.Username, r.Email = "1", "other", "other@example.com"; change(r) })
+	}
+	for name, tt := range map[string]struct {
+		request *request
+		want    failure.Reason
+		message string
+	}{
+		"a sid that is taken":               {other(func(r *request) { r.Sid = "12113053" }), "sid_taken", "SID '12113053' already exists"},
+		"a name that is taken":              {other(func(r *request) { r.Username = "sreyny" }), "username_taken", "Username 'sreyny' already exists"},
+		"a name taken in other letters":     {other(func(r *request) { r.Username = "SreyNy" }), "username_taken", "Username 'SreyNy' already exists"},
+		"an address taken in other letters": {other(func(r *request) { r.Email = "Sreyny@Example.com" }), "email_taken", ""},
+		"no name":                           {other(func(r *request) { r.Username = "" }), "invalid_request", "username must be"},
+		"a name of spaces":                  {other(func(r *request) { r.Username = "  " }), "invalid_request", "username must be"},
+		"a name with a space behind":        {other(func(r *request) { r.Username = "peter " }), "invalid_request", "username must be"},
+		"a name with a line break":          {other(func(r *request) { r.Username = "a\nb" }), "invalid_request", "username must be"},
+		"a name with a NUL":                 {other(func(r *request) { r.Username = "a\x00b" }), "invalid_request", "username must be"},
+		"a name of 51 letters":              {other(func(r *request) { r.Username = strings.Repeat("a", 51) }), "invalid_request", "username must be"},
+		"a short password":                  {other(func(r *request) { r.Password = "1234567" }), "invalid_request", "password must be"},
+		"a long password":                   {other(func(r *request) { r.Password = strings.Repeat("x", 129) }), "invalid_request", "password must be"},
+		"an address that is none":           {other(func(r *request) { r.Email = "nobody" }), "invalid_request", "email must be"},
+		"a sid with a slash":                {other(func(r *request) { r.Sid = "a/b" }), "invalid_request", "sid must be"},
+	} {
+		_, err := s.CreateUser(t.Context(), tt.request)
+		wantReason(t, err, tt.want)
+		if !strings.Contains(status.Convert(err).Message(), tt.message) {
+			t.Errorf("%s: %v, want it to say %q", name, err, tt.message)
+		}
+	}
+	if n := s.count(`SELECT count(*) FROM users`); n != 1 {
+		t.Errorf("%d accounts after all that, want 1", n)
+	}
+	for _, name := range []string{"王小明", "O'Hara", "a", strings.Repeat("ü", 50)} {
+		if u := s.signUp(name); u.Username != name {
+			t.Errorf("signed up as %q, became %q", name, u.Username)
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("admin")
+	peter := s.signUp("peter")
+	r, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "Peter", Password: goodPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := s.keys.Verify(r.GetToken())
+	if err != nil || claims.SID != peter.Sid || claims.Username != "peter" || claims.Role != token.RoleCustomer || claims.UserID() != peter.Id {
+		t.Errorf("the token says %+v, %v", claims, err)
+	}
+	if r.GetExpiresIn() != 3600 {
+		t.Errorf("expires in %d", r.GetExpiresIn())
+	}
+	for _, wrong := range []*merchstorev1.LoginRequest{
+		{Username: "peter", Password: "password124"}, {Username: "nobody", Password: goodPassword},
+	} {
+		_, err := s.Login(t.Context(), wrong)
+		wantReason(t, err, "invalid_credentials")
+	}
+}
+
+func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
+	_, err := s.DeactivateUser(yoga.ctx, &merchstorev1.DeactivateUserRequest{Sid: peter.Sid})
+	wantReason(t, err, "forbidden")
+	r, err := s.DeactivateUser(peter.ctx, &merchstorev1.DeactivateUserRequest{Sid: peter.Sid})
+	if err != nil || r.GetUser().GetActive() {
+		t.Fatalf("deactivated: %v, %v", r.GetUser(), err)
+	}
+	_, err = s.GetUser(peter.ctx, &merchstorev1.GetUserRequest{})
+	wantReason(t, err, "account_deactivated")
+	_, err = s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "peter", Password: goodPassword})
+	wantReason(t, err, "account_deactivated")
+	_, err = s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "peter", Password: "not that"})
+	wantReason(t, err, "invalid_credentials")
+	_, err = s.DeactivateUser(admin.ctx, &merchstorev1.DeactivateUserRequest{Sid: yoga.Sid})
+	wantReason(t, err, "")
+	_, err = s.ListProducts(yoga.ctx, new(merchstorev1.ListProductsRequest))
+	wantReason(t, err, "account_deactivated")
+}
+
+func TestChangingAnAccount(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
+	type request = merchstorev1.UpdateUserRequest
+	str := proto.String
+	for _, step := range []struct {
+		name    string
+		who     account
+		request *request
+		want    failure.Reason
+	}{
+		{"somebody else's", peter, &request{Sid: yoga.Sid, Username: str("x")}, "forbidden"},
+		{"an admin changes another's name", admin, &request{Sid: peter.Sid, Username: str("piet")}, ""},
+		{"one's own back", peter, &request{Sid: peter.Sid, Username: str("peter")}, ""},
+		{"to one's own name", peter, &request{Sid: peter.Sid, Username: str("Peter")}, ""},
+		{"to a name that is taken", peter, &request{Sid: peter.Sid, Username: str("YOGA")}, "username_taken"},
+		{"to no name", peter, &request{Sid: peter.Sid, Username: str("")}, "invalid_request"},
+		{"nobody's", admin, &request{Sid: "99", Username: str("x")}, "user_not_found"},
+		{"the password without the old one", peter, &request{Sid: peter.Sid, Password: str("new password")}, "invalid_request"},
+		{"the password with a wrong old one", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str("wrong")}, "invalid_request"},
+		{"the password", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
+		{"another's password as an admin, with one's own", admin, &request{Sid: yoga.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
+		{"nothing", peter, &request{Sid: peter.Sid}, ""},
+	} {
+		_, err := s.UpdateUser(step.who.ctx, step.request)
+		if reason(err) != step.want {
+			t.Errorf("%s: %v, want %q", step.name, err, step.want)
+		}
+	}
+	for _, name := range []string{"peter", "yoga"} {
+		_, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: name, Password: "new password"})
+		wantReason(t, err, "")
+	}
+}
+
+// TestEveryMethodButTwoNeedsAToken finds the methods by reflection, so that a new one is asked too.
+func TestEveryMethodButTwoNeedsAToken(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin := s.signUp("admin")
+	sign := func(keys string, id int32, sid string, ttl time.Duration) string {
+		k, err := token.ParseKeys(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := k.Sign(id, sid, "admin", token.RoleAdmin, ttl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + signed
+	}
+	guest, err := s.keys.SignGuest(time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := map[string][]string{
+		"no token":                    nil,
+		"an empty one":                {""},
+		"not a bearer":                {"Basic YTpi"},
+		"not a token":                 {"Bearer x.y.z"},
+		"alg none":                    {"Bearer eyJhbGciOiJub25lIiwia2lkIjoidGVzdCJ9.eyJzdWIiOiIxIn0."},
+		"signed with another key":     {sign("test:ffffffffffffffffffffffffffffffff", admin.Id, admin.Sid, time.Hour)},
+		"expired":                     {sign(jwtKey, admin.Id, admin.Sid, -time.Second)},
+		"an account that is not here": {sign(jwtKey, 999, admin.Sid, time.Hour)},
+		"the account of another sid":  {sign(jwtKey, admin.Id, "someone", time.Hour)},
+		"two of them":                 {sign(jwtKey, admin.Id, admin.Sid, time.Hour), sign(jwtKey, admin.Id, admin.Sid, time.Hour)},
+		"a guest's":                   {"Bearer " + guest},
+	}
+	methods := merchstorev1.File_merchstore_v1_db_proto.Services().ByName("DBService").Methods()
+	for i := range methods.Len() {
+		method := methods.Get(i)
+		for name, header := range bad {
+			if method.Name() == "CreateUser" || method.Name() == "Login" || method.Name() == "ListItems" && name == "a guest's" {
+				continue
+			}
+			ctx := t.Context()
+			for _, h := range header {
+				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", h)
+			}
+			path := fmt.Sprintf("/%s/%s", methods.Get(i).Parent().FullName(), method.Name())
+			err := s.conn.Invoke(ctx, path, minimal(method.Input().Name()), dynamicpb.NewMessage(method.Output()))
+			if status.Code(err) != codes.Unauthenticated {
+				t.Errorf("%s with %s: %v", method.Name(), name, err)
+			}
+		}
+	}
+	r, err := s.ListItems(as(t.Context(), guest), new(merchstorev1.ListItemsRequest))
+	if err != nil || len(r.GetItems()) != 0 {
+		t.Errorf("a guest reads items: %v, %v", r, err)
+	}
+}
+
+// minimal is a request that passes validation.
+func minimal[name ~string](of name) proto.Message {
+	switch of {
+	case "UpdateUserRequest":
+		return &merchstorev1.UpdateUserRequest{Sid: "x"}
+	case "DeactivateUserRequest":
+		return &merchstorev1.DeactivateUserRequest{Sid: "x"}
+	case "CreateProductRequest":
+		return &merchstorev1.CreateProductRequest{Name: "x"}
+	case "CreateItemRequest":
+		return &merchstorev1.CreateItemRequest{Name: "x"}
+	case "PlaceOrderRequest":
+		return order("", &merchstorev1.OrderLine{ProductId: 1, Quantity: 1})
+	default:
+		return new(merchstorev1.GetUserRequest) // no fields set: the same bytes as any other empty request
+	}
+}
+
+func TestAdminsOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin, peter := s.signUp("admin"), s.signUp("peter")
+	_, err := s.ListUsers(peter.ctx, new(merchstorev1.ListUsersRequest))
+	wantReason(t, err, "forbidden")
+	_, err = s.GetUser(peter.ctx, &merchstorev1.GetUserRequest{Sid: admin.Sid})
+	wantReason(t, err, "forbidden")
+	forged := s.as(peter.User, token.RoleAdmin) // well signed, but the account is no admin
+	_, err = s.ListUsers(forged, new(merchstorev1.ListUsersRequest))
+	wantReason(t, err, "forbidden")
+	r, err := s.GetUser(admin.ctx, &merchstorev1.GetUserRequest{Sid: peter.Sid})
+	if err != nil || r.GetUser().GetUsername() != "peter" {
+		t.Errorf("an admin reads %v, %v", r, err)
+	}
+}
+
+func TestAStormOfLoginsIsTurnedAwayAtTheDoor(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) { s.PasswordQueue, s.PasswordConcurrency = 4, 1 })
+	s.signUp("peter")
+	var mu sync.Mutex
+	reasons := map[failure.Reason]int{}
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			_, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "peter", Password: goodPassword})
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[reason(err)]++
+		})
+	}
+	wg.Wait()
+	if reasons[""] == 0 || reasons["too_many_requests"] == 0 || len(reasons) != 2 {
+		t.Errorf("64 logins at once ended %v; want some in, the others turned away", reasons)
+	}
+}
+
+// TestUpdateUserRequestOnTheWire: existing clients send these bytes.
+func TestUpdateUserRequestOnTheWire(t *testing.T) {
+	t.Parallel()
+	const golden = "0a0831323131333035331206737265796e79"
+	b, err := proto.Marshal(&merchstorev1.UpdateUserRequest{Sid: "12113053", Username: proto.String("sreyny")})
+	if err != nil || fmt.Sprintf("%x", b) != golden {
+		t.Errorf("encodes to %x, %v; want %s", b, err, golden)
+	}
+}
+
+func TestTheServiceDescribesItself(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	h, err := healthpb.NewHealthClient(s.conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "merchstore.v1.DBService"})
+	if err != nil || h.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("health is %v, %v", h, err)
+	}
+	stream, err := reflectionpb.NewServerReflectionClient(s.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
+	if err := stream.Send(ask); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := stream.Recv()
+	if err != nil || !strings.Contains(answer.String(), "merchstore.v1.DBService") {
+		t.Errorf("reflection answers %v, %v", answer, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Error(err)
+	}
+}

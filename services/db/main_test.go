@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/token"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/test/database"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(database.With(m, schema.Migrate)) }
+
+const (
+	jwtKey       = "test:0123456789abcdef0123456789abcdef"
+	goodPassword = "password123"
+)
+
+// service is a DB service that runs in this process, on a database of its own, as `db` would run it.
+type service struct {
+	merchstorev1.DBServiceClient
+
+	t    *testing.T
+	conn *grpc.ClientConn
+	url  string
+	ops  string
+	keys *token.Keys
+	stop func()
+}
+
+// start runs a DB service on a database of its own, without the seeded products, unless the settings are changed.
+func start(t *testing.T, change ...func(*Settings)) *service {
+	t.Helper()
+	return startOn(t, database.New(t), change...)
+}
+
+func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
+	t.Helper()
+	s, err := settings.Parse[Settings]([]string{
+		"DATABASE_URL=" + url, "JWT_KEYS=" + jwtKey, "SEED_PRODUCTS=false", "PASSWORD_QUEUE=1000",
+		"GRPC_ADDR=" + freeAddr(t), "OPS_ADDR=" + freeAddr(t), "SHUTDOWN_TIMEOUT=10s", "DB_MIN_CONNS=0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range change {
+		c(&s)
+	}
+	keys, err := token.ParseKeys(string(s.JWTKeys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(s.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	p := process.New("db", s.Process, t.Output())
+	ready := make(chan struct{}, 1)
+	p.OnReadiness(func(is bool) {
+		if is {
+			select {
+			case ready <- struct{}{}:
+			default:
+			}
+		}
+	})
+	go func() { ended <- run(ctx, s, p) }()
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("DB service: %v", err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Errorf("close connection: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("DB service did not start: %v", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("DB service is not ready after 30 seconds")
+	}
+	return &service{DBServiceClient: merchstorev1.NewDBServiceClient(conn), t: t, conn: conn, url: url, ops: s.Process.OpsAddr, keys: keys, stop: stop}
+}
+
+// startOnServer runs a DB service on a PostgreSQL server that the test can stop.
+func startOnServer(t *testing.T, server *postgres.Server) *service {
+	t.Helper()
+	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, server.URL("postgres"))
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// as makes a context that calls with a token.
+func as(ctx context.Context, signed string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+signed)
+}
+
+// account is somebody who is logged in.
+type account struct {
+	*merchstorev1.User
+
+	ctx context.Context //nolint:containedctx // the identity that this somebody calls with
+}
+
+// accounts makes n accounts straight in the database, because hashing n passwords would take its time. All have the
+// password "password123" hashed once.
+func (s *service) accounts(n int) []account {
+	s.t.Helper()
+	first := s.signUp(fmt.Sprintf("first-%d", time.Now().UnixNano()))
+	db := s.sql()
+	list := make([]account, n)
+	for i := range list {
+		u := &merchstorev1.User{Sid: fmt.Sprintf("b%d-%s", i, first.Sid), Username: fmt.Sprintf("buyer%d-%s", i, first.Username)}
+		err := db.QueryRow(s.t.Context(), `INSERT INTO users (sid, username, password_hash, role)
+			SELECT $1, $2, password_hash, 'customer' FROM users WHERE id = $3 RETURNING id`, u.Sid, u.Username, first.Id).Scan(&u.Id)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		list[i] = account{u, s.as(u, token.RoleCustomer)}
+	}
+	return list
+}
+
+// as makes the context of a token that is signed here, without a login.
+func (s *service) as(u *merchstorev1.User, role string) context.Context {
+	s.t.Helper()
+	signed, err := s.keys.Sign(u.GetId(), u.GetSid(), u.GetUsername(), role, time.Hour)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return as(s.t.Context(), signed)
+}
+
+// signUp makes an account through the service. The first one is an admin.
+func (s *service) signUp(username string) account {
+	s.t.Helper()
+	r, err := s.CreateUser(s.t.Context(), &merchstorev1.CreateUserRequest{Username: username, Password: goodPassword})
+	if err != nil {
+		s.t.Fatalf("sign up %s: %v", username, err)
+	}
+	role := token.RoleCustomer
+	if r.GetUser().GetRole() == merchstorev1.Role_ROLE_ADMIN {
+		role = token.RoleAdmin
+	}
+	return account{r.GetUser(), s.as(r.GetUser(), role)}
+}
+
+// product puts a product on the shelf.
+func (s *service) product(owner account, stock int32) *merchstorev1.Product {
+	s.t.Helper()
+	r, err := s.CreateProduct(owner.ctx, &merchstorev1.CreateProductRequest{Name: "Hoodie", Price: 19900, Stock: stock})
+	if err != nil {
+		s.t.Fatalf("create product: %v", err)
+	}
+	return r.GetProduct()
+}
+
+// sql connects to the service's database behind its back.
+func (s *service) sql() *pgx.Conn {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if err := conn.Close(context.Background()); err != nil {
+			s.t.Errorf("close connection: %v", err)
+		}
+	})
+	return conn
+}
+
+// count runs a query that gives one number.
+func (s *service) count(sql string, args ...any) (n int) {
+	s.t.Helper()
+	if err := s.sql().QueryRow(s.t.Context(), sql, args...).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// ready asks /readyz.
+func (s *service) ready() bool {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.ops+"/readyz", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// reason is that of the failure a call has ended with; empty if it ended well.
+func reason(err error) failure.Reason {
+	if err == nil {
+		return ""
+	}
+	f, ok := failure.As(rpc.Failure(err))
+	if !ok {
+		return failure.Reason("not a failure: " + err.Error())
+	}
+	return f.Reason
+}
+
+// wantReason fails the test unless the call has ended so.
+func wantReason(t *testing.T, err error, want failure.Reason) {
+	t.Helper()
+	if got := reason(err); got != want {
+		t.Errorf("got reason %q (%v), want %q", got, err, want)
+	}
+}
