@@ -67,7 +67,11 @@ type Client struct {
 	queue   *queue
 	metrics *metrics
 	log     *slog.Logger
-	random  io.Reader // for ids; only the sending goroutine draws from it
+
+	// What only the sending goroutine uses.
+	random  io.Reader
+	ids     []string // not given away yet
+	entries []entry
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -106,11 +110,8 @@ func (c *Client) Error(ctx context.Context, text string) { c.Log(ctx, LevelError
 // Log queues a message, with the id of the request that ctx serves. It returns at once, also when the message has to be
 // dropped.
 func (c *Client) Log(ctx context.Context, level Level, text string) {
-	if len(text) > maxText {
-		text = cut(text)
-	}
-	e := entry{text: text, level: level, nanos: time.Now().UnixNano()}
-	if id := rpc.RequestID(ctx); len(id) <= maxRequestID {
+	e := entry{text: fit(text), level: level, nanos: time.Now().UnixNano()}
+	if id := rpc.RequestID(ctx); len(id) <= maxRequestID && utf8.ValidString(id) {
 		e.requestID = id
 	}
 	switch c.queue.add(e) {
@@ -122,13 +123,19 @@ func (c *Client) Log(ctx context.Context, level Level, text string) {
 	}
 }
 
-// cut shortens a text, and lets go of the memory of the rest of it.
-func cut(text string) string {
-	text = text[:maxText-len(cutMark)]
-	for len(text) > 0 && !utf8.ValidString(text[max(0, len(text)-utf8.UTFMax):]) && !utf8.RuneStart(text[len(text)-1]) {
-		text = text[:len(text)-1]
+// fit makes a text such as the protocol takes: one byte that is not UTF-8 would spoil the whole batch.
+func fit(text string) string {
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
 	}
-	return text + cutMark
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText - len(cutMark)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cutMark
 }
 
 // Close takes no more messages and waits until all are acknowledged, or ctx ends. Then the rest is dropped and counted.
@@ -160,12 +167,4 @@ func (c *Client) shutDown(ctx context.Context) error {
 // Part makes the client a part of its process, to be stopped after everything that logs.
 func (c *Client) Part() process.Part {
 	return process.Part{Name: "log stream", Stop: c.Close}
-}
-
-// clean makes a text fit for protobuf, which refuses a whole batch for one byte that is not UTF-8.
-func clean(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
 }

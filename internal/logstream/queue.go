@@ -74,32 +74,45 @@ func (q *queue) add(e entry) outcome {
 	*q.at(q.tail) = e
 	q.tail++
 	q.bytes += e.size()
+	worthwhile := q.worthTaking()
 	q.mu.Unlock()
-	notify(q.wake)
+	if worthwhile {
+		notify(q.wake)
+	}
 	return taken
 }
 
-// take moves up to max messages from waiting to sent, and calls each with them. It gives none while an earlier batch is
-// without an answer, unless there is at least a worthwhile number: messages that come one by one would otherwise each
-// travel alone, which costs many times what they cost together. No timer is needed for that, the answers set the pace.
-func (q *queue) take(worthwhile, maxMessages, maxBytes int, each func(e *entry, again bool)) (n int) {
+// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a number of
+// messages: those that come one by one would otherwise each travel alone, which costs many times what they cost
+// together. No timer is needed for that, the answers set the pace. It needs mu.
+func (q *queue) worthTaking() bool {
+	waiting := q.tail - q.next
+	return waiting >= worthwhile || waiting > 0 && q.next == q.head
+}
+
+// take appends the next messages to batch, if it is worth it, and moves them from waiting to sent. Those that are sent
+// for the first time get their ids, in order, from ids, of which there must be maxBatch; again counts the others.
+func (q *queue) take(batch []entry, ids []string) (_ []entry, again int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if waiting := q.tail - q.next; waiting == 0 || q.next > q.head && waiting < uint64(worthwhile) { //nolint:gosec // positive
-		return 0
+	if !q.worthTaking() {
+		return batch, 0
 	}
-	for bytes := 0; q.next < q.tail && n < maxMessages && bytes < maxBytes; q.next++ {
+	for bytes := 0; q.next < q.tail && len(batch) < maxBatch && bytes < maxBatchBytes; q.next++ {
 		e := q.at(q.next)
 		if e.settled {
 			continue
 		}
-		again := q.next < q.fresh
-		each(e, again)
-		q.fresh = max(q.fresh, q.next+1)
+		if q.next < q.fresh {
+			again++
+		} else {
+			e.id = ids[len(batch)-again]
+			q.fresh = q.next + 1
+		}
+		batch = append(batch, *e)
 		bytes += e.size()
-		n++
 	}
-	return n
+	return batch, again
 }
 
 // rewind makes everything that is not settled wait to be sent again.
@@ -143,6 +156,8 @@ func (q *queue) settle(ids ...string) (found int) {
 	q.next = max(q.next, q.head)
 	if found > 0 {
 		notify(q.settled)
+	}
+	if q.worthTaking() {
 		notify(q.wake)
 	}
 	return found

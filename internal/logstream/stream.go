@@ -2,6 +2,7 @@ package logstream
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -34,7 +35,11 @@ func (c *Client) run(ctx context.Context) {
 		if answered || time.Since(began) > longEnough {
 			pause = firstPause
 		}
-		c.log.Warn("log stream ended; opening another", "error", err, "unacknowledged", c.queue.depth())
+		level := slog.LevelWarn
+		if answered { // the usual end: the service asks its clients from time to time to come again
+			level = slog.LevelInfo
+		}
+		c.log.Log(ctx, level, "log stream ended; opening another", "error", err, "unacknowledged", c.queue.depth())
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // not a secret
@@ -95,43 +100,34 @@ func (c *Client) send(stream writeStream) bool {
 
 // batch takes the next messages off the queue. Those sent before keep their ids.
 func (c *Client) batch() []*merchstorev1.LogMessage {
-	b := builder{client: c}
-	c.queue.take(worthwhile, maxBatch, maxBatchBytes, b.add)
-	c.metrics.sent.Add(float64(len(b.batch) - b.again))
-	c.metrics.resent.Add(float64(b.again))
-	return b.batch
-}
-
-// builder makes a batch with few allocations: gRPC may look at a message after it was sent, so none is used twice.
-type builder struct {
-	client   *Client
-	batch    []*merchstorev1.LogMessage
-	messages []message
-	again    int
-}
-
-type message struct {
-	log  merchstorev1.LogMessage
-	time timestamppb.Timestamp
-}
-
-const slab = 64
-
-func (b *builder) add(e *entry, again bool) {
-	if again {
-		b.again++
-	} else {
-		e.id = uuid.Must(uuid.NewV7FromReader(b.client.random)).String() // crypto/rand does not fail
+	for len(c.ids) < maxBatch { // made here, so that nobody who logs has to wait for it
+		c.ids = append(c.ids, uuid.Must(uuid.NewV7FromReader(c.random)).String()) // crypto/rand does not fail
 	}
-	if len(b.messages) == cap(b.messages) {
-		b.messages = make([]message, 0, slab)
+	entries, again := c.queue.take(c.entries[:0], c.ids)
+	if len(entries) == 0 {
+		return nil
 	}
-	b.messages = b.messages[:len(b.messages)+1]
-	m := &b.messages[len(b.messages)-1]
-	m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9) //nolint:gosec // below a billion
-	m.log.Id, m.log.Service, m.log.Pod = e.id, b.client.options.Service, b.client.options.Pod
-	m.log.Level, m.log.Text, m.log.RequestId, m.log.Time = e.level, clean(e.text), clean(e.requestID), &m.time
-	b.batch = append(b.batch, &m.log)
+	first := len(entries) - again
+	c.ids = c.ids[:copy(c.ids, c.ids[first:])]
+	c.metrics.sent.Add(float64(first))
+	c.metrics.resent.Add(float64(again))
+
+	// New ones each time, if few allocations: gRPC may look at a message after it was sent.
+	messages := make([]struct {
+		log  merchstorev1.LogMessage
+		time timestamppb.Timestamp
+	}, len(entries))
+	batch := make([]*merchstorev1.LogMessage, len(entries))
+	for i := range entries {
+		e, m := &entries[i], &messages[i]
+		m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9) //nolint:gosec // below a billion
+		m.log.Id, m.log.Service, m.log.Pod = e.id, c.options.Service, c.options.Pod
+		m.log.Level, m.log.Text, m.log.RequestId, m.log.Time = e.level, e.text, e.requestID, &m.time
+		batch[i] = &m.log
+	}
+	clear(entries) // the queue may let go of their texts before the next batch is made
+	c.entries = entries
+	return batch
 }
 
 // settle lets go of what was answered for.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"merchstore.io/merchstore/internal/child"
 )
 
 // prepareData makes the data folder when there is none, and finds the binaries that fit the one there is.
@@ -26,7 +28,7 @@ func (s *Server) prepareData(ctx context.Context) error {
 	s.bin = found.bin
 	switch version {
 	case "":
-		return s.initData(ctx, found)
+		return s.initData(ctx)
 	case found.version:
 		return s.giveData()
 	default:
@@ -53,7 +55,7 @@ func dataVersion(data string) (string, error) {
 }
 
 // initData runs initdb beside the final place and renames the result, so that a folder half made never looks like data.
-func (s *Server) initData(ctx context.Context, found installation) error {
+func (s *Server) initData(ctx context.Context) error {
 	fresh, secret := s.data+".new", filepath.Join(s.dir, "initdb.password")
 	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("clearing an unfinished data folder: %w", err)
@@ -69,7 +71,7 @@ func (s *Server) initData(ctx context.Context, found installation) error {
 	if err := errors.Join(s.account.give(fresh), s.account.give(secret)); err != nil {
 		return err
 	}
-	if err := s.runInitdb(ctx, found, fresh, secret); err != nil {
+	if err := s.runInitdb(ctx, fresh, secret); err != nil {
 		return err
 	}
 	if err := os.Remove(s.data); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one that was there
@@ -83,7 +85,7 @@ func (s *Server) initData(ctx context.Context, found installation) error {
 
 // runInitdb sorts by bytes, which is fast, lets LIKE use an index and never changes with the C library; what is a letter
 // and what its lower case is, it takes from Unicode.
-func (s *Server) runInitdb(ctx context.Context, found installation, data, secret string) error {
+func (s *Server) runInitdb(ctx context.Context, data, secret string) error {
 	args := []string{
 		"--pgdata=" + data, "--username=" + User, "--pwfile=" + secret, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "--data-checksums", "--no-instructions",
@@ -91,21 +93,19 @@ func (s *Server) runInitdb(ctx context.Context, found installation, data, secret
 	if s.settings["fsync"] == "off" {
 		args = append(args, "--no-sync")
 	}
-	cmd := s.command(filepath.Join(found.bin, "initdb"), args...)
 	output := new(bytes.Buffer)
-	cmd.Stdout, cmd.Stderr = output, output
-	p, err := startProcess(cmd)
+	p, err := child.Start(s.command("initdb", output, args...))
 	if err != nil {
-		return fmt.Errorf("running %s as %s: %w", cmd.Path, s.account.name, err)
+		return fmt.Errorf("as user %s: %w", s.account.name, err)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.kill()
+		killFamily(p)
 		return fmt.Errorf("making the data folder: %w", ctx.Err())
 	}
-	if p.exit != nil {
-		return fmt.Errorf("making the data folder with initdb: %w\n%s", p.exit, bytes.TrimSpace(output.Bytes()))
+	if p.Err() != nil {
+		return fmt.Errorf("making the data folder with initdb: %w\n%s", p.Err(), bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"merchstore.io/merchstore/internal/child"
 )
 
 const (
@@ -75,13 +76,11 @@ func (s *Server) launchOnce(ctx context.Context, port int) error {
 	}
 	args = append(args, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "port="+strconv.Itoa(port))
 
-	cmd := s.command(filepath.Join(s.bin, "postgres"), args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	proc, err := startProcess(cmd)
+	started, err := child.Start(s.command("postgres", log, args...))
 	if err != nil {
-		return fmt.Errorf("running %s as %s: %w", cmd.Path, s.account.name, err)
+		return fmt.Errorf("as user %s: %w", s.account.name, err)
 	}
-	proc.logStart = logStart
+	proc := &process{Process: started, logStart: logStart}
 	s.mu.Lock()
 	s.proc, s.port = proc, port
 	s.mu.Unlock()
@@ -112,12 +111,12 @@ func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 		}
 		timer := time.NewTimer(wait)
 		select {
-		case <-proc.done:
+		case <-proc.Done():
 			timer.Stop()
-			if proc.exit == nil {
+			if proc.Err() == nil {
 				return errors.New("it was stopped while it started")
 			}
-			return fmt.Errorf("it ended while it started: %w", proc.exit)
+			return fmt.Errorf("it ended while it started: %w", proc.Err())
 		case <-ctx.Done():
 			timer.Stop()
 			return fmt.Errorf("waiting until it accepts connections: %w", ctx.Err())

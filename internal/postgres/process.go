@@ -4,92 +4,62 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"merchstore.io/merchstore/internal/child"
 )
 
-// process is one run of a child, and of the children it has itself.
+// process is one run of the server, and of the children it has itself.
 type process struct {
-	cmd      *exec.Cmd
+	*child.Process
 	logStart int64 // where this run begins in the log, in bytes
 	stopping atomic.Bool
-	done     chan struct{}
-	exit     error // set before done is closed
 }
 
-// command prepares a program of PostgreSQL's: as the unprivileged user, without our environment (PGDATA, PGOPTIONS and
-// the like would change what it does), and in a process group of its own, so that a Ctrl-C in the terminal reaches only
-// us and we stop it in our order.
-func (s *Server) command(path string, args ...string) *exec.Cmd {
-	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a found installation; a context kills, and servers are stopped
-	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:    true,
-		Pdeathsig:  syscall.SIGINT, // PostgreSQL's fast shutdown
+// command prepares a program of PostgreSQL's: as the unprivileged user, and without our environment (PGDATA, PGOPTIONS
+// and the like would change what it does).
+func (s *Server) command(program string, output io.Writer, args ...string) child.Command {
+	return child.Command{
+		Path:       filepath.Join(s.bin, program),
+		Args:       args,
+		Dir:        s.dir,
+		Env:        []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"},
+		Output:     output,
 		Credential: s.account.credential,
+		LastSignal: syscall.SIGINT, // PostgreSQL's fast shutdown
 	}
-	return cmd
 }
-
-// startProcess starts the command on a thread that lives as long as the child: the kernel sends Pdeathsig when the
-// thread that forked ends, not only when the process does.
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
-		}
-		started <- nil
-		p.exit = cmd.Wait()
-		close(p.done)
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-// signal fails only when the process has ended.
-func (p *process) signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
 // end stops a server that is of no use, in order when it can.
 func (p *process) end() {
-	if p.signal(syscall.SIGINT) == nil {
+	if p.Signal(syscall.SIGINT) == nil {
 		select {
-		case <-p.done:
+		case <-p.Done():
 		case <-time.After(orphansLimit):
-			p.kill()
+			killFamily(p.Process)
 		}
 	}
-	<-p.done
+	<-p.Done()
 }
 
-// kill ends the process and its children, without a chance to tidy up. Killing the parent alone would not do:
+// killFamily ends a process and its children, without a chance to tidy up. Killing the parent alone would not do:
 // PostgreSQL gives each session a process group of its own, and a busy one finishes its query before it looks up.
-func (p *process) kill() {
-	if p.signal(syscall.SIGSTOP) != nil { // no new children while we count them
-		<-p.done // it has ended, so its id may be another's
+func killFamily(p *child.Process) {
+	if p.Signal(syscall.SIGSTOP) != nil { // no new children while we count them
+		<-p.Done() // it has ended, so its id may be another's
 		return
 	}
-	children := childrenOf(p.pid())
+	children := childrenOf(p.PID())
 	for _, pid := range children {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	_ = p.signal(syscall.SIGKILL)
-	<-p.done
+	p.Kill()
 	limit := time.After(orphansLimit)
 	for _, pid := range children {
 		for alive(pid) {

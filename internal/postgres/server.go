@@ -140,29 +140,29 @@ func (s *Server) Port() int {
 }
 
 // PID of the server's first process, the postmaster; the last one's when it has ended.
-func (s *Server) PID() int { return s.current().pid() }
+func (s *Server) PID() int { return s.current().PID() }
 
 // LogFile is where the server writes its own log.
 func (s *Server) LogFile() string { return filepath.Join(s.dir, "server.log") }
 
 // Done is closed when the running server has ended, for whatever reason. Restart begins a new one with a new channel.
-func (s *Server) Done() <-chan struct{} { return s.current().done }
+func (s *Server) Done() <-chan struct{} { return s.current().Done() }
 
 // Err says why the server ended: nil while it runs and after Stop, an error when it ended unasked or was killed.
 func (s *Server) Err() error {
 	p := s.current()
 	select {
-	case <-p.done:
+	case <-p.Done():
 	default:
 		return nil
 	}
-	switch {
-	case p.stopping.Load() && p.exit == nil:
+	switch exit := p.Err(); {
+	case p.stopping.Load() && exit == nil:
 		return nil
-	case p.exit == nil:
+	case exit == nil:
 		return errors.New("PostgreSQL was stopped by someone else")
 	default:
-		return fmt.Errorf("PostgreSQL ended: %w%s", p.exit, s.logTail(p.logStart))
+		return fmt.Errorf("PostgreSQL ended: %w%s", exit, s.logTail(p.logStart))
 	}
 }
 
@@ -172,26 +172,26 @@ func (s *Server) Err() error {
 func (s *Server) Stop(ctx context.Context) error {
 	p := s.current()
 	select {
-	case <-p.done:
+	case <-p.Done():
 		return nil
 	default:
 	}
 	p.stopping.Store(true)
-	_ = p.signal(syscall.SIGINT) // fails only when it has ended, which is what we wait for
+	_ = p.Signal(syscall.SIGINT) // fails only when it has ended, which is what we wait for
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.kill()
+		killFamily(p.Process)
 		return fmt.Errorf("stopping PostgreSQL: killed it, for it did not end in time: %w", ctx.Err())
 	}
-	if p.exit != nil {
-		return fmt.Errorf("stopping PostgreSQL: %w%s", p.exit, s.logTail(p.logStart))
+	if exit := p.Err(); exit != nil {
+		return fmt.Errorf("stopping PostgreSQL: %w%s", exit, s.logTail(p.logStart))
 	}
 	return nil
 }
 
 // Kill ends every process of the server at once, as a power cut would, and returns when they are gone.
-func (s *Server) Kill() { s.current().kill() }
+func (s *Server) Kill() { killFamily(s.current().Process) }
 
 // Restart stops the server when it still runs and starts it again on the same data and port.
 func (s *Server) Restart(ctx context.Context) error {

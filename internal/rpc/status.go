@@ -1,3 +1,5 @@
+// Package rpc is how the store's processes speak gRPC to each other: one way to reach a service, and one way for failures
+// to travel.
 package rpc
 
 import (
@@ -49,8 +51,8 @@ func Code(k failure.Kind) codes.Code {
 // CodeName is the name of that code as it stands in gRPC's specification, for instance ALREADY_EXISTS.
 func CodeName(k failure.Kind) string { return code.Code(Code(k)).String() }
 
-// toStatus makes of any error what a caller may see of it. An error that is not a failure tells nothing of itself.
-func toStatus(err error) *status.Status {
+// Status makes of any error what a caller may see of it. An error that is not a failure tells nothing of itself.
+func Status(err error) *status.Status {
 	if f, ok := failure.As(err); ok {
 		return failureStatus(f)
 	}

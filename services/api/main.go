@@ -53,7 +53,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	actions := logstream.New(logging, logstream.Options{
-		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize,
+		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 
 	store := rest.New(merchstorev1.NewDBServiceClient(db), keys, actions, limits, p.Log)
@@ -71,7 +71,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	// balancer with no API pod left to send to could only refuse.
 	return p.Serve(ctx,
 		process.HTTP("HTTP", listener, newServer(s, router, p.Log)),
-		process.Part{Name: "log stream", Stop: actions.Close},
+		actions.Part(),
 		connection("connection to the DB service", db),
 		connection("connection to the logging service", logging),
 	)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/settings"
 )
@@ -22,7 +23,7 @@ type Settings struct {
 	TrustedProxies []string        `env:"TRUSTED_PROXIES" help:"addresses or networks whose X-Forwarded-For is believed, with commas between; empty: nobody's"`
 	CORSOrigins    []string        `env:"CORS_ORIGINS" help:"origins whose scripts may use the API, with commas between, or *; empty: none"`
 	Rates          RateSettings
-	Log            LogSettings
+	Log            logstream.Settings
 	Process        process.Settings
 }
 
@@ -36,18 +37,10 @@ type RateSettings struct {
 	SignupBurstPerAddress int     `env:"SIGNUP_BURST_PER_ADDRESS" envDefault:"100" help:"new accounts at once from one address"`
 }
 
-// LogSettings bound what the log may cost.
-type LogSettings struct {
-	QueueSize int `env:"LOG_QUEUE_SIZE" envDefault:"16384" help:"log messages kept while the logging service is away; more are dropped and counted"`
-}
-
 // Validate refuses what would answer no request at all.
 func (s Settings) Validate() error {
 	if s.BodyLimit <= 0 || s.RequestTimeout <= 0 || s.ReadTimeout <= 0 || s.IdleTimeout <= 0 {
 		return errors.New("BODY_LIMIT, REQUEST_TIMEOUT, READ_TIMEOUT and IDLE_TIMEOUT must be greater than 0")
-	}
-	if s.Log.QueueSize <= 0 {
-		return errors.New("LOG_QUEUE_SIZE must be greater than 0")
 	}
 	return nil
 }

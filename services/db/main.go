@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/process"
-	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/rpcserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
@@ -39,7 +39,7 @@ type Settings struct {
 	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
 
 	Postgres postgres.Settings
-	RPC      rpc.ServerSettings
+	RPC      rpcserver.Settings
 	Process  process.Settings
 }
 
@@ -101,7 +101,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
 	auth := server.NewAuthenticator(keys, db)
 
-	grpcServer, err := rpc.NewServer(ctx, s.Addr, s.RPC, p, auth.Unary)
+	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, auth.Unary)
 	if err != nil {
 		db.Close()
 		return err

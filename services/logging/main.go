@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/rpcserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/logging/kafka"
 	"merchstore.io/merchstore/services/logging/server"
@@ -20,7 +22,7 @@ type Settings struct {
 	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which is asked whether a reader of the log is an admin"`
 
 	Process process.Settings
-	RPC     rpc.ServerSettings
+	RPC     rpcserver.Settings
 	Kafka   kafka.Settings
 	Server  server.Settings
 }
@@ -37,30 +39,26 @@ func main() {
 	}))
 }
 
+// gcPercent lets garbage grow to four times of what is in use, which is little: messages are gone within milliseconds.
+const gcPercent = 400
+
 func run(ctx context.Context, s Settings, p *process.Process) error {
-	producer, err := kafka.NewProducer(s.Kafka, p.Log)
+	debug.SetGCPercent(gcPercent)
+	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, p)
 	if err != nil {
 		return err
 	}
-	watch := kafka.NewWatch(producer, p.Metrics, p.Log)
-	p.CheckReady("kafka topic", watch.Ready)
-
-	grpcServer, err := rpc.NewServer(ctx, s.GRPCAddr, s.RPC, p)
-	if err != nil {
-		return errors.Join(err, producer.Close(ctx))
-	}
+	defer grpcServer.Stop() // for the ways out before Serve
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"},
 	}, rpc.NewClientMetrics(p.Metrics))
 	if err != nil {
-		grpcServer.Stop()
-		return errors.Join(err, producer.Close(ctx))
+		return err
 	}
 	defer accounts.Close() //nolint:errcheck // nothing is under way on it any more
 
-	merchstorev1.RegisterLoggingServiceServer(grpcServer, server.New(server.Options{
+	logs := server.New(server.Options{
 		Settings: s.Server,
-		Store:    producer,
 		Source:   kafka.NewReader(s.Kafka, p.Log),
 		Accounts: merchstorev1.NewDBServiceClient(accounts),
 		Stopping: grpcServer.Stopping(),
@@ -68,7 +66,15 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		DrainTimeout: s.Process.ShutdownTimeout * 4 / 5,
 		Metrics:      p.Metrics,
 		Log:          p.Log,
-	}))
+	})
+	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Log)
+	if err != nil {
+		return err
+	}
+	logs.Store = producer
+	merchstorev1.RegisterLoggingServiceServer(grpcServer, logs)
+	watch := kafka.NewWatch(producer, p.Metrics, p.Log)
+	p.CheckReady("kafka topic", watch.Ready)
 	p.Log.Info("listening", "addr", grpcServer.Addr().String())
 
 	// Streams first, so that what they have under way is still delivered; then the producer, which then has nothing left.

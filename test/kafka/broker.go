@@ -17,11 +17,15 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/test/ports"
 )
 
 // startTimeout is what a broker may take until it answers; about five seconds are usual on two idle cores.
@@ -38,7 +42,7 @@ type Broker struct {
 	jvm        []string
 	properties properties
 	port       int
-	process    *process
+	process    *child.Process
 }
 
 // Option changes how [Start] sets a broker up.
@@ -61,7 +65,7 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 2)
+	free, err := ports.Free(ctx, 2)
 	if err != nil {
 		return nil, fmt.Errorf("looking for free ports: %w", err)
 	}
@@ -69,8 +73,8 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 		dir:        dir,
 		jars:       jars,
 		jvm:        []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"},
-		properties: newProperties(filepath.Join(dir, "data"), ports[0], ports[1]),
-		port:       ports[0],
+		properties: newProperties(filepath.Join(dir, "data"), free[0], free[1]),
+		port:       free[0],
 	}
 	for _, option := range options {
 		option(b)
@@ -95,33 +99,33 @@ func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
 
 // Stop asks the broker to shut down as an operator would (SIGTERM) and waits until it has. Stopping a stopped broker does nothing.
 func (b *Broker) Stop() error {
-	if err := b.process.signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stopping the broker: %w", err)
-	}
 	// A paused broker has to go on to hear of it.
 	if err := b.Resume(); err != nil {
 		return fmt.Errorf("stopping the broker: %w", err)
 	}
-	select {
-	case <-b.process.done:
-		return nil
-	case <-time.After(stopTimeout):
-		b.Kill()
-		return fmt.Errorf("the broker did not stop within %v and was killed\n%s", stopTimeout, b.process.output())
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := b.process.Stop(ctx); err != nil {
+		return fmt.Errorf("stopping the broker: %w\n%s", err, b.logTail())
 	}
+	return nil
 }
 
 // Kill ends the broker at once (SIGKILL), as a crash would, and waits until it is gone.
-func (b *Broker) Kill() {
-	_ = b.process.signal(syscall.SIGKILL)
-	<-b.process.done
-}
+func (b *Broker) Kill() { b.process.Kill() }
 
 // Pause freezes the broker (SIGSTOP): connections stay open and nothing answers, as on a machine that hangs.
-func (b *Broker) Pause() error { return b.process.signal(syscall.SIGSTOP) }
+func (b *Broker) Pause() error { return b.signal(syscall.SIGSTOP) }
 
 // Resume lets a paused broker go on (SIGCONT).
-func (b *Broker) Resume() error { return b.process.signal(syscall.SIGCONT) }
+func (b *Broker) Resume() error { return b.signal(syscall.SIGCONT) }
+
+func (b *Broker) signal(s syscall.Signal) error {
+	if err := b.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("sending %v: %w", s, err)
+	}
+	return nil
+}
 
 // Restart starts a broker that was stopped or killed, and stops one that runs before that. Address and data are the same as before.
 func (b *Broker) Restart(ctx context.Context) error {
@@ -148,13 +152,27 @@ func (b *Broker) launch(ctx context.Context) error {
 
 	arguments := append(append([]string{}, b.jvm...), logFlags...)
 	arguments = append(arguments, "-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile())
-	var err error
-	if b.process, err = startProcess(filepath.Join(b.dir, "broker.log"), "java", arguments...); err != nil {
+	log, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the broker's log: %w", err)
+	}
+	defer log.Close()
+	if b.process, err = child.Start(child.Command{Path: "java", Args: arguments, Output: log}); err != nil {
 		return fmt.Errorf("starting the broker: %w", err)
 	}
 	if err := b.waitUntilReady(ctx); err != nil {
 		b.Kill()
-		return fmt.Errorf("starting the broker: %w\n%s", err, b.process.output())
+		return fmt.Errorf("starting the broker: %w\n%s", err, b.logTail())
 	}
 	return nil
 }
+
+func (b *Broker) logFile() string { return filepath.Join(b.dir, "broker.log") }
+
+func (b *Broker) logTail() string { return child.Tail(b.logFile(), tailLimit) }
+
+// tailLimit is how much of some output goes into an error, in bytes.
+const tailLimit = 8 << 10
+
+// tail is the last part of some output.
+func tail(out []byte) []byte { return out[max(0, len(out)-tailLimit):] }

@@ -2,13 +2,9 @@ package kafka
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"slices"
-	"strconv"
 )
 
 // clusterID is 16 bytes in URL-safe base64, as Kafka wants them. All test clusters may share one.
@@ -67,26 +63,4 @@ func (p properties) bytes() []byte {
 		fmt.Fprintf(&b, "%s=%s\n", key, p[key])
 	}
 	return b.Bytes()
-}
-
-// freePorts finds ports below the range from which the kernel takes the ports of outgoing connections: from that range, one could
-// be gone when a broker is restarted, or a client that retries could end up connected to itself.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	const first, count, tries = 20000, 12000, 100
-	var listen net.ListenConfig
-	var ports []int
-	for range tries {
-		port := first + rand.IntN(count)
-		l, err := listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || slices.Contains(ports, port) {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, fmt.Errorf("none of %d tried ports from %d on was free", tries, first)
 }

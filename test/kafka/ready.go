@@ -44,7 +44,7 @@ func (b *Broker) waitForPort(ctx context.Context) error {
 		}
 		select {
 		case <-retry.C:
-		case <-b.process.done:
+		case <-b.process.Done():
 		case <-ctx.Done():
 		}
 		if gone := b.gone(ctx); gone != nil {
@@ -56,8 +56,8 @@ func (b *Broker) waitForPort(ctx context.Context) error {
 // gone tells why there is nothing left to wait for, if so.
 func (b *Broker) gone(ctx context.Context) error {
 	select {
-	case <-b.process.done:
-		return fmt.Errorf("it ended by itself: %v", b.process.cmd.ProcessState)
+	case <-b.process.Done():
+		return fmt.Errorf("it ended by itself: %v", b.process.Err())
 	case <-ctx.Done():
 		return fmt.Errorf("it does not answer: %w", ctx.Err())
 	default:

@@ -47,7 +47,7 @@ func Routes() []Route {
 			c.Header("Content-Security-Policy", pagePolicy)
 			c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 		}},
-		{assetsPath + "docs.js", serve("text/javascript; charset=utf-8", script)},
+		{assetsPath + "docs.js", serve("application/javascript", script)},
 		{assetsPath + "swagger-ui.css", asset},
 		{assetsPath + "swagger-ui-bundle.js", asset},
 		{assetsPath + "favicon-32x32.png", asset},

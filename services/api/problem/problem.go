@@ -27,6 +27,9 @@ const (
 	challenge     = `Bearer realm="merchstore"`
 )
 
+// CodeInvalidToken is the code of a 401 to a request that has sent a token. The DB service uses the same word.
+const CodeInvalidToken failure.Reason = "invalid_token"
+
 // Error is a failure along with what only HTTP has words for.
 type Error struct {
 	Failure *failure.Error
@@ -34,8 +37,6 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the client should wait; 0 leaves it to the kind of failure.
 	RetryAfter time.Duration
-	// Challenge is the WWW-Authenticate header of a 401; empty asks for a token without saying more.
-	Challenge string
 }
 
 func (e *Error) Error() string { return e.Failure.Error() }
@@ -114,9 +115,9 @@ func For(err error, requestID string) Answer {
 	}
 	switch httpStatus {
 	case http.StatusUnauthorized:
-		a.Challenge = e.Challenge
-		if a.Challenge == "" {
-			a.Challenge = challenge
+		a.Challenge = challenge
+		if f.Reason == CodeInvalidToken { // RFC 6750: no error is named to a client that has sent no token
+			a.Challenge += `, error="invalid_token"`
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.RetryAfter = seconds(max(e.RetryAfter, laterIsBetter))

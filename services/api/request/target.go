@@ -51,6 +51,16 @@ func ProductID(s string) (int32, error) {
 // OrderID reads the id of an order out of a path.
 func OrderID(s string) (int64, error) { return positive(s, 64) }
 
+// SID reads whose account a path is about. An empty one would mean the caller's own to the DB service.
+func SID(s string) (string, error) {
+	if s == "" {
+		f := failure.InvalidField("sid", "must not be empty")
+		f.Reason = CodeInvalidID
+		return "", f
+	}
+	return s, nil
+}
+
 func positive(s string, bits int) (int64, error) {
 	id, err := strconv.ParseInt(s, 10, bits)
 	if err != nil || id <= 0 || s[0] == '+' {

@@ -31,27 +31,25 @@ const (
 func (s *Store) authenticate(c *gin.Context) (*token.Claims, error) {
 	signed, found := token.FromHeader(c.Request.Header.Get("Authorization"))
 	if !found {
-		return nil, refuse("log in and send the token in the header Authorization: Bearer <token>", "")
+		return nil, errNoToken
 	}
 	claims, err := s.keys.Verify(signed)
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return nil, refuse("the token has expired; log in again", "the token has expired")
+		return nil, errExpired
 	case err != nil: // why exactly is nothing to tell a forger
-		return nil, refuse("the token is not valid; log in again", "the token is not valid")
+		return nil, errBadToken
 	}
 	forward(c, signed)
 	return claims, nil
 }
 
-// refuse follows RFC 6750: no error is named to a client that has sent no token.
-func refuse(detail, why string) error {
-	e := &problem.Error{Failure: failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, detail)}
-	if why != "" {
-		e.Challenge = `Bearer realm="merchstore", error="invalid_token", error_description="` + why + `"`
-	}
-	return e
-}
+var (
+	errNoToken = failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
+		"log in first, and send the token in the header Authorization: Bearer <token>")
+	errExpired  = failure.New(failure.Unauthenticated, problem.CodeInvalidToken, "the token has expired; log in again")
+	errBadToken = failure.New(failure.Unauthenticated, problem.CodeInvalidToken, "the token is not valid; log in again")
+)
 
 func forward(c *gin.Context, signed string) {
 	ctx := metadata.AppendToOutgoingContext(c.Request.Context(), authorizationMetadata, "Bearer "+signed)

@@ -49,7 +49,11 @@ func (s *Store) listOrders(c *gin.Context, caller *token.Claims) error {
 func (s *Store) listOrdersOfUser(c *gin.Context, caller *token.Claims) error {
 	ctx := c.Request.Context()
 	s.actions.Info(ctx, "User '"+caller.Username+"' access get orders by user endpoint")
-	return renamed(s.orders(ctx, c, c.Param("sid")), "user_sid", "sid")
+	sid, err := request.SID(c.Param("sid"))
+	if err != nil {
+		return err
+	}
+	return renamed(s.orders(ctx, c, sid), "user_sid", "sid")
 }
 
 func (s *Store) orders(ctx context.Context, c *gin.Context, sid string) error {

@@ -83,7 +83,11 @@ func (s *Store) listUsers(c *gin.Context, caller *token.Claims) error {
 func (s *Store) getUser(c *gin.Context, caller *token.Claims) error {
 	ctx := c.Request.Context()
 	s.actions.Info(ctx, "User '"+caller.Username+"' accessed get user by sid endpoint")
-	resp, err := s.db.GetUser(ctx, &merchstorev1.GetUserRequest{Sid: c.Param("sid")})
+	sid, err := request.SID(c.Param("sid"))
+	if err != nil {
+		return err
+	}
+	resp, err := s.db.GetUser(ctx, &merchstorev1.GetUserRequest{Sid: sid})
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
 	}

@@ -25,6 +25,7 @@ type Producer struct {
 	log      *slog.Logger
 	settings Settings
 	fatal    chan error
+	paused   func()
 	working  sync.WaitGroup
 	scratch  sync.Pool // of *confluent.Message: Produce copies what it is given
 
@@ -32,14 +33,16 @@ type Producer struct {
 	closed  bool
 }
 
-// NewProducer makes a producer. It does not wait for Kafka, and needs Close even if nothing was produced.
-func NewProducer(s Settings, log *slog.Logger) (*Producer, error) {
+// NewProducer makes a producer. It does not wait for Kafka, and needs Close even if nothing was produced. One goroutine
+// passes all delivery reports on to receipts; paused is called from there whenever no other report is at hand, so that
+// receipts can gather what comes together, as it mostly does.
+func NewProducer(s Settings, paused func(), log *slog.Logger) (*Producer, error) {
 	logs := make(chan confluent.LogEvent, 100)
 	client, err := confluent.NewProducer(s.ProducerConfig(logs))
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka producer: %w", err)
 	}
-	p := &Producer{client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1)}
+	p := &Producer{client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1), paused: paused}
 	p.scratch.New = func() any {
 		return &confluent.Message{TopicPartition: confluent.TopicPartition{Topic: &p.topic, Partition: confluent.PartitionAny}}
 	}
@@ -48,8 +51,8 @@ func NewProducer(s Settings, log *slog.Logger) (*Producer, error) {
 	return p, nil
 }
 
-// Put hands a record to Kafka. If it returns nil the receipt is told later, from the one goroutine that serves all
-// delivery reports, so it must not block; otherwise it is not told at all.
+// Put hands a record to Kafka and keeps nothing of its memory. If it returns nil the receipt is told later, and must
+// not block then; otherwise it is not told at all.
 func (p *Producer) Put(r record.Record, receipt record.Receipt) error {
 	m := p.scratch.Get().(*confluent.Message) //nolint:forcetypeassert // nothing else is put in
 	defer func() { m.Opaque = nil; p.scratch.Put(m) }()
@@ -71,7 +74,9 @@ func (p *Producer) Put(r record.Record, receipt record.Receipt) error {
 
 // reports passes delivery reports on until the producer is closed.
 func (p *Producer) reports() {
-	for event := range p.client.Events() {
+	defer p.paused()
+	events := p.client.Events()
+	for event := range events {
 		switch e := event.(type) {
 		case *confluent.Message:
 			if receipt, ok := e.Opaque.(record.Receipt); ok {
@@ -81,8 +86,11 @@ func (p *Producer) reports() {
 			if e.IsFatal() {
 				p.fail(e)
 			} else {
-				p.log.Warn("Kafka", "error", e.Error()) // retried by the library
+				p.log.Debug("Kafka", "error", e.Error()) // many a second while Kafka is away; Watch says it once
 			}
+		}
+		if len(events) == 0 {
+			p.paused()
 		}
 	}
 }

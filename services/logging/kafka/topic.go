@@ -22,6 +22,8 @@ const (
 	makeTimeout = 10 * time.Second
 )
 
+var errNotAsked = errors.New("not asked yet")
+
 // Watch asks Kafka for the topic from time to time, and makes it if that is wanted.
 type Watch struct {
 	producer *Producer
@@ -66,6 +68,7 @@ func (w *Watch) Part() process.Part {
 }
 
 func (w *Watch) run(ctx context.Context) {
+	before := errNotAsked
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -75,20 +78,32 @@ func (w *Watch) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		err := w.ask(ctx)
-		switch {
-		case err == nil:
-			if !w.seen.Swap(true) {
-				w.log.Info("topic found", "topic", w.producer.topic)
-			}
-			w.up.Set(1)
-		case ctx.Err() == nil:
-			w.log.Warn("topic not reachable", "topic", w.producer.topic, "error", err)
-			w.up.Set(0)
+		if ctx.Err() != nil {
+			return
 		}
+		w.note(err, before)
+		before = err
 		if w.seen.Load() {
 			timer.Reset(askLater)
 		} else {
 			timer.Reset(askAtFirst)
+		}
+	}
+}
+
+// note logs only what has changed.
+func (w *Watch) note(err, before error) {
+	switch {
+	case err == nil:
+		w.seen.Store(true)
+		w.up.Set(1)
+		if before != nil {
+			w.log.Info("topic found", "topic", w.producer.topic)
+		}
+	default:
+		w.up.Set(0)
+		if before == nil || before == errNotAsked { //nolint:errorlint // this very value
+			w.log.Warn("topic not reachable", "topic", w.producer.topic, "error", err)
 		}
 	}
 }

@@ -64,7 +64,6 @@ const (
 	headerPod       = "pod"
 	headerTraceID   = "trace_id"
 	headerRequestID = "request_id"
-	headerCount     = 6
 )
 
 // Record is a message as Kafka keeps it.
@@ -89,47 +88,52 @@ func Refused(format string, args ...any) error {
 // error if it is worth sending again.
 type Receipt interface{ Delivered(err error) }
 
-// Encoder turns messages into records. It reuses its memory, so that a busy stream makes no garbage here: a record is
-// good until the next call. The zero value is ready; it is for one goroutine.
+// Encoder turns messages into records. It reuses its memory, so that a busy stream makes no garbage here. The zero value
+// is ready; it is for one goroutine.
 type Encoder struct {
 	buf     []byte
-	headers [headerCount]Header
+	headers []Header
 }
 
-// Encode makes the record of m. What it writes is one line of valid UTF-8 without control characters, in the value and
-// in every header, whatever m holds.
+// Reset lets go of all records made so far: they must not be used any more.
+func (e *Encoder) Reset() { e.buf, e.headers = e.buf[:0], e.headers[:0] }
+
+// Encode makes the record of m, which is good until Reset. What it writes is one line of valid UTF-8 without control
+// characters, in the value and in every header, whatever m holds.
 func (e *Encoder) Encode(m *Message) Record {
-	buf := e.buf[:0]
-	buf = strconv.AppendInt(buf, m.Seconds, 10)
-	buf = append(buf, separator...)
-	service := len(buf)
-	buf = appendLine(buf, m.Service)
-	serviceEnd := len(buf)
-	buf = append(buf, colon...)
-	buf = appendLine(buf, m.Text)
-	end := len(buf)
+	start := len(e.buf)
+	e.buf = strconv.AppendInt(e.buf, m.Seconds, 10)
+	e.buf = append(e.buf, separator...)
+	service := e.line(m.Service)
+	e.buf = append(e.buf, colon...)
+	e.line(m.Text)
+	r := Record{Value: e.buf[start:len(e.buf):len(e.buf)]}
 
-	// The rest of the buffer holds the headers. It may move while it grows, so they are cut out of it at the end.
-	rest := [...]struct{ key, value string }{
-		{headerID, m.ID}, {headerLevel, m.Level.String()}, {headerPod, m.Pod},
-		{headerTraceID, m.TraceID}, {headerRequestID, m.RequestID},
-	}
-	var ends [len(rest)]int
-	for i, h := range rest {
-		buf = appendLine(buf, h.value)
-		ends[i] = len(buf)
-	}
-	e.buf = buf
-
-	r := Record{Value: buf[:end:end], Headers: append(e.headers[:0], Header{headerService, buf[service:serviceEnd:serviceEnd]})}
-	for i, from := 0, end; i < len(rest); i++ {
-		if value := buf[from:ends[i]:ends[i]]; len(value) > 0 {
-			r.Headers = append(r.Headers, Header{rest[i].key, value})
-			if rest[i].key == headerPod {
-				r.Key = value
-			}
-		}
-		from = ends[i]
-	}
+	first := len(e.headers)
+	e.header(headerID, e.line(m.ID))
+	e.header(headerLevel, e.line(m.Level.String()))
+	e.header(headerService, service)
+	r.Key = e.line(m.Pod)
+	e.header(headerPod, r.Key)
+	e.header(headerTraceID, e.line(m.TraceID))
+	e.header(headerRequestID, e.line(m.RequestID))
+	r.Headers = e.headers[first:len(e.headers):len(e.headers)]
 	return r
+}
+
+// line appends s to the buffer and gives the part that it has become. When the buffer grows it moves, but the parts
+// given before stay what they are, in its old place.
+func (e *Encoder) line(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	start := len(e.buf)
+	e.buf = appendLine(e.buf, s)
+	return e.buf[start:len(e.buf):len(e.buf)]
+}
+
+func (e *Encoder) header(key string, value []byte) {
+	if len(value) > 0 {
+		e.headers = append(e.headers, Header{key, value})
+	}
 }

@@ -20,7 +20,7 @@ import (
 
 // Settings bound what the service holds in memory.
 type Settings struct {
-	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"8192" help:"messages one stream may have that are not answered yet; it is not read further meanwhile"`
+	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"16384" help:"messages one stream may have that are not answered yet; it is not read further meanwhile"`
 	InFlightBytes int64 `env:"LOG_IN_FLIGHT_BYTES" envDefault:"67108864" help:"memory for messages of all streams that Kafka does not have yet"`
 	MaxTails      int64 `env:"LOG_MAX_TAILS" envDefault:"16" help:"TailLogs calls at the same time; each takes a Kafka consumer"`
 }
@@ -79,6 +79,9 @@ type Server struct {
 	metrics  *metrics
 	inFlight *semaphore.Weighted // in bytes
 	tails    *semaphore.Weighted
+	// unsettled are the streams with delivery reports that were not passed on yet. Only the goroutine that brings the
+	// reports uses it.
+	unsettled []*writer
 }
 
 // New makes the service.

@@ -24,13 +24,19 @@ type answers struct {
 
 func (a answers) len() int64 { return int64(len(a.stored) + len(a.refused)) }
 
-// writer is one stream of messages on their way into Kafka. One goroutine reads it (take), the producer's goroutine
-// brings what became of each message (settle), and the call's own goroutine tells the client (Server.write).
+// writer is one stream of messages on their way into Kafka. One goroutine reads it (store), the producer's goroutine
+// brings what became of the messages (settle), and the call's own goroutine tells the client (Server.write).
 type writer struct {
-	server  *Server
-	window  *semaphore.Weighted // one for each message without an answer
+	server *Server
+	window *semaphore.Weighted // one for each message without an answer
+	wake   chan struct{}
+
+	// Only the reading goroutine uses these.
 	encoder record.Encoder
-	wake    chan struct{}
+	records []record.Record
+
+	// Only the goroutine that brings delivery reports uses this.
+	pending verdicts
 
 	mu       sync.Mutex
 	closed   bool // nothing more is taken
@@ -47,12 +53,12 @@ func (s *Server) write(ctx context.Context, read func() ([]*merchstorev1.LogMess
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	w := &writer{server: s, window: semaphore.NewWeighted(int64(s.Window)), wake: make(chan struct{}, 1)}
-	ended := make(chan error, 1)
-	go func() { ended <- w.readAll(reading, read) }() // it ends with the call at the latest: then read fails
+	done := make(chan error, 1)
+	go func() { done <- w.readAll(reading, read) }() // it ends with the call at the latest: then read fails
 
 	var result error
 	var expired <-chan time.Time
-	stopping := s.Stopping.Done()
+	ended, stopping := (<-chan error)(done), s.Stopping.Done()
 	endWith := func(err error) {
 		stop()
 		w.close()
@@ -73,7 +79,7 @@ func (s *Server) write(ctx context.Context, read func() ([]*merchstorev1.LogMess
 		case <-ctx.Done():
 			return w.count(), ctx.Err()
 		}
-		out, failed, done := w.take()
+		out, failed, all := w.take()
 		if n := out.len(); n > 0 {
 			if err := answer(out); err != nil {
 				return w.count(), err
@@ -83,8 +89,9 @@ func (s *Server) write(ctx context.Context, read func() ([]*merchstorev1.LogMess
 		if failed != nil && expired == nil {
 			ended = nil
 			endWith(errKafkaAway.Because(failed))
+			w.tell() // there may be nothing left to wait for
 		}
-		if done {
+		if all {
 			return w.count(), result
 		}
 	}
@@ -110,76 +117,119 @@ func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMe
 	}
 }
 
-// store takes messages in, waiting for room, and hands them on. It must not be called again after an error.
+const (
+	// chunk is how many messages are taken in at a time; locks are taken for each chunk, not for each message.
+	chunk = 64
+	// chunkBytes bounds the texts of a chunk, so that even when all of it has to be escaped it fits into minInFlight.
+	chunkBytes = 64 << 10
+)
+
+// store takes messages in and hands them on, waiting for room. It must not be called again after an error.
 func (w *writer) store(ctx context.Context, messages []*merchstorev1.LogMessage) error {
-	now := time.Now()
-	receipts := make([]receipt, len(messages)) // one allocation for all of them
-	for i, m := range messages {
-		if err := w.window.Acquire(ctx, 1); err != nil {
+	for len(messages) > 0 {
+		n, bytes := 0, 0
+		for n < min(len(messages), chunk, w.server.Window) && bytes < chunkBytes {
+			bytes += len(messages[n].GetText())
+			n++
+		}
+		if err := w.window.Acquire(ctx, int64(n)); err != nil {
 			return fmt.Errorf("wait for the stream's window: %w", err)
 		}
-		if !w.admit() {
+		if !w.admit(n) {
 			return errStopping
 		}
-		r := &receipts[i]
-		*r = receipt{writer: w, id: m.GetId()}
-		if reason := check(m); reason != "" {
-			w.settle(r.id, &record.RefusedError{Reason: reason})
-			continue
+		if err := w.storeChunk(ctx, messages[:n]); err != nil {
+			return err
 		}
-		if r.id == "" {
-			r.id = uuid.Must(uuid.NewV7()).String()
-		}
-		if i == 0 {
-			r.since = now
-		}
-		message := messageOf(m, r.id, now)
-		encoded := w.encoder.Encode(&message)
-		r.cost = messageCost + int64(len(encoded.Value))
-		if err := w.server.inFlight.Acquire(ctx, r.cost); err != nil {
-			w.settle(r.id, err)
-			return fmt.Errorf("wait for memory: %w", err)
-		}
-		w.server.metrics.inFlight.Inc()
-		if err := w.server.Store.Put(encoded, r); err != nil {
-			r.Delivered(err)
-		}
+		messages = messages[n:]
 	}
 	return nil
 }
 
-// admit counts one message in, unless the stream has come to its end.
-func (w *writer) admit() bool {
+func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMessage) error {
+	now := time.Now()
+	w.encoder.Reset()
+	w.records = w.records[:0]
+	receipts := make([]receipt, 0, len(messages)) // one allocation for all of them
+	var refused verdicts
+	var cost int64
+	for _, m := range messages {
+		if reason := check(m); reason != "" {
+			refused.add(m.GetId(), &record.RefusedError{Reason: reason})
+			continue
+		}
+		id := m.GetId()
+		if id == "" {
+			id = uuid.Must(uuid.NewV7()).String()
+		}
+		message := messageOf(m, id, now)
+		encoded := w.encoder.Encode(&message)
+		w.records = append(w.records, encoded)
+		receipts = append(receipts, receipt{writer: w, id: id, cost: messageCost + int64(len(encoded.Value))})
+		cost += receipts[len(receipts)-1].cost
+	}
+	w.settle(refused)
+	if len(receipts) == 0 {
+		return nil
+	}
+	receipts[0].since = now
+	if err := w.server.inFlight.Acquire(ctx, cost); err != nil {
+		err = fmt.Errorf("wait for memory: %w", err)
+		w.settle(verdicts{failure: err, failures: len(receipts)})
+		return err
+	}
+	w.server.metrics.inFlight.Add(float64(len(receipts)))
+	var failed verdicts
+	for i := range receipts {
+		if err := w.server.Store.Put(w.records[i], &receipts[i]); err != nil {
+			failed.add(receipts[i].id, err)
+			failed.cost += receipts[i].cost
+			failed.put++
+		}
+	}
+	w.settle(failed)
+	return nil
+}
+
+// admit counts messages in, unless the stream has come to its end.
+func (w *writer) admit(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return false
 	}
-	w.received++
-	w.open++
-	w.server.metrics.received.Inc()
+	w.received += int64(n)
+	w.open += n
+	w.server.metrics.received.Add(float64(n))
 	return true
 }
 
-// settle notes what became of a message.
-func (w *writer) settle(id string, err error) {
+// settle notes what became of messages.
+func (w *writer) settle(v verdicts) {
+	m := w.server.metrics
+	w.server.inFlight.Release(v.cost)
+	m.inFlight.Sub(float64(v.put))
+	m.stored.Add(float64(len(v.stored)))
+	m.refused.Add(float64(len(v.refused)))
+	m.failed.Add(float64(v.failures))
+
+	n := len(v.stored) + len(v.refused) + v.failures
+	if n == 0 {
+		return
+	}
 	w.mu.Lock()
-	w.open--
-	var refused *record.RefusedError
-	switch {
-	case err == nil:
-		w.out.stored = append(w.out.stored, id)
-		w.server.metrics.stored.Inc()
-	case errors.As(err, &refused):
-		w.out.refused = append(w.out.refused, &merchstorev1.RefusedLog{Id: id, Reason: refused.Reason})
-		w.server.metrics.refused.Inc()
-	default:
-		if w.failed == nil {
-			w.failed = err
-		}
-		w.server.metrics.failed.Inc()
+	w.open -= n
+	w.out.stored = append(w.out.stored, v.stored...)
+	w.out.refused = append(w.out.refused, v.refused...)
+	if w.failed == nil {
+		w.failed = v.failure
 	}
 	w.mu.Unlock()
+	w.tell()
+}
+
+// tell makes the call's own goroutine look.
+func (w *writer) tell() {
 	select {
 	case w.wake <- struct{}{}:
 	default: // it has not looked since the last time
@@ -187,10 +237,10 @@ func (w *writer) settle(id string, err error) {
 }
 
 // take gives what is to be answered, and whether that was all there will ever be.
-func (w *writer) take() (out answers, failed error, done bool) { //nolint:revive // failed is not this function's error
+func (w *writer) take() (out answers, failed error, all bool) { //nolint:revive // failed is not this function's error
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out, w.out = w.out, answers{stored: make([]string, 0, cap(w.out.stored))}
+	out, w.out = w.out, answers{}
 	return out, w.failed, w.closed && w.open == 0
 }
 
@@ -204,23 +254,4 @@ func (w *writer) count() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.received
-}
-
-// receipt is one message that was handed to Kafka.
-type receipt struct {
-	writer *writer
-	id     string
-	cost   int64
-	since  time.Time // zero but for a sample
-}
-
-// Delivered implements record.Receipt.
-func (r *receipt) Delivered(err error) {
-	s := r.writer.server
-	s.inFlight.Release(r.cost)
-	s.metrics.inFlight.Dec()
-	if !r.since.IsZero() && err == nil {
-		s.metrics.latency.Observe(time.Since(r.since).Seconds())
-	}
-	r.writer.settle(r.id, err)
 }

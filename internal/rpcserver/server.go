@@ -1,6 +1,6 @@
-// Package rpc is how the store's processes speak gRPC: one way to make a server, one way to reach one, and one way for
-// failures to travel between them.
-package rpc
+// Package rpcserver makes the store's gRPC servers: validation, metrics, health, reflection, failures for errors, and an
+// orderly end.
+package rpcserver
 
 import (
 	"context"
@@ -23,10 +23,11 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
 )
 
-// ServerSettings are those of every gRPC server.
-type ServerSettings struct {
+// Settings are those of every gRPC server.
+type Settings struct {
 	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"5m" help:"after this a client is asked to connect anew, so that new pods get their share"`
 	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"greatest request in bytes"`
 }
@@ -40,9 +41,9 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
-// NewServer listens on addr. The interceptors run after a request was found valid. Readiness of the process becomes the
+// New listens on addr. The interceptors run after a request was found valid. Readiness of the process becomes the
 // health of the server.
-func NewServer(ctx context.Context, addr string, s ServerSettings, p *process.Process, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
+func New(ctx context.Context, addr string, s Settings, p *process.Process, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("prepare validation: %w", err)
@@ -125,7 +126,7 @@ func (s *Server) Part() process.Part {
 
 func unaryErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-		resp, err := handle(WithIncomingRequestID(ctx), req)
+		resp, err := handle(rpc.WithIncomingRequestID(ctx), req)
 		if err != nil {
 			return nil, answer(ctx, log, info.FullMethod, err)
 		}
@@ -144,12 +145,12 @@ func streamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
 
 // answer turns an error into what the caller sees, and logs, once, what the caller does not see.
 func answer(ctx context.Context, log *slog.Logger, method string, err error) error {
-	s := toStatus(err)
+	s := rpc.Status(err)
 	switch s.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
-		log.ErrorContext(ctx, "call failed", "method", method, "request_id", RequestID(WithIncomingRequestID(ctx)), "error", err)
+		log.ErrorContext(ctx, "call failed", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), "error", err)
 	case codes.Unavailable, codes.DeadlineExceeded:
-		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", RequestID(WithIncomingRequestID(ctx)), "error", err)
+		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), "error", err)
 	default: // the caller's own doing
 	}
 	return s.Err()

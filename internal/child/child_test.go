@@ -1,0 +1,218 @@
+package child_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"merchstore.io/merchstore/internal/child"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func shell(t *testing.T, script string, change ...func(*child.Command)) *child.Process {
+	t.Helper()
+	c := child.Command{Path: "/bin/sh", Args: []string{"-c", script}}
+	for _, f := range change {
+		f(&c)
+	}
+	p, err := child.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return p
+}
+
+func soon(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestItsEndIsTold(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]string{
+		"exit 0":     "<nil>",
+		"exit 3":     "exit status 3",
+		"kill -9 $$": "signal: killed",
+	} {
+		p := shell(t, script)
+		<-p.Done()
+		if got := fmt.Sprint(p.Err()); got != want {
+			t.Errorf("%q: %s, want %s", script, got, want)
+		}
+		if err := p.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("%q: signal after the end: %v", script, err)
+		}
+		if err := p.Stop(t.Context()); err != nil {
+			t.Errorf("%q: stop after the end: %v", script, err)
+		}
+	}
+}
+
+func TestStopLetsItTidyUp(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	marker := filepath.Join(t.TempDir(), "trapped")
+	p := shell(t, `trap 'echo tidy; exit 0' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) {
+		c.Args, c.Output = append(c.Args, marker), &said
+	})
+	awaitFile(t, marker)
+	if err := p.Stop(soon(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if p.Err() != nil || said.String() != "tidy\n" {
+		t.Errorf("it ended with %v and said %q", p.Err(), said.String())
+	}
+}
+
+func TestStopKillsWhatDoesNotListen(t *testing.T) {
+	t.Parallel()
+	marker := filepath.Join(t.TempDir(), "trapped")
+	p := shell(t, `trap '' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) { c.Args = append(c.Args, marker) })
+	awaitFile(t, marker)
+	err := p.Stop(soon(t, 100*time.Millisecond))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stop says %v", err)
+	}
+	select {
+	case <-p.Done():
+	default:
+		t.Error("it lives on")
+	}
+}
+
+func TestEnvironmentAndMissingProgram(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	p := shell(t, `echo "$WORD"; echo "$HOME" >&2`, func(c *child.Command) {
+		c.Env, c.Output = []string{"WORD=given"}, &said
+	})
+	<-p.Done()
+	if said.String() != "given\n\n" {
+		t.Errorf("it said %q", said.String())
+	}
+	if _, err := child.Start(child.Command{Path: "/no/such/program"}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestItEndsWithUs runs this test binary again as the program that starts a child and is then killed.
+func TestItEndsWithUs(t *testing.T) {
+	if fifo := os.Getenv("CHILD_TEST_FIFO"); fifo != "" {
+		if _, err := child.Start(child.Command{Path: "/bin/sh", Args: []string{"-c", `exec 3>"$0"; echo alive >&3; exec sleep 600`, fifo}}); err != nil {
+			t.Fatal(err)
+		}
+		select {}
+	}
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	us := exec.CommandContext(soon(t, time.Minute), os.Args[0], "-test.run=^TestItEndsWithUs$")
+	us.Env = append(os.Environ(), "CHILD_TEST_FIFO="+fifo)
+	if err := us.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// The child holds the other end open: reading ends when it does.
+	pipe, err := os.Open(fifo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	line := make([]byte, len("alive\n"))
+	if _, err := pipe.Read(line); err != nil || string(line) != "alive\n" {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
+	if err := us.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = us.Wait()
+	ended := make(chan struct{})
+	go func() {
+		_, _ = pipe.Read(line)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("the child lives on")
+	}
+}
+
+func TestAwaitReady(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) < 3 {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(server.Close)
+
+	if err := shell(t, "exec sleep 600").AwaitReady(soon(t, time.Minute), server.URL); err != nil {
+		t.Error(err)
+	}
+
+	never := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no database", http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(never.Close)
+	err := shell(t, "exit 7").AwaitReady(soon(t, time.Minute), never.URL)
+	if err == nil || err.Error() != "it ended while it started: exit status 7" {
+		t.Errorf("a child that ended: %v", err)
+	}
+	err = shell(t, "exec sleep 600").AwaitReady(soon(t, 200*time.Millisecond), never.URL)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a child that is never ready: %v", err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("first\nsecond\nthird\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int64]string{100: "first\nsecond\nthird", 15: "second\nthird", 3: "rd"} {
+		if got := child.Tail(log, limit); got != want {
+			t.Errorf("%d bytes: %q, want %q", limit, got, want)
+		}
+	}
+	if got := child.Tail(log+".missing", 100); !strings.Contains(got, "no such file") {
+		t.Errorf("a missing file: %q", got)
+	}
+}
+
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	limit := time.After(time.Minute)
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-limit:
+			t.Fatalf("%s does not appear", path)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newTestProcess(t *testing.T, change ...func(*Settings)) (*Process, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := Settings{OpsAddr: addr, ShutdownTimeout: 5 * time.Second}
+	for _, c := range change {
+		c(&s)
+	}
+	return New("test", s, t.Output()), "http://" + addr
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestReadinessFollowsTheChecks(t *testing.T) {
+	t.Parallel()
+	p, ops := newTestProcess(t)
+	var broken atomic.Bool
+	broken.Store(true)
+	p.CheckReady("database", func(context.Context) error {
+		if broken.Load() {
+			return errors.New("password is hunter2")
+		}
+		return nil
+	})
+	said := make(chan bool, 100)
+	p.OnReadiness(func(ready bool) { said <- ready })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- p.Serve(ctx) }()
+
+	if <-said {
+		t.Error("ready although a check fails")
+	}
+	status, body := get(t, ops+"/readyz")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"database":"failing"`) || strings.Contains(body, "hunter2") {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if status, _ := get(t, ops+"/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: %d", status)
+	}
+	broken.Store(false)
+	for !<-said { //nolint:revive // until it says so
+	}
+	if status, body := get(t, ops+"/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if _, body := get(t, ops+"/metrics"); !strings.Contains(body, "go_goroutines") {
+		t.Errorf("/metrics: %s", body)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
+	t.Parallel()
+	p, ops := newTestProcess(t, func(s *Settings) { s.DrainDelay = 100 * time.Millisecond })
+	var mu sync.Mutex
+	var order []string
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, what)
+	}
+	drained := make(chan struct{})
+	p.OnReadiness(func(ready bool) {
+		if ready {
+			return
+		}
+		select {
+		case <-drained:
+		default:
+			note("readiness off")
+			close(drained)
+		}
+	})
+	part := func(name string) Part {
+		stopped := make(chan struct{})
+		return Part{
+			Name:  name,
+			Serve: func() error { <-stopped; return nil },
+			Stop:  func(context.Context) error { note(name); close(stopped); return nil },
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready := make(chan struct{}, 100)
+	p.OnReadiness(func(is bool) {
+		if is {
+			ready <- struct{}{}
+		}
+	})
+	ended := make(chan error)
+	go func() { ended <- p.Serve(ctx, part("server"), part("log"), part("database")) }()
+	<-ready
+	cancel()
+	<-drained
+	if status, _ := get(t, ops+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz while draining: %d", status)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if want := []string{"readiness off", "server", "log", "database"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+}
+
+func TestAPartThatFailsStopsTheOthers(t *testing.T) {
+	t.Parallel()
+	p, _ := newTestProcess(t)
+	stopped := make(chan struct{})
+	err := p.Serve(t.Context(),
+		Part{Name: "bad", Serve: func() error { return errors.New("boom") }},
+		Part{Name: "good", Serve: func() error { <-stopped; return nil }, Stop: func(context.Context) error { close(stopped); return nil }},
+	)
+	if err == nil || !strings.Contains(err.Error(), "bad: boom") {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestATakenPortIsSaidAndStopsTheParts(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, _ := newTestProcess(t, func(s *Settings) { s.OpsAddr = l.Addr().String() })
+	stopped := false
+	err = p.Serve(t.Context(), Part{Name: "part", Stop: func(context.Context) error { stopped = true; return nil }})
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !stopped {
+		t.Errorf("ended with %v, part stopped: %t", err, stopped)
+	}
+}
+
+type exampleSettings struct {
+	Secret  string `env:"WORD" envDefault:"none" help:"a word"`
+	Process Settings
+}
+
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	did := ""
+	note := func(what string) func(context.Context, exampleSettings, *Process) error {
+		return func(_ context.Context, s exampleSettings, _ *Process) error {
+			did += what + ":" + s.Secret + " "
+			return nil
+		}
+	}
+	c := Command[exampleSettings]{
+		Name: "example", About: "does things", Run: note("run"),
+		Common: func(s exampleSettings) Settings { return s.Process },
+		Tasks:  map[string]func(context.Context, exampleSettings, *Process) error{"migrate": note("migrate")},
+	}
+	var out bytes.Buffer
+	for _, args := range [][]string{nil, {"migrate"}, {"--help"}} {
+		if err := c.main(t.Context(), args, []string{"WORD=hi"}, &out, io.Discard); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if did != "run:hi migrate:hi " {
+		t.Errorf("did %q", did)
+	}
+	for _, want := range []string{"WORD", "OPS_ADDR", "SHUTDOWN_TIMEOUT", "example migrate"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("--help does not say %q:\n%s", want, out.String())
+		}
+	}
+	if err := c.main(t.Context(), []string{"fly"}, nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--help") {
+		t.Errorf("unknown argument: %v", err)
+	}
+}

@@ -1,0 +1,138 @@
+package request
+
+import (
+	"net/http"
+	"testing"
+
+	"merchstore.io/merchstore/services/api/problem"
+)
+
+func TestNotModified(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		headers []string
+		want    bool
+	}{
+		"no header":                      {nil, false},
+		"the very tag":                   {[]string{`"7"`}, true},
+		"another tag":                    {[]string{`"8"`}, false},
+		"a weak tag counts here":         {[]string{`W/"7"`}, true},
+		"anything at all":                {[]string{`*`}, true},
+		"one of a list":                  {[]string{`"5", W/"6" ,"7"`}, true},
+		"one of several headers":         {[]string{`"5"`, `"7"`}, true},
+		"none of a list":                 {[]string{`"5","6"`}, false},
+		"commas inside a tag":            {[]string{`"5,7","7"`}, true},
+		"empty entries of a list":        {[]string{`,, "7",`}, true},
+		"a tag without quotes":           {[]string{`7`}, false},
+		"a tag without an end":           {[]string{`"7`}, false},
+		"a list that goes wrong":         {[]string{`"7" "8"`}, false},
+		"a lower-case weakness is wrong": {[]string{`w/"7"`}, false},
+		"an empty header":                {[]string{``}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := NotModified(tt.headers, 7); got != tt.want {
+				t.Errorf("NotModified(%q, 7) = %v, want %v", tt.headers, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestIfMatch(t *testing.T) {
+	t.Parallel()
+	const absent, refused = -100, -200
+	tests := map[string]struct {
+		headers []string
+		want    int64
+	}{
+		"no header":                            {nil, absent},
+		"any version will do":                  {[]string{`*`}, absent},
+		"a version":                            {[]string{`"7"`}, 7},
+		"a weak tag can not match":             {[]string{`W/"7"`}, noVersion},
+		"a tag that was never given":           {[]string{`"abc"`}, noVersion},
+		"a version written differently":        {[]string{`"07"`}, noVersion},
+		"a version greater than 64 bits":       {[]string{`"99999999999999999999"`}, noVersion},
+		"no quotes":                            {[]string{`7`}, refused},
+		"two tags":                             {[]string{`"7", "8"`}, refused},
+		"two headers":                          {[]string{`"7"`, `"8"`}, refused},
+		"an empty header is not any version":   {[]string{``}, refused},
+		"a tag without an end":                 {[]string{`"7`}, refused},
+		"just the mark of weakness":            {[]string{`W/`}, refused},
+		"an empty tag is one that none can be": {[]string{`""`}, noVersion},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := IfMatch(tt.headers)
+			switch {
+			case err != nil:
+				if tt.want != refused {
+					t.Errorf("refused: %v", err)
+				} else if a := problem.For(err, ""); a.Status != http.StatusBadRequest {
+					t.Errorf("status %d", a.Status)
+				}
+			case got == nil:
+				if tt.want != absent {
+					t.Errorf("absent, want %d", tt.want)
+				}
+			case *got != tt.want:
+				t.Errorf("got %d, want %d", *got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzETags(f *testing.F) {
+	for _, seed := range []string{`"1"`, `W/"1", *`, `*`, `"1`, `,`, "\"\xff\"", `"1"W/`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		tags, ok := parseTags(header)
+		for _, tag := range tags {
+			if tag != "*" && (len(tag) < 2 || tag[len(tag)-1] != '"') {
+				t.Errorf("%q gave the tag %q", header, tag)
+			}
+		}
+		if version, err := IfMatch([]string{header}); err == nil && version != nil && *version != noVersion {
+			if !ok || !NotModified([]string{header}, *version) {
+				t.Errorf("%q is version %d for If-Match only", header, *version)
+			}
+		}
+	})
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	long := make([]byte, 256)
+	for i := range long {
+		long[i] = 'k'
+	}
+	tests := map[string]struct {
+		keys   []string
+		want   string
+		status int
+	}{
+		"none":                     {nil, "", 0},
+		"one":                      {[]string{"a key"}, "a key", 0},
+		"one of greatest length":   {[]string{string(long[:255])}, string(long[:255]), 0},
+		"one that is too long":     {[]string{string(long)}, "", 422},
+		"an empty one":             {[]string{""}, "", 422},
+		"one with a letter beyond": {[]string{"clé"}, "", 422},
+		"one that is not text":     {[]string{"\xff"}, "", 422},
+		"two":                      {[]string{"a", "b"}, "", 400},
+		"the same twice":           {[]string{"a", "a"}, "", 400},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := IdempotencyKey(http.Header{"Idempotency-Key": tt.keys})
+			if status := problem.For(err, "").Status; err != nil && status != tt.status || err == nil && tt.status != 0 {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

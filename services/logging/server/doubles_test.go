@@ -1,0 +1,240 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/logging/record"
+	"merchstore.io/merchstore/services/logging/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// held is a record that was put into the store and not answered for yet.
+type held struct {
+	value   string
+	receipt record.Receipt
+}
+
+// store holds what is put into it until the test says what becomes of it.
+type store struct {
+	records chan held
+	put     func(r record.Record) error // may refuse at once
+
+	// Answers are given from one goroutine at a time, as the real one does.
+	mu     sync.Mutex
+	settle func()
+}
+
+func (s *store) Put(r record.Record, receipt record.Receipt) error {
+	if s.put != nil {
+		if err := s.put(r); err != nil {
+			return err
+		}
+	}
+	s.records <- held{string(r.Value), receipt}
+	return nil
+}
+
+// answer says what became of the next n records.
+func (s *store) answer(t *testing.T, n int, err error) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		await(t, s.records).receipt.Delivered(err)
+	}
+	s.settle()
+}
+
+// answerAll stores whatever comes until the test ends.
+func (s *store) answerAll(t *testing.T) {
+	t.Helper()
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case h := <-s.records:
+				s.mu.Lock()
+				h.receipt.Delivered(nil)
+				s.settle()
+				s.mu.Unlock()
+			case <-done:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(done); <-stopped })
+}
+
+// source gives the messages a test sends it.
+type source struct {
+	messages chan record.Message
+	ended    chan struct{}
+}
+
+func (s *source) Read(ctx context.Context, _ bool, started func() error, each func(record.Message) error) error {
+	defer close(s.ended)
+	if err := started(); err != nil {
+		return err
+	}
+	for {
+		select {
+		case m := <-s.messages:
+			if err := each(m); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// accounts knows users by their tokens.
+type accounts struct {
+	mu    sync.Mutex
+	users map[string]*merchstorev1.User
+	err   error
+}
+
+func (a *accounts) GetUser(ctx context.Context, in *merchstorev1.GetUserRequest, _ ...grpc.CallOption) (*merchstorev1.GetUserResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out, _ := metadata.FromOutgoingContext(ctx)
+	user, known := a.users[out.Get("authorization")[0]]
+	switch {
+	case a.err != nil:
+		return nil, a.err
+	case in.GetSid() != "" || !known:
+		return nil, status.Error(codes.Unauthenticated, "no")
+	}
+	return &merchstorev1.GetUserResponse{User: user}, nil
+}
+
+func (a *accounts) set(token string, user *merchstorev1.User) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[token] = user
+}
+
+// fixture is a logging service with doubles around it.
+type fixture struct {
+	client   merchstorev1.LoggingServiceClient
+	store    *store
+	source   *source
+	accounts *accounts
+	metrics  *prometheus.Registry
+	stop     context.CancelFunc // says that the server is stopping
+}
+
+func start(t *testing.T, change func(o *server.Options)) *fixture {
+	t.Helper()
+	stopping, stop := context.WithCancel(context.Background())
+	f := &fixture{
+		store:    &store{records: make(chan held, 100_000)},
+		source:   &source{messages: make(chan record.Message), ended: make(chan struct{})},
+		accounts: &accounts{users: map[string]*merchstorev1.User{}},
+		metrics:  prometheus.NewRegistry(),
+		stop:     stop,
+	}
+	o := server.Options{
+		Settings: server.Settings{Window: 16384, InFlightBytes: 64 << 20, MaxTails: 2},
+		Store:    f.store, Source: f.source, Accounts: f.accounts,
+		Stopping: stopping, DrainTimeout: time.Minute, Metrics: f.metrics, Log: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&o)
+	}
+	s := server.New(o)
+	f.store.settle = s.Settle
+
+	listener := bufconn.Listen(1 << 20)
+	grpcServer := grpc.NewServer()
+	merchstorev1.RegisterLoggingServiceServer(grpcServer, s)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = grpcServer.Serve(listener) })
+	conn, err := grpc.NewClient("passthrough:///test", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = conn.Close()
+		grpcServer.Stop()
+		serving.Wait()
+	})
+	f.client = merchstorev1.NewLoggingServiceClient(conn)
+	return f
+}
+
+func (f *fixture) write(t *testing.T) grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse] {
+	t.Helper()
+	stream, err := f.client.WriteLogs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// answers reads until n messages are answered for, or the stream ends.
+func answers(stream grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse], n int) (stored []string, refused map[string]string, err error) {
+	refused = map[string]string{}
+	for len(stored)+len(refused) < n {
+		answer, err := stream.Recv()
+		if err != nil {
+			return stored, refused, err
+		}
+		stored = append(stored, answer.GetStoredIds()...)
+		for _, r := range answer.GetRefused() {
+			refused[r.GetId()] = r.GetReason()
+		}
+	}
+	return stored, refused, nil
+}
+
+func ended(t *testing.T, stream interface {
+	Recv() (*merchstorev1.WriteLogsResponse, error)
+}, want codes.Code) {
+	t.Helper()
+	_, err := stream.Recv()
+	if err == io.EOF {
+		err = nil
+	}
+	if got := status.Code(err); got != want {
+		t.Errorf("the stream ended with %v (%v), want %v", got, err, want)
+	}
+}
+
+// await gives what comes next, and fails the test if nothing does.
+func await[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing came within 30 seconds")
+		panic("unreachable")
+	}
+}
+
+func message(id, text string) *merchstorev1.LogMessage {
+	return &merchstorev1.LogMessage{Id: id, Service: "REST API", Text: text}
+}

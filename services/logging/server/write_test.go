@@ -1,0 +1,299 @@
+package server_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/logging/record"
+	"merchstore.io/merchstore/services/logging/server"
+)
+
+func TestAnIDIsAcknowledgedOnlyWhenKafkaHasIt(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream := f.write(t)
+	send(t, stream, message("a", "1"), message("b", "2"), message("c", "3"))
+
+	f.store.answer(t, 1, nil)
+	stored, _, err := answers(stream, 1)
+	if err != nil || !slices.Equal(stored, []string{"a"}) {
+		t.Fatalf("stored %v, %v; want a alone", stored, err)
+	}
+	f.store.answer(t, 2, nil)
+	stored, _, err = answers(stream, 2)
+	if err != nil || !slices.Equal(stored, []string{"b", "c"}) {
+		t.Fatalf("stored %v, %v; want b and c", stored, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, stream, codes.OK)
+}
+
+func TestAnInvalidMessageIsRefusedAndTheOthersAreStored(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	f.store.put = func(r record.Record) error {
+		if strings.HasSuffix(string(r.Value), "too large") {
+			return record.Refused("it is larger than Kafka takes")
+		}
+		return nil
+	}
+	stream := f.write(t)
+	send(t, stream, message("a", "1"), message("b", ""), message("c", "too large"), message("d", "4"))
+	f.store.answer(t, 1, nil)
+	f.store.answer(t, 1, record.Refused("Kafka finds it invalid"))
+
+	stored, refused, err := answers(stream, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(stored, []string{"a"}) {
+		t.Errorf("stored %v, want a", stored)
+	}
+	want := map[string]string{"b": "text must not be empty", "c": "it is larger than Kafka takes", "d": "Kafka finds it invalid"}
+	if diff := cmp.Diff(want, refused); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAMessageWithoutAnIDIsGivenOne(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream := f.write(t)
+	send(t, stream, message("", "1"))
+	f.store.answer(t, 1, nil)
+	stored, _, err := answers(stream, 1)
+	if err != nil || len(stored) != 1 || len(stored[0]) != 36 || stored[0][14] != '7' {
+		t.Errorf("stored %q, %v; want a UUIDv7", stored, err)
+	}
+}
+
+func TestAStreamIsNotReadFurtherThanItsWindow(t *testing.T) {
+	t.Parallel()
+	const window, sent = 10, 200
+	f := start(t, func(o *server.Options) { o.Window = window })
+	stream := f.write(t)
+	for i := range sent {
+		send(t, stream, message(fmt.Sprint(i), "x"))
+	}
+	for range window {
+		h := await(t, f.store.records)
+		defer h.receipt.Delivered(nil)
+	}
+	select {
+	case h := <-f.store.records:
+		t.Errorf("%q was taken beyond the window", h.value)
+	case <-time.After(200 * time.Millisecond): // that something does not happen can only be seen by waiting
+	}
+}
+
+func TestAWindowMovesOnWithTheAcknowledgements(t *testing.T) {
+	t.Parallel()
+	const sent = 1000
+	f := start(t, func(o *server.Options) { o.Window = 7 })
+	f.store.answerAll(t)
+	stream := f.write(t)
+	var batch []*merchstorev1.LogMessage
+	for i := range sent {
+		batch = append(batch, message(fmt.Sprint(i), "x"))
+	}
+	send(t, stream, batch...)
+	stored, _, err := answers(stream, sent)
+	if err != nil || len(stored) != sent {
+		t.Errorf("%d stored, %v; want %d", len(stored), err, sent)
+	}
+}
+
+func TestMemoryForAllStreamsIsBounded(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *server.Options) { o.InFlightBytes = 1 << 20 })
+	text := strings.Repeat("\x00", 1<<16) // six times as long when it is escaped
+	for range 3 {
+		send(t, f.write(t), message("", text))
+	}
+	first, second := await(t, f.store.records), await(t, f.store.records)
+	select {
+	case <-f.store.records:
+		t.Error("a third large message was taken")
+	case <-time.After(200 * time.Millisecond):
+	}
+	f.store.mu.Lock()
+	first.receipt.Delivered(nil)
+	second.receipt.Delivered(nil)
+	f.store.settle()
+	f.store.mu.Unlock()
+	f.store.answer(t, 1, nil)
+}
+
+func TestAStreamEndsWhenKafkaDoesNotTakeAMessage(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream := f.write(t)
+	send(t, stream, message("a", "1"), message("b", "2"), message("c", "3"))
+	f.store.answer(t, 1, nil)
+	f.store.answer(t, 1, errors.New("timed out"))
+	f.store.answer(t, 1, nil)
+	stored, _, err := answers(stream, 3)
+	if !slices.Equal(stored, []string{"a", "c"}) {
+		t.Errorf("stored %v, want a and c", stored)
+	}
+	if !isFailure(err) {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+func TestAStreamEndsAtOnceWhenNothingElseIsUnderWay(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *server.Options) { o.DrainTimeout = time.Hour })
+	stream := f.write(t)
+	send(t, stream, message("a", "1"))
+	f.store.answer(t, 1, errors.New("timed out"))
+	if _, _, err := answers(stream, 1); !isFailure(err) {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+func TestAStreamThatWaitsForMemoryEndsWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *server.Options) { o.InFlightBytes, o.DrainTimeout = 1<<20, time.Hour })
+	full := f.write(t)
+	for range 8 { // 64 messages each: more than there is memory for
+		send(t, full, slices.Repeat([]*merchstorev1.LogMessage{message("a", strings.Repeat("x", 1000))}, 128)...)
+	}
+	const fit = 1 << 20 / (1<<10 + 1000 + 15) / 64 * 64
+	var taken []held
+	for range fit {
+		taken = append(taken, await(t, f.store.records))
+	}
+	f.stop()
+	f.store.mu.Lock()
+	for _, h := range taken {
+		h.receipt.Delivered(nil)
+	}
+	f.store.settle()
+	f.store.mu.Unlock()
+	if stored, _, err := answers(full, fit+1); err == nil || len(stored) < fit {
+		t.Errorf("%d stored, %v; want %d and the end", len(stored), err, fit)
+	}
+}
+
+func TestAStoppingServerFirstTellsWhatItHasUnderWay(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream := f.write(t)
+	send(t, stream, message("a", "1"), message("b", "2"))
+	first, second := await(t, f.store.records), await(t, f.store.records)
+	f.stop()
+	f.store.mu.Lock()
+	first.receipt.Delivered(nil)
+	second.receipt.Delivered(nil)
+	f.store.settle()
+	f.store.mu.Unlock()
+	stored, _, err := answers(stream, 3)
+	if !slices.Equal(stored, []string{"a", "b"}) || err == nil {
+		t.Errorf("stored %v, %v; want a and b, and then the end", stored, err)
+	}
+}
+
+func TestAStoppingServerDoesNotWaitForeverForKafka(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *server.Options) { o.DrainTimeout = 10 * time.Millisecond })
+	stream := f.write(t)
+	send(t, stream, message("a", "1"))
+	await(t, f.store.records)
+	f.stop()
+	if stored, _, err := answers(stream, 1); err == nil {
+		t.Errorf("stored %v; want the end", stored)
+	}
+}
+
+func TestStreamLogsCounts(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		texts  []string
+		code   codes.Code
+		stored int64
+		says   string
+	}{
+		"all of them":                       {[]string{"1", "2", "3"}, codes.OK, 3, ""},
+		"none":                              {nil, codes.OK, 0, ""},
+		"and says how many, if not all are": {[]string{"1", "", "3"}, codes.InvalidArgument, 0, "2 of 3 messages were stored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, nil)
+			f.store.answerAll(t)
+			stream, err := f.client.StreamLogs(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range test.texts {
+				if err := stream.Send(message("", text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			answer, err := stream.CloseAndRecv()
+			if test.says == "" {
+				if err != nil || answer.GetStored() != test.stored {
+					t.Errorf("stored %d, %v; want %d", answer.GetStored(), err, test.stored)
+				}
+			} else if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v; want that %s", err, test.says)
+			}
+		})
+	}
+}
+
+func TestStreamLogsSaysHowManyWereStoredWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream, err := f.client.StreamLogs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := stream.Send(message(id, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.store.answer(t, 1, nil)
+	second := await(t, f.store.records)
+	f.stop()
+	f.store.mu.Lock()
+	second.receipt.Delivered(errors.New("no"))
+	f.store.settle()
+	f.store.mu.Unlock()
+	if err := stream.RecvMsg(new(merchstorev1.LogResponse)); err == nil || !strings.Contains(err.Error(), "1 of 2 messages were stored") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestARequestWithTooManyMessagesEndsTheStream(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	stream := f.write(t)
+	send(t, stream, slices.Repeat([]*merchstorev1.LogMessage{message("a", "x")}, 1025)...)
+	if _, _, err := answers(stream, 1); err == nil || !strings.Contains(err.Error(), "messages must be 1024 at most") {
+		t.Errorf("%v", err)
+	}
+}
+
+func isFailure(err error) bool { return err != nil && strings.Contains(err.Error(), "send again") }
+
+func send(t *testing.T, stream interface {
+	Send(request *merchstorev1.WriteLogsRequest) error
+}, messages ...*merchstorev1.LogMessage) {
+	t.Helper()
+	if err := stream.Send(&merchstorev1.WriteLogsRequest{Messages: messages}); err != nil {
+		t.Fatal(err)
+	}
+}

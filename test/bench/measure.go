@@ -1,0 +1,355 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/services/db/schema"
+	logmeasure "merchstore.io/merchstore/services/logging/measure"
+	"merchstore.io/merchstore/test/kafka"
+)
+
+const (
+	jwtKeys  = "bench:0123456789abcdef0123456789abcdef"
+	buyers   = 64
+	topic    = "log-channel"
+	duration = 8 * time.Second
+	messages = 400_000
+)
+
+// bench is what the measurements share.
+type bench struct {
+	dir      string
+	programs *programs
+	server   *postgres.Server
+	broker   *kafka.Broker
+	keys     *token.Keys
+	users    []account
+	addrs    map[string]string
+	watch    *memoryWatch
+	report   report
+}
+
+// account is somebody who may buy.
+type account struct {
+	id            int32
+	sid, username string
+	token         string
+}
+
+func measure(ctx context.Context, only string) (err error) {
+	dir, err := os.MkdirTemp("", "merchstore-bench-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+		return fmt.Errorf("open the folder: %w", err)
+	}
+	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.open(ctx); err != nil {
+		return err
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	if err := b.idleMemory(ctx); err != nil {
+		return err
+	}
+	b.watch = watchMemory(watching, b.programs.pids)
+	for _, m := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"orders", b.orders}, {"reads", b.reads}, {"logins", b.logins}, {"logs", b.logs}} {
+		if only != "" && only != m.name {
+			continue
+		}
+		if err := m.run(ctx); err != nil {
+			return err
+		}
+	}
+	for name, most := range b.watch.report() {
+		b.report.memory(name, "under load", most)
+	}
+	b.report.print(os.Stdout)
+	return nil
+}
+
+func (b *bench) open(ctx context.Context) (err error) {
+	if b.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
+		return err
+	}
+	if b.broker, err = kafka.Start(ctx, filepath.Join(b.dir, "kafka")); err != nil {
+		return err
+	}
+	if b.keys, err = token.ParseKeys(jwtKeys); err != nil {
+		return err
+	}
+	for _, name := range []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc"} {
+		if b.addrs[name], err = freeAddr(); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"merchstore", "pgbench"} {
+		if err := b.database(ctx, name); err != nil {
+			return err
+		}
+	}
+	for i := range b.users {
+		u := &b.users[i]
+		if u.token, err = b.keys.Sign(u.id, u.sid, u.username, token.RoleCustomer, time.Hour); err != nil {
+			return err
+		}
+	}
+	if err := b.startLogging(ctx); err != nil {
+		return err
+	}
+	if err := b.startDB(ctx); err != nil {
+		return err
+	}
+	for _, name := range []string{"api", "db", "logging"} {
+		fmt.Printf("profile %s: http://%s/debug/pprof/profile\n", name, b.addrs[name+"-ops"])
+	}
+	return b.startAPI(ctx)
+}
+
+// database makes a database with three products that never sell out, and buyers.
+func (b *bench) database(ctx context.Context, name string) error {
+	admin, err := pgx.Connect(ctx, b.server.URL("postgres"))
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer admin.Close(ctx)
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if err := schema.Migrate(ctx, b.server.URL(name)); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, b.server.URL(name))
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, `INSERT INTO products (name, description, category, slogan, price, stock)
+		SELECT 'SUSTech Hoodie', 'Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.',
+			'clothing', 'Warm on the coldest day of the Shenzhen winter.', 199.00, 1000000000 FROM generate_series(1, 3)`)
+	if err != nil {
+		return fmt.Errorf("fill the shelf: %w", err)
+	}
+	rows, err := conn.Query(ctx, `INSERT INTO users (sid, username, password_hash, role)
+		SELECT 's' || i, 'buyer' || i, '', 'customer' FROM generate_series(1, $1) i RETURNING id, sid, username`, buyers)
+	if err != nil {
+		return fmt.Errorf("make buyers: %w", err)
+	}
+	b.users, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u account, err error) {
+		err = row.Scan(&u.id, &u.sid, &u.username)
+		return u, err
+	})
+	if err != nil {
+		return fmt.Errorf("make buyers: %w", err)
+	}
+	return nil
+}
+
+func (b *bench) startLogging(ctx context.Context) error {
+	return b.programs.start(ctx, "logging", "", b.addrs["logging-ops"], "build/bin/logging", nil,
+		"GRPC_ADDR="+b.addrs["logging"], "OPS_ADDR="+b.addrs["logging-ops"], "KAFKA_BROKERS="+b.broker.Addr(),
+		"KAFKA_TOPIC="+topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR="+b.addrs["db"], "PROFILING=true")
+}
+
+func (b *bench) startDB(ctx context.Context, env ...string) error {
+	return b.programs.start(ctx, "db", "", b.addrs["db-ops"], "build/bin/db", nil, append([]string{
+		"GRPC_ADDR=" + b.addrs["db"], "OPS_ADDR=" + b.addrs["db-ops"], "DATABASE_URL=" + b.server.URL("merchstore"),
+		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"], "PROFILING=true",
+	}, env...)...)
+}
+
+func (b *bench) startAPI(ctx context.Context) error {
+	return b.programs.start(ctx, "api", "", b.addrs["api-ops"], "build/bin/api", nil,
+		"HTTP_ADDR="+b.addrs["api"], "OPS_ADDR="+b.addrs["api-ops"], "DB_SERVICE_ADDR="+b.addrs["db"],
+		"LOGGING_SERVICE_ADDR="+b.addrs["logging"], "JWT_KEYS="+jwtKeys, "PROFILING=true",
+		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0")
+}
+
+func (b *bench) idleMemory(ctx context.Context) error {
+	select { // let the start's garbage go
+	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for name, pid := range b.programs.pids() {
+		n, err := resident(pid)
+		if err != nil {
+			return err
+		}
+		b.report.memory(name, "idle", n)
+	}
+	return nil
+}
+
+// orders: through the whole stack in groups, the same in groups of one, and pgbench.
+func (b *bench) orders(ctx context.Context) error {
+	r, err := pgbench(ctx, b.server.URL("pgbench"), b.dir, duration)
+	if err != nil {
+		return err
+	}
+	b.report.rate("orders, pgbench, one transaction each, 32 clients", r)
+	if r, err = b.placeOrders(ctx, false); err != nil {
+		return err
+	}
+	b.report.rate("orders, whole stack, in groups, 64 clients", r)
+	if r, err = b.placeOrders(ctx, true); err != nil {
+		return err
+	}
+	b.report.rate("orders, whole stack, in groups, with idempotency keys", r)
+	if err := b.programs.stop("db"); err != nil {
+		return err
+	}
+	if err := b.startDB(ctx, "ORDER_GROUP=1"); err != nil {
+		return err
+	}
+	if r, err = b.placeOrders(ctx, false); err != nil {
+		return err
+	}
+	b.report.rate("orders, whole stack, groups of one", r)
+	if err := b.programs.stop("db"); err != nil {
+		return err
+	}
+	return b.startDB(ctx)
+}
+
+func (b *bench) placeOrders(ctx context.Context, withKeys bool) (result, error) {
+	var n atomic.Int64
+	return b.load(ctx, buyers, func(i int) (operation, error) {
+		r := newRequest(b.addrs["api"], "POST", "/api/v1/orders", 201)
+		r.token, r.body = b.users[i].token, fmt.Sprintf(`{"product_id":%d,"quantity":1}`, i%3+1)
+		if !withKeys {
+			return func() error { return r.do() }, nil
+		}
+		return func() error {
+			return r.do(func(r *fasthttp.Request) { r.Header.Set("Idempotency-Key", fmt.Sprint("key-", n.Add(1))) })
+		}, nil
+	})
+}
+
+// reads: a product through the whole stack, beside a bare pair, beside the same without the gRPC hop.
+func (b *bench) reads(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	if err := b.programs.start(ctx, "bare-rpc", b.addrs["bare-rpc"], "", self, []string{"bare-rpc", b.addrs["bare-rpc"]}); err != nil {
+		return err
+	}
+	if err := b.programs.start(ctx, "bare-gin", b.addrs["bare-gin"], "", self, []string{"bare-gin", b.addrs["bare-gin"], b.addrs["bare-rpc"]}); err != nil {
+		return err
+	}
+	if err := b.programs.start(ctx, "bare", b.addrs["bare"], "", self, []string{"bare-gin", b.addrs["bare"]}); err != nil {
+		return err
+	}
+	for _, m := range []struct{ name, addr string }{
+		{"reads, bare Gin, from memory", "bare"},
+		{"reads, bare Gin and gRPC, from memory", "bare-gin"},
+		{"reads, whole stack", "api"},
+	} {
+		r, err := b.load(ctx, buyers, func(i int) (operation, error) {
+			r := newRequest(b.addrs[m.addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
+			r.token = b.users[i].token
+			return func() error { return r.do() }, nil
+		})
+		if err != nil {
+			return err
+		}
+		b.report.rate(m.name, r)
+	}
+	return errors.Join(b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc"))
+}
+
+// logins are as slow as argon2id is meant to be.
+func (b *bench) logins(ctx context.Context) error {
+	sign := newRequest(b.addrs["api"], "POST", "/api/signup", 201)
+	sign.body = `{"username":"bench","password":"password123"}`
+	if err := sign.do(); err != nil {
+		return err
+	}
+	r, err := b.load(ctx, 16, func(int) (operation, error) {
+		r := newRequest(b.addrs["api"], "POST", "/api/v1/users/login", 200)
+		r.body = sign.body
+		return func() error { return r.do() }, nil
+	})
+	b.report.rate("logins, 16 clients", r)
+	return err
+}
+
+// logs: acknowledged through the logging service, beside a producer that has the broker to itself.
+func (b *bench) logs(ctx context.Context) error {
+	conn, err := rpc.Dial(b.addrs["logging"], rpc.DialOptions{Service: "merchstore.v1.LoggingService"},
+		rpc.NewClientMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for range 2 { // the first round warms the broker up
+		bare, err := logmeasure.Bare(ctx, b.broker.Addr(), topic, messages)
+		if err != nil {
+			return err
+		}
+		streamed, err := logmeasure.Streamed(ctx, conn, messages)
+		if err != nil {
+			return err
+		}
+		b.report.rate("log messages, bare producer", result{perSecond: bare})
+		b.report.rate("log messages, through the logging service", result{perSecond: streamed})
+	}
+	return nil
+}
+
+// load loads the store and sees what processor time each process has spent on it.
+func (b *bench) load(ctx context.Context, clients int, client func(i int) (operation, error)) (result, error) {
+	operations, err := prepare(clients, client)
+	if err != nil {
+		return result{}, err
+	}
+	runLoad(ctx, operations, time.Second) // to warm up
+	pids := b.programs.pids()
+	pids["postgres"], pids["load"] = b.server.PID(), os.Getpid()
+	before := map[string]time.Duration{}
+	for name, pid := range pids {
+		before[name] = cpu(pid)
+	}
+	r := runLoad(ctx, operations, duration)
+	r.cpu = map[string]time.Duration{}
+	for name, pid := range pids {
+		if spent := cpu(pid) - before[name]; r.done > 0 && spent > 0 {
+			r.cpu[name] = spent / time.Duration(r.done)
+		}
+	}
+	return r, ctx.Err()
+}
+
+func (b *bench) close() error {
+	errs := []error{b.programs.stopAll()}
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	if b.broker != nil {
+		errs = append(errs, b.broker.Stop())
+	}
+	if b.server != nil {
+		errs = append(errs, b.server.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}

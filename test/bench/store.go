@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"merchstore.io/merchstore/internal/child"
+)
+
+// programs starts and stops the processes that are measured, each with its output in a file.
+type programs struct {
+	dir string
+
+	mu      sync.Mutex
+	running map[string]*child.Process
+}
+
+const (
+	startLimit = 30 * time.Second
+	stopLimit  = 30 * time.Second
+)
+
+// start runs a program until stop is called. It waits until readiness, asked at the address ops, is given; or, if that is
+// empty, until something listens at addr.
+func (p *programs) start(ctx context.Context, name, addr, ops, path string, args []string, env ...string) error {
+	out, err := os.Create(filepath.Join(p.dir, name+".log"))
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	defer out.Close()
+	c, err := child.Start(child.Command{Path: path, Args: args, Env: append(os.Environ(), env...), Output: out})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	p.mu.Lock()
+	p.running[name] = c
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if ops != "" {
+		err = c.AwaitReady(ctx, "http://"+ops+"/readyz")
+	} else {
+		err = awaitListening(ctx, addr)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w\n%s", name, err, child.Tail(out.Name(), 4096))
+	}
+	return nil
+}
+
+// stop ends a program in its own orderly way.
+func (p *programs) stop(name string) error {
+	p.mu.Lock()
+	c, ok := p.running[name]
+	delete(p.running, name)
+	p.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	if err := c.Stop(ctx); err != nil {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return nil
+}
+
+func (p *programs) stopAll() error {
+	var errs []error
+	for name := range p.pids() {
+		errs = append(errs, p.stop(name))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *programs) pids() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pids := map[string]int{}
+	for name, c := range maps.All(p.running) {
+		pids[name] = c.PID()
+	}
+	return pids
+}
+
+func awaitListening(ctx context.Context, addr string) error {
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", addr, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// freeAddr finds a port on this machine that nobody uses.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
