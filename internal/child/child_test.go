@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -114,7 +115,7 @@ func TestEnvironmentAndMissingProgram(t *testing.T) {
 
 // TestItEndsWithUs runs this test binary again as the program that starts a child and is then killed.
 func TestItEndsWithUs(t *testing.T) {
-	if fifo := os.Getenv("CHILD_TEST_FIFO"); fifo != "" {
+	if fifo := flag.Arg(0); fifo != "" {
 		if _, err := child.Start(child.Command{Path: "/bin/sh", Args: []string{"-c", `exec 3>"$0"; echo alive >&3; exec sleep 600`, fifo}}); err != nil {
 			t.Fatal(err)
 		}
@@ -125,8 +126,7 @@ func TestItEndsWithUs(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	us := exec.CommandContext(soon(t, time.Minute), os.Args[0], "-test.run=^TestItEndsWithUs$")
-	us.Env = append(os.Environ(), "CHILD_TEST_FIFO="+fifo)
+	us := exec.CommandContext(soon(t, time.Minute), os.Args[0], "-test.run=^TestItEndsWithUs$", fifo)
 	if err := us.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}, p.Metrics, p.Log)
 
 	store := rest.New(merchstorev1.NewDBServiceClient(db), keys, actions, limits, p.Log)
-	router, err := newRouter(s, store, p.Log, p.Metrics)
+	router, err := newRouter(s, store, p.Log, p.Metrics) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}

@@ -116,25 +116,36 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 			`{"message":"Welcome`,
 		},
 		"the client's own request id": {
-			"GET", "/api/v1", map[string]string{"X-Request-Id": "mine"}, 200, "application/json; charset=utf-8",
-			map[string]string{"X-Request-Id": "mine"}, "",
+			"GET", "/api/v1",
+			map[string]string{"X-Request-Id": "mine"},
+			200, "application/json; charset=utf-8",
+			map[string]string{"X-Request-Id": "mine"},
+			"",
 		},
 		"a path nobody serves": {
-			"GET", "/api/v2", map[string]string{"X-Request-Id": "mine"}, 404, "application/problem+json",
-			map[string]string{"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}, `"code":"not_found","request_id":"mine"`,
+			"GET", "/api/v2",
+			map[string]string{"X-Request-Id": "mine"},
+			404, "application/problem+json",
+			map[string]string{"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"},
+			`"code":"not_found","request_id":"mine"`,
 		},
 		"a slash too many": {"GET", "/api/v1/products/", nil, 404, "application/problem+json", nil, `"code":"not_found"`},
 		"a method nobody serves": {
 			"PUT", "/api/v1/products", nil, 405, "application/problem+json",
-			map[string]string{"Allow": "GET, HEAD, POST"}, `"code":"method_not_allowed"`,
+			map[string]string{"Allow": "GET, HEAD, POST"},
+			`"code":"method_not_allowed"`,
 		},
 		"no token": {
 			"GET", "/api/v1/products/1", nil, 401, "application/problem+json",
-			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore"`}, `"code":"unauthenticated"`,
+			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore"`},
+			`"code":"unauthenticated"`,
 		},
 		"not a token": {
-			"GET", "/api/v1/products/1", map[string]string{"Authorization": "Bearer x.y.z"}, 401, "application/problem+json",
-			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore", error="invalid_token"`}, `"code":"invalid_token"`,
+			"GET", "/api/v1/products/1",
+			map[string]string{"Authorization": "Bearer x.y.z"},
+			401, "application/problem+json",
+			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore", error="invalid_token"`},
+			`"code":"invalid_token"`,
 		},
 		"a bad token where none is needed": {
 			"GET", "/api/items", map[string]string{"Authorization": "Bearer x.y.z"}, 401, "application/problem+json", nil, `"code":"invalid_token"`,
@@ -157,7 +168,7 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest(tt.method, tt.path, nil)
+			r := httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil)
 			for k, v := range tt.headers {
 				r.Header.Set(k, v)
 			}
@@ -182,7 +193,7 @@ func TestCORS(t *testing.T) {
 	t.Parallel()
 	router := bareRouter(t, "CORS_ORIGINS=https://shop.example,https://other.example")
 	ask := func(method, origin string) http.Header {
-		r := httptest.NewRequest(method, "/api/v1/orders", nil)
+		r := httptest.NewRequestWithContext(t.Context(), method, "/api/v1/orders", nil)
 		r.Header.Set("Origin", origin)
 		r.Header.Set("Access-Control-Request-Method", "POST")
 		w := httptest.NewRecorder()

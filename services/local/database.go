@@ -38,7 +38,7 @@ func createDatabase(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("create the store's database: %w", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is under way on it
+	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+databaseName)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42P04" { // duplicate_database: that of the run before

@@ -49,6 +49,11 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o711); err != nil { //nolint:gosec // PostgreSQL's user must get through to its own folder
 		return nil, fmt.Errorf("make the data folder: %w; choose another with DATA_DIR=…", err)
 	}
+	if os.Geteuid() == 0 {
+		if err := letThrough(path); err != nil {
+			return nil, err
+		}
+	}
 	lock, err := os.OpenFile(filepath.Join(path, "in-use"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the user's choice
 	if err != nil {
 		return nil, fmt.Errorf("open the data folder: %w", err)
@@ -61,6 +66,18 @@ func openFolder(path string) (*folder, error) {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
 	return &folder{path: path, lock: lock}, nil
+}
+
+// letThrough lets other users pass through a folder that was closed to them, though not look around in it.
+func letThrough(path string) error {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Chmod(path, info.Mode().Perm()|0o011)
+	}
+	if err != nil {
+		return fmt.Errorf("let PostgreSQL's user through the data folder: %w", err)
+	}
+	return nil
 }
 
 // close lets another run use the folder.

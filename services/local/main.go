@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"merchstore.io/merchstore/internal/settings"
 )
@@ -16,9 +18,13 @@ import (
 const about = "runs the whole store on this machine. `local logs` prints the log channel as it grows.\n" +
 	"What is not listed here goes to the services as it is: see api --help, db --help and logging --help"
 
+// echo is how soon after a signal another is the same one: make, timeout and the like pass on what the terminal has sent
+// to everybody.
+const echo = 500 * time.Millisecond
+
 func main() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // the last when the terminal is closed
 	if err := run(signals, os.Args[1:], os.Environ(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "\n"+err.Error())
 		os.Exit(1)
@@ -40,13 +46,15 @@ func run(signals <-chan os.Signal, args, environ []string, out io.Writer) error 
 	// The first signal asks for an orderly end, the second for an end.
 	orderly, end := context.WithCancel(context.Background())
 	defer end()
-	atOnce, endAtOnce := context.WithCancel(context.Background())
-	defer endAtOnce()
+	atOnce, endAtOnce := context.WithCancelCause(context.Background())
+	defer endAtOnce(nil)
 	go func() {
 		<-signals
 		end()
-		<-signals
-		endAtOnce()
+		for heard := time.Now(); time.Since(heard) < echo; {
+			<-signals
+		}
+		endAtOnce(errors.New("interrupted a second time"))
 	}()
 
 	switch command {

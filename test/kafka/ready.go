@@ -57,7 +57,10 @@ func (b *Broker) waitForPort(ctx context.Context) error {
 func (b *Broker) gone(ctx context.Context) error {
 	select {
 	case <-b.process.Done():
-		return fmt.Errorf("it ended by itself: %v", b.process.Err())
+		if err := b.process.Err(); err != nil {
+			return fmt.Errorf("it ended by itself: %w", err)
+		}
+		return errors.New("it ended by itself")
 	case <-ctx.Done():
 		return fmt.Errorf("it does not answer: %w", ctx.Err())
 	default:

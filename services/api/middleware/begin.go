@@ -41,10 +41,9 @@ func Begin(timeout time.Duration) gin.HandlerFunc {
 func Recover(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {
-			panicked := recover()
-			switch {
-			case panicked == nil:
-			case panicked == http.ErrAbortHandler: //nolint:errorlint,err113 // a sentinel for net/http, never wrapped
+			switch panicked := recover(); panicked {
+			case nil:
+			case http.ErrAbortHandler: // a sign for net/http, never wrapped
 				panic(panicked)
 			default:
 				problem.Respond(c, log, &panicError{value: panicked, stack: debug.Stack()})

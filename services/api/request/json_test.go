@@ -51,7 +51,7 @@ func TestJSON(t *testing.T) {
 		"bytes that are not UTF-8":                      {jsonType, "{\"name\":\"\xff\"}", 400, CodeMalformedJSON, "", ""},
 		"half a surrogate pair":                         {jsonType, `{"name":"\ud800"}`, 400, CodeMalformedJSON, "", ""},
 		"the same field twice":                          {jsonType, `{"name":"Cap","name":"Hat"}`, 400, CodeDuplicateField, "name", "stands there twice; send it once"},
-		"a field nobody knows":                          {jsonType, `{"nmae":"Cap"}`, 400, CodeUnknownField, "nmae", "is not known here; leave it out"},
+		"a field nobody knows":                          {jsonType, `{"colour":"Cap"}`, 400, CodeUnknownField, "colour", "is not known here; leave it out"},
 		"a field in the wrong case":                     {jsonType, `{"Name":"Cap"}`, 400, CodeUnknownField, "Name", "is not known here; leave it out"},
 		"a field nobody knows, deep inside":             {jsonType, `{"lines":[{"qty":1}]}`, 400, CodeUnknownField, "lines[0].qty", "is not known here; leave it out"},
 		"a list instead of an object":                   {jsonType, `[]`, 422, failure.ReasonInvalid, "", ""},
@@ -76,7 +76,7 @@ func TestJSON(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(tt.body))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.contentType)
 			r.Body = http.MaxBytesReader(nil, r.Body, 1024)
 			_, err := JSON[example](r)
@@ -137,7 +137,7 @@ func FuzzJSON(f *testing.F) {
 
 func TestInterruptedBody(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest(http.MethodPost, "/", failingReader{})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", failingReader{})
 	r.Header.Set("Content-Type", "application/json")
 	_, err := JSON[example](r)
 	if got := problem.For(err, ""); got.Status != http.StatusBadRequest {

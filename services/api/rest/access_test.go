@@ -27,10 +27,10 @@ func TestGuestPassIsRenewedBeforeItsEnd(t *testing.T) {
 		t.Fatalf("the token names %+v, %v", claims, err)
 	}
 	untilThen := g.until
-	if _, err := g.token(start.Add(guestTTL - guestRenew - time.Second)); err != nil || g.until != untilThen {
+	if _, err := g.token(start.Add(guestTTL - guestRenew - time.Second)); err != nil || !g.until.Equal(untilThen) {
 		t.Errorf("renewed too early, or %v", err)
 	}
-	if _, err := g.token(start.Add(guestTTL - guestRenew)); err != nil || g.until == untilThen {
+	if _, err := g.token(start.Add(guestTTL - guestRenew)); err != nil || g.until.Equal(untilThen) {
 		t.Errorf("not renewed, or %v", err)
 	}
 }

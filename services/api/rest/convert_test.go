@@ -75,7 +75,8 @@ func TestOrderLines(t *testing.T) {
 		},
 		"several in a list": {
 			newOrder{Items: &[]newLine{{number(3), number(1)}, {number(1), number(2)}}},
-			[]*merchstorev1.OrderLine{{ProductId: 3, Quantity: 1}, {ProductId: 1, Quantity: 2}}, "",
+			[]*merchstorev1.OrderLine{{ProductId: 3, Quantity: 1}, {ProductId: 1, Quantity: 2}},
+			"",
 		},
 		"an empty list is for the DB service to refuse": {newOrder{Items: &[]newLine{}}, []*merchstorev1.OrderLine{}, ""},
 		"nothing":                      {newOrder{}, nil, "product_id"},

@@ -1,0 +1,218 @@
+package store
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/stack"
+)
+
+// TestKafkaIsAwayForHalfAMinute: no request notices, and afterwards every log message is there.
+func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
+	t.Parallel()
+	broker, err := kafka.Start(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := broker.Stop(); err != nil {
+			t.Errorf("stop the broker: %v", err)
+		}
+	})
+	topic := broker.Topic(t, 1)
+	s := start(t, func(o *stack.Options) { o.KafkaBrokers, o.Topic = broker.Addr(), topic })
+	s.signUp("1", "peter")
+	token := s.login("peter")
+
+	slowest := time.Duration(0)
+	requests := 0
+	flow := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); requests++ {
+			from := time.Now()
+			s.do(call{method: "GET", path: "/api/v1/products/1", token: token, status: 200})
+			slowest = max(slowest, time.Since(from))
+		}
+	}
+	flow(2 * time.Second)
+	if err := broker.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	flow(30 * time.Second)
+	if err := broker.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	flow(2 * time.Second)
+	t.Logf("%d requests, the slowest in %s", requests, slowest)
+	if slowest > 5*time.Second {
+		t.Errorf("the slowest of %d requests took %s", requests, slowest)
+	}
+
+	const other = 3 // lines of signing up and logging in
+	eventually(t, "every message to be acknowledged", time.Minute, func() bool {
+		return s.metric(stack.API, "log_messages_acknowledged_total")+s.metric(stack.API, "log_messages_dropped_total") >= requests+other
+	})
+	dropped := s.metric(stack.API, "log_messages_dropped_total")
+	ids := map[string]bool{}
+	for _, r := range broker.Records(t, topic, requests+other-dropped) {
+		ids[r.Headers["id"]] = true
+	}
+	if len(ids) != requests+other-dropped {
+		t.Errorf("%d different messages in the topic, %d dropped; %d were logged", len(ids), dropped, requests+other)
+	}
+}
+
+// metric reads a counter or gauge of a process, summed over its labels.
+func (s *store) metric(process, name string) int {
+	s.t.Helper()
+	text := s.ops(process, "/metrics")
+	sum := 0.0
+	for _, line := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text.body), -1) {
+		v, err := strconv.ParseFloat(line[1], 64)
+		if err != nil {
+			s.t.Fatalf("metric %s: %v", name, err)
+		}
+		sum += v
+	}
+	return int(sum)
+}
+
+// TestPostgreSQLIsAway: 503 with Retry-After at once, readiness off, and back by itself.
+func TestPostgreSQLIsAway(t *testing.T) {
+	t.Parallel()
+	server := database.StartServer(t, nil)
+	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, func(o *stack.Options) { o.DatabaseURL = server.URL("postgres") })
+	s.signUp("1", "peter")
+	token := s.login("peter")
+	buy := call{
+		method: "POST", path: "/api/v1/orders", token: token, body: `{"product_id":1,"quantity":1}`,
+		header: http.Header{"Idempotency-Key": {"k"}}, status: 503,
+	}
+
+	server.Kill()
+	for _, c := range []call{
+		buy,
+		{method: "GET", path: "/api/v1/products", token: token, status: 503},
+		{method: "POST", path: "/api/v1/users/login", body: `{"username":"peter","password":"password123"}`, status: 503},
+		{method: "GET", path: "/api/products", token: token, status: 503},
+	} {
+		from := time.Now()
+		r := s.do(c)
+		if seconds, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || seconds < 1 {
+			t.Errorf("%s %s: Retry-After is %q", c.method, c.path, r.header.Get("Retry-After"))
+		}
+		if took := time.Since(from); took > 8*time.Second {
+			t.Errorf("%s %s: it took %s to say that the database is away", c.method, c.path, took)
+		}
+		if strings.Contains(string(r.body), "127.0.0.1") {
+			t.Errorf("the answer tells where the database is: %s", r.body)
+		}
+	}
+	ready := func(process string) bool { return s.opsStatus(process, "/readyz") == http.StatusOK }
+	eventually(t, "the DB service's readiness to go off", 10*time.Second, func() bool { return !ready(stack.DB) })
+	if s.opsStatus(stack.DB, "/healthz") != http.StatusOK {
+		t.Error("the DB service says that it is not alive: it would be restarted for nothing")
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "readiness to come back", 30*time.Second, func() bool { return ready(stack.DB) })
+	eventually(t, "orders to be taken again", 30*time.Second, func() bool {
+		status, _, err := s.Do(t.Context(), http.MethodGet, "/api/v1/products", token, nil)
+		return err == nil && status == http.StatusOK
+	})
+	buy.status = 201
+	s.do(buy)
+}
+
+// TestStoppingLosesNothing stops the API (SIGTERM) while requests are under way.
+func TestStoppingLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, withoutProducts, func(o *stack.Options) { o.Replicas = map[string]int{stack.API: 2} })
+	s.signUp("1", "peter")
+	token := s.login("peter")
+	s.do(call{method: "POST", path: "/api/v1/products", token: token, body: `{"name":"Mug","price":1,"stock":100000}`, status: 201})
+
+	stop := make(chan struct{})
+	placed := make(chan int)
+	go func() {
+		n := 0
+		defer func() { placed <- n }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			status, answer, err := s.Do(t.Context(), http.MethodPost, "/api/v1/orders", token, map[string]int{"product_id": 1, "quantity": 1})
+			switch {
+			case err != nil: // the listener has closed: nothing was taken
+				return
+			case status != http.StatusCreated:
+				t.Errorf("status %d: %s", status, answer)
+				return
+			}
+			n++
+		}
+	}()
+	eventually(t, "orders to flow", 10*time.Second, func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
+	if err := s.Process(stack.API).Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	told := <-placed
+	if held := s.count(`SELECT count(*) FROM orders`); held != told {
+		t.Errorf("%d orders were answered, the database holds %d", told, held)
+	}
+	const other = 4
+	records := kafka.Shared(t).Records(t, s.topic, told+other)
+	if len(records) < told+other {
+		t.Errorf("%d log records for %d orders", len(records), told)
+	}
+}
+
+func (s *store) count(sql string) (n int) {
+	s.t.Helper()
+	conn := s.connect()
+	if err := conn.QueryRow(s.t.Context(), sql).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// ops asks a process's operations port.
+func (s *store) ops(process, path string) reply {
+	s.t.Helper()
+	status, r := s.askOps(process, path)
+	if status != http.StatusOK {
+		s.t.Fatalf("%s%s: status %d", process, path, status)
+	}
+	return r
+}
+
+func (s *store) opsStatus(process, path string) int {
+	s.t.Helper()
+	status, _ := s.askOps(process, path)
+	return status
+}
+
+func (s *store) askOps(process, path string) (int, reply) {
+	s.t.Helper()
+	other := *s.Stack
+	other.URL = s.OpsURL(process)
+	status, body, err := other.Do(s.t.Context(), http.MethodGet, path, "", nil)
+	if err != nil {
+		s.t.Fatal(fmt.Errorf("%s%s: %w", process, path, err))
+	}
+	return status, reply{body: body}
+}

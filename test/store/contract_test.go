@@ -1,0 +1,199 @@
+package store
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"merchstore.io/merchstore/test/kafka"
+)
+
+// TestTheOlderSurface is the older storefront's curl session, to the letter.
+func TestTheOlderSurface(t *testing.T) {
+	t.Parallel()
+	s := start(t, withoutProducts)
+	exactly := func(c call, want string) reply {
+		t.Helper()
+		r := s.do(c)
+		if got := string(r.body); got != want {
+			t.Errorf("%s %s answers\n%s\nwant\n%s", c.method, c.path, got, want)
+		}
+		return r
+	}
+	credentials := `{"username":"user1","password":"password123"}`
+	exactly(call{method: "POST", path: "/api/signup", body: credentials, status: 201}, `{"message":"User created successfully"}`)
+	r := s.do(call{method: "POST", path: "/api/login", body: credentials, status: 200})
+	token := decode[struct{ Token string }](t, r).Token
+	if want := `{"token":"` + token + `"}`; string(r.body) != want || !strings.HasPrefix(token, "eyJ") {
+		t.Errorf("login answers %s", r.body)
+	}
+	exactly(call{
+		method: "POST", path: "/api/products", token: token, status: 201,
+		body: `{"name":"Product1","description":"A sample product","price":99.99}`,
+	}, `{"message":"Product added successfully","product":{"id":1,"name":"Product1","description":"A sample product","price":99.99}}`)
+	s.do(call{method: "POST", path: "/api/products", token: token, status: 201, body: `{"name":"Product2","description":"","price":100}`})
+	exactly(call{method: "GET", path: "/api/products", token: token, status: 200},
+		`[{"id":1,"name":"Product1","description":"A sample product","price":99.99},{"id":2,"name":"Product2","description":"","price":100}]`)
+	exactly(call{method: "DELETE", path: "/api/products/1", token: token, status: 200}, `{"message":"Product deleted successfully"}`)
+	exactly(call{method: "POST", path: "/api/items", token: token, status: 201, body: `{"name":"Item1"}`}, `{"message":"Item added successfully"}`)
+	exactly(call{method: "GET", path: "/api/items", status: 200}, `[{"id":1,"name":"Item1","description":""}]`)
+}
+
+// TestTheLogLines walks through version 1 and reads what a console consumer shows of it.
+func TestTheLogLines(t *testing.T) {
+	t.Parallel()
+	s := start(t, withoutProducts)
+	s.do(call{method: "GET", path: "/api/v1", status: 200})
+	s.signUp("12113053", "peter")
+	s.signUp("12113054", "anna")
+	s.do(call{
+		method: "POST", path: "/api/v1/users/create", status: 409,
+		body: `{"sid":"12113054","username":"x","email":"x@example.com","password":"password123"}`,
+	})
+	token := s.login("peter")
+	s.do(call{method: "PATCH", path: "/api/v1/users/1211223344", token: token, body: `{"username":"yoga"}`, status: 404})
+	s.do(call{method: "PATCH", path: "/api/v1/users/12113054", token: token, body: `{"username":"yoga"}`, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/users", token: token, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/users/12113054", token: token, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/products", token: token, status: 200})
+	s.do(call{method: "POST", path: "/api/v1/products", token: token, body: `{"name":"Mug","price":49.5,"stock":3}`, status: 201})
+	s.do(call{method: "GET", path: "/api/v1/products/1", token: token, status: 200})
+	s.do(call{method: "PATCH", path: "/api/v1/products/1", token: token, body: `{"price":39.5}`, status: 200})
+	s.do(call{method: "POST", path: "/api/v1/orders", token: token, body: `{"product_id":1,"quantity":2}`, status: 201})
+	s.do(call{method: "GET", path: "/api/v1/orders", token: token, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/orders/1", token: token, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/users/12113053/orders", token: token, status: 200})
+	s.do(call{method: "POST", path: "/api/v1/orders/1/cancel", token: token, status: 200})
+	s.do(call{method: "POST", path: "/api/v1/users/12113054/deactivate", token: token, status: 200})
+
+	want := []string{
+		"Accessed the welcome endpoint",
+		"Create User endpoint is being called",
+		"User 'peter' is created",
+		"Create User endpoint is being called",
+		"User 'anna' is created",
+		"Create User endpoint is being called",
+		"error: ALREADY_EXISTS - SID '12113054' already exists",
+		"User peter successfully logged in",
+		"'yoga' access update user endpoint",
+		"error: NOT_FOUND - User not found",
+		"'yoga' access update user endpoint",
+		"update user '12113054' to username 'yoga' successfully",
+		"User 'peter' fetching all users",
+		"User 'peter' accessed get user by sid endpoint",
+		"User 'peter' is fetching all products",
+		"User 'peter' access create product endpoint",
+		"User 'peter' is fetching product by product id",
+		"User 'peter' access update product endpoint",
+		"User 'peter' access place order endpoint",
+		"User 'peter' access get all order endpoint",
+		"User 'peter' access get order by id endpoint",
+		"User 'peter' access get orders by user endpoint",
+		"User 'peter' access cancel order endpoint",
+		"User 'peter' access deactivate user endpoint",
+	}
+	lines, err := kafka.Shared(t).ConsoleConsume(t.Context(), s.topic, len(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := regexp.MustCompile(`^[0-9]{10} - REST API: `)
+	var got []string
+	for _, line := range lines {
+		if !form.MatchString(line) {
+			t.Errorf("line %q is not of the form <unix seconds> - REST API: <text>", line)
+		}
+		got = append(got, form.ReplaceAllString(line, ""))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the console consumer shows (-want +got):\n%s", diff)
+	}
+}
+
+// TestVersion1 is the flow of a shopper and of a seller.
+func TestVersion1(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	seller, buyer := s.signUp("1", "seller"), s.signUp("2", "buyer")
+	if seller.Role != "admin" || buyer.Role != "customer" || !buyer.Active {
+		t.Errorf("the first account is %+v, the second %+v", seller, buyer)
+	}
+	sellers, buyers := s.login("seller"), s.login("buyer")
+
+	shelf := decode[struct{ Products []product }](t, s.do(call{method: "GET", path: "/api/v1/products?limit=2", token: buyers, status: 200}))
+	if len(shelf.Products) != 2 || shelf.Products[0].Name != "SUSTech Hoodie" {
+		t.Errorf("the first page of a new store's shelf is %+v", shelf)
+	}
+	added := s.do(call{method: "POST", path: "/api/v1/products", token: sellers, status: 201, body: `{"name":"Cap","price":99.99,"stock":5,"category":"clothing"}`})
+	cap := decode[product](t, added)
+	path := added.header.Get("Location")
+	if path != fmt.Sprint("/api/v1/products/", cap.ID) || cap.Price != "99.99" {
+		t.Errorf("added %s at %q", added.body, path)
+	}
+
+	// Reading with an ETag, changing with it.
+	read := s.do(call{method: "GET", path: path, token: buyers, status: 200})
+	tag := read.header["Etag"]
+	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 304})
+	s.do(call{method: "PATCH", path: path, token: buyers, body: `{"price":1}`, status: 403})
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": tag}, status: 200})
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": tag}, status: 412})
+	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 200})
+
+	// Buying, with a key, twice.
+	buy := call{
+		method: "POST", path: "/api/v1/orders", token: buyers, status: 201, header: http.Header{"Idempotency-Key": {"one"}},
+		body: fmt.Sprintf(`{"product_id":%d,"quantity":2}`, cap.ID),
+	}
+	first, again := s.do(buy), s.do(buy)
+	if string(first.body) != string(again.body) || first.header.Get("Location") != again.header.Get("Location") {
+		t.Errorf("the same key is answered\n%s, then\n%s", first.body, again.body)
+	}
+	placed := decode[map[string]any](t, first)
+	if placed["product_id"] != float64(cap.ID) || placed["quantity"] != 2.0 || placed["total_price"] != 179.8 || placed["status"] != "placed" {
+		t.Errorf("a one-line order reads %s", first.body)
+	}
+	buy.body = fmt.Sprintf(`{"product_id":%d,"quantity":3}`, cap.ID)
+	buy.status = 422
+	s.do(buy)
+	buy.header, buy.status = http.Header{"Idempotency-Key": {"two"}}, 201
+	s.do(buy)
+	buy.header, buy.status = http.Header{"Idempotency-Key": {"three"}}, 409
+	refused, refusedAgain := s.do(buy), s.do(buy)
+	if string(refused.body) != string(refusedAgain.body) || decode[problem](t, refused).Code != "out_of_stock" {
+		t.Errorf("sold out is answered\n%s, then\n%s", refused.body, refusedAgain.body)
+	}
+	s.do(call{
+		method: "POST", path: "/api/v1/orders", token: buyers, status: 201,
+		body: fmt.Sprintf(`{"items":[{"product_id":%d,"quantity":1},{"product_id":%d,"quantity":2}]}`, shelf.Products[0].ID, shelf.Products[1].ID),
+	})
+
+	// Cancelling, once.
+	location := first.header.Get("Location")
+	s.do(call{method: "GET", path: location, token: buyers, status: 200})
+	s.do(call{method: "POST", path: location + "/cancel", token: buyers, status: 200})
+	s.do(call{method: "POST", path: location + "/cancel", token: buyers, status: 409})
+	if stock := decode[product](t, s.do(call{method: "GET", path: path, token: buyers, status: 200})).Stock; stock != 2 {
+		t.Errorf("stock is %d after 5 - 2 - 3 + 2", stock)
+	}
+	s.do(call{method: "DELETE", path: path, token: sellers, status: 200})
+	s.do(call{method: "GET", path: path, token: buyers, status: 404})
+	s.do(call{method: "GET", path: location, token: buyers, status: 200})
+	mine := decode[struct{ Orders []order }](t, s.do(call{method: "GET", path: "/api/v1/users/2/orders", token: buyers, status: 200}))
+	if len(mine.Orders) != 3 || mine.Orders[2].Status != "cancelled" {
+		t.Errorf("the buyer's orders are %+v", mine)
+	}
+
+	// Changing the password, and leaving.
+	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one"}`, status: 422})
+	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one","current_password":"password123"}`, status: 200})
+	gone := decode[user](t, s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", token: buyers, status: 200}))
+	if gone.Active {
+		t.Error("the account is still active")
+	}
+	s.do(call{method: "GET", path: "/api/v1/products", token: buyers, status: 401})
+	s.do(call{method: "POST", path: "/api/v1/users/login", body: `{"username":"buyer","password":"another one"}`, status: 401})
+}

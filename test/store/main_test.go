@@ -1,0 +1,195 @@
+// Package store tests the store as its users see it: real processes, a real PostgreSQL, a real Kafka broker, and nothing known of
+// what is inside.
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+
+	"merchstore.io/merchstore/services/api/openapi"
+	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/stack"
+)
+
+func TestMain(m *testing.M) { os.Exit(database.With(kafka.StopAfter(m), schema.Migrate).Run()) }
+
+const goodPassword = "password123"
+
+// store is a store that runs for one test, with a Kafka topic of its own.
+type store struct {
+	*stack.Stack
+
+	t         *testing.T
+	topic     string
+	http      *http.Client
+	document  validator.Validator
+	admin     string // a token
+	databases string // URL
+}
+
+// start runs the whole store. Its first account is the admin "peter".
+func start(t *testing.T, change ...func(*stack.Options)) *store {
+	t.Helper()
+	broker := kafka.Shared(t)
+	o := stack.Options{DatabaseURL: database.New(t), KafkaBrokers: broker.Addr(), Topic: broker.Topic(t, 1)}
+	for _, c := range change {
+		c(&o)
+	}
+	return &store{
+		Stack: stack.Start(t, o), t: t, topic: o.Topic, databases: o.DatabaseURL,
+		http: &http.Client{Timeout: 30 * time.Second}, document: openAPI(t),
+	}
+}
+
+// openAPI reads the document that the API serves, so that every answer can be held against it.
+func openAPI(t *testing.T) validator.Validator {
+	t.Helper()
+	document, err := libopenapi.NewDocument(openapi.Document)
+	if err != nil {
+		t.Fatalf("read the OpenAPI document: %v", err)
+	}
+	v, errs := validator.NewValidator(document)
+	if len(errs) > 0 {
+		t.Fatalf("read the OpenAPI document: %v", errs)
+	}
+	return v
+}
+
+// call is a request, and what must come of it.
+type call struct {
+	method, path string
+	token        string
+	body         string
+	header       http.Header // nil values take a default header away
+	status       int
+}
+
+// reply is an answer as it came.
+type reply struct {
+	header http.Header
+	body   []byte
+}
+
+// do makes a call; it fails the test unless the status is the one wanted, and the answer is as the OpenAPI document says.
+func (s *store) do(c call) reply {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), c.method, s.URL+c.path, strings.NewReader(c.body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if c.body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for name, values := range c.header {
+		request.Header[name] = values
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", c.method, c.path, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", c.method, c.path, err)
+	}
+	if response.StatusCode != c.status {
+		s.t.Fatalf("%s %s %.200s: status %d, want %d: %s", c.method, c.path, c.body, response.StatusCode, c.status, body)
+	}
+	if response.Header.Get("X-Request-Id") == "" {
+		s.t.Errorf("%s %s: the answer has no request id", c.method, c.path)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	if fine, errs := s.document.ValidateHttpResponse(request, response); !fine && documented(c) {
+		for _, e := range errs {
+			s.t.Errorf("%s %s: status %d is not as documented: %s: %s\n%s", c.method, c.path, c.status, e.Message, e.Reason, body)
+		}
+	}
+	return reply{response.Header, body}
+}
+
+// documented tells whether the document has something to say of a call: not of paths and methods that do not exist.
+func documented(c call) bool {
+	return c.status != http.StatusMethodNotAllowed && !strings.HasPrefix(c.path, "/nowhere")
+}
+
+// decode reads an answer's body.
+func decode[T any](t *testing.T, r reply) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		t.Fatalf("decode %s: %v", r.body, err)
+	}
+	return v
+}
+
+// What version 1 answers.
+type (
+	user struct {
+		ID       int32
+		SID      string
+		Username string
+		Role     string
+		Active   bool
+	}
+	product struct {
+		ID    int32
+		Name  string
+		Price json.Number
+		Stock int32
+	}
+	order struct {
+		ID     int64
+		Status string
+	}
+	problem struct {
+		Type, Title, Detail, Code string
+		Status                    int
+		RequestID                 string `json:"request_id"`
+		Errors                    []struct{ Field, Message string }
+	}
+)
+
+// signUp makes an account on version 1.
+func (s *store) signUp(sid, username string) user {
+	s.t.Helper()
+	body := `{"sid":"` + sid + `","username":"` + username + `","email":"` + username + `@example.com","password":"` + goodPassword + `"}`
+	return decode[user](s.t, s.do(call{method: "POST", path: "/api/v1/users/create", body: body, status: http.StatusCreated}))
+}
+
+// login gives a token.
+func (s *store) login(username string) string {
+	s.t.Helper()
+	body := `{"username":"` + username + `","password":"` + goodPassword + `"}`
+	r := s.do(call{method: "POST", path: "/api/v1/users/login", body: body, status: http.StatusOK})
+	return decode[struct{ Token string }](s.t, r).Token
+}
+
+// eventually asks again and again, for a state that gives no signal.
+func eventually(t *testing.T, what string, limit time.Duration, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s", limit, what)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"merchstore.io/merchstore/test/stack"
+)
+
+// TestGrpcurl calls the services with a client that was not made from our generated code: it learns everything by reflection.
+func TestGrpcurl(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	grpcurl := func(addr string, arguments ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "grpcurl", append([]string{"-plaintext"}, arguments...)...)
+		for i, a := range cmd.Args {
+			if a == "ADDR" {
+				cmd.Args[i] = addr
+			}
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	call := func(addr, method, body string, more ...string) string {
+		t.Helper()
+		out, err := grpcurl(addr, append(more, "-d", body, "ADDR", method)...)
+		if err != nil {
+			t.Fatalf("grpcurl %s: %v\n%s", method, err, out)
+		}
+		return out
+	}
+	const service = "merchstore.v1.DBService/"
+	created := call(s.DBAddr(), service+"CreateUser", `{"sid":"12113053","username":"peter","password":"password123"}`)
+	if !strings.Contains(created, `"role": "ROLE_ADMIN"`) || strings.Contains(created, "assword") {
+		t.Errorf("CreateUser answers %s", created)
+	}
+	var login struct{ Token string }
+	if err := json.Unmarshal([]byte(call(s.DBAddr(), service+"Login", `{"username":"peter","password":"password123"}`)), &login); err != nil {
+		t.Fatal(err)
+	}
+	authorization := []string{"-H", "authorization: Bearer " + login.Token}
+	updated := call(s.DBAddr(), service+"UpdateUser", `{"sid":"12113053","username":"sreyny"}`, authorization...)
+	if !strings.Contains(updated, `"username": "sreyny"`) {
+		t.Errorf("UpdateUser answers %s", updated)
+	}
+	out, err := grpcurl(s.DBAddr(), "-d", "{}", "ADDR", service+"ListProducts")
+	if err == nil || !strings.Contains(out, "Code: Unauthenticated") {
+		t.Errorf("ListProducts without a token: %v\n%s", err, out)
+	}
+	out, err = grpcurl(s.DBAddr(), append(authorization, "-d", `{"lines":[{"product_id":1,"quantity":0}]}`, "ADDR", service+"PlaceOrder")...)
+	if err == nil || !strings.Contains(out, "invalid_request") || !strings.Contains(out, "must be between 1 and 10000") {
+		t.Errorf("PlaceOrder of nothing: %v\n%s", err, out)
+	}
+	for addr, name := range map[string]string{s.DBAddr(): "merchstore.v1.DBService", s.LoggingAddr(): "merchstore.v1.LoggingService"} {
+		if h := call(addr, "grpc.health.v1.Health/Check", `{"service":"`+name+`"}`); !strings.Contains(h, "SERVING") {
+			t.Errorf("health of %s: %s", name, h)
+		}
+	}
+	stored := call(s.LoggingAddr(), "merchstore.v1.LoggingService/StreamLogs",
+		`{"service":"grpcurl","text":"one"} {"service":"grpcurl","text":"two"}`)
+	if !strings.Contains(stored, `"stored": "2"`) {
+		t.Errorf("StreamLogs answers %s", stored)
+	}
+	tail := exec.CommandContext(t.Context(), "grpcurl", append([]string{"-plaintext", "-max-time", "10"}, append(authorization,
+		"-d", `{"from_beginning":true,"service":"grpcurl"}`, s.LoggingAddr(), "merchstore.v1.LoggingService/TailLogs")...)...)
+	if seen, _ := tail.Output(); !strings.Contains(string(seen), `"text": "one"`) || strings.Contains(string(seen), "REST API") { // it ends by its deadline
+		t.Errorf("TailLogs sends %s", seen)
+	}
+}
+
+// TestPostman runs the collection, twice on one store.
+func TestPostman(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *stack.Options) {
+		o.Env = map[string]map[string]string{stack.DB: {"ADMIN_USERNAME": "boss", "ADMIN_PASSWORD": "an admin's password"}}
+	})
+	folder, err := filepath.Abs("../postman")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "node_modules", ".bin", "newman"), "run", "merch-store.postman_collection.json",
+			"--environment", "local.postman_environment.json", "--color", "off", "--bail", "--env-var", "baseUrl="+s.URL,
+			"--env-var", "adminUsername=boss", "--env-var", "adminPassword=an admin's password")
+		cmd.Dir, cmd.Env = folder, os.Environ() //nolint:forbidigo // newman needs PATH to find node
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("newman: %v (`make test` installs it)\n%s", err, out)
+		}
+	}
+}
