@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -68,6 +69,7 @@ func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, st
 	if err != nil {
 		return err
 	}
+	limitMemory()
 	p := New(c.Name, c.Common(s), stderr)
 	p.Log.Info("starting", slog.Group("settings", settings.Attrs(s)...))
 	if err := run(ctx, s, p); err != nil {
@@ -75,6 +77,23 @@ func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, st
 	}
 	p.Log.Info("stopped")
 	return nil
+}
+
+// Collecting garbage when the heap has doubled is right for large heaps. The store's processes live on a few megabytes:
+// letting that grow fivefold spares most of the collector's work, and the limit keeps the total small.
+const (
+	gcPercent   = 400
+	memoryLimit = 128 << 20
+)
+
+// limitMemory leaves alone what GOGC and GOMEMLIMIT say, which the runtime has read by itself.
+func limitMemory() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 func (c Command[S]) help(w io.Writer) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -57,7 +58,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}, p.Metrics, p.Log)
 
 	store := rest.New(merchstorev1.NewDBServiceClient(db), keys, actions, limits, p.Log)
-	router, err := newRouter(s, store, p.Log, p.Metrics) //nolint:contextcheck // requests bring their own
+	var leaving atomic.Bool
+	p.OnReadiness(func(ready bool) { leaving.Store(!ready) })
+	router, err := newRouter(s, store, &leaving, p.Log, p.Metrics) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,7 +17,7 @@ import (
 )
 
 // newRouter puts together everything a request meets, from the outside in.
-func newRouter(s Settings, store *rest.Store, log *slog.Logger, metrics prometheus.Registerer) (*gin.Engine, error) {
+func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Logger, metrics prometheus.Registerer) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.HandleMethodNotAllowed = true
@@ -29,6 +30,7 @@ func newRouter(s Settings, store *rest.Store, log *slog.Logger, metrics promethe
 		middleware.Begin(s.RequestTimeout),
 		middleware.Observe(log, metrics),
 		middleware.Recover(log),
+		middleware.Farewell(leaving),
 		middleware.Headers(),
 	)
 	if len(s.CORSOrigins) > 0 {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -33,7 +34,7 @@ func bareRouter(t *testing.T, environ ...string) *gin.Engine {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	router, err := newRouter(s, rest.New(nil, keys, silent{}, rest.Limits{}, log), log, prometheus.NewRegistry())
+	router, err := newRouter(s, rest.New(nil, keys, silent{}, rest.Limits{}, log), new(atomic.Bool), log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

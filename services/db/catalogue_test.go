@@ -111,6 +111,29 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}
+	for name, call := range map[string]func() error{
+		"log in": func() error {
+			_, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "a\x00", Password: "x"})
+			return err
+		},
+		"read account": func() error { _, err := s.GetUser(peter.ctx, &merchstorev1.GetUserRequest{Sid: "a\x00"}); return err },
+		"list orders": func() error {
+			_, err := s.ListOrders(peter.ctx, &merchstorev1.ListOrdersRequest{UserSid: "a\x00"})
+			return err
+		},
+		"deactivate": func() error {
+			_, err := s.DeactivateUser(peter.ctx, &merchstorev1.DeactivateUserRequest{Sid: "a\x00"})
+			return err
+		},
+		"find": func() error {
+			_, err := s.ListProducts(peter.ctx, &merchstorev1.ListProductsRequest{Query: "\x00"})
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s with a NUL: %v", name, err)
+		}
+	}
 	for _, limit := range []int32{-1, 201} {
 		_, err := s.ListProducts(peter.ctx, &merchstorev1.ListProductsRequest{Limit: limit})
 		if status.Code(err) != codes.InvalidArgument {

@@ -119,6 +119,7 @@ func TestBadInput(t *testing.T) {
 		"somebody else's product":          {call{method: "DELETE", path: "/api/v1/products/1", token: yoga}, 403, "forbidden"},
 		"somebody else's, the older way":   {call{method: "DELETE", path: "/api/products/1", token: yoga}, 403, "forbidden"},
 		"an over-long item, the older way": {call{method: "POST", path: "/api/items", token: yoga, body: `{"name":"x","description":"` + strings.Repeat("x", 301) + `"}`}, 422, ""},
+		"a NUL in a name to log in with":   {call{method: "POST", path: "/api/login", body: `{"username":"a\u0000","password":"password123"}`}, 422, ""},
 		"a wrong password":                 {call{method: "POST", path: "/api/login", body: `{"username":"peter","password":"wrong"}`}, 401, "invalid_credentials"},
 	} {
 		c := tt.call

@@ -860,10 +860,10 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\bpassword\x18\x04 \x01(\tBS\xbaHP\xba\x01M\n" +
 	"\bpassword\x12\x1bmust be 8 to 128 characters\x1a$size(this) >= 8 && size(this) <= 128R\bpassword\"=\n" +
 	"\x12CreateUserResponse\x12'\n" +
-	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\xee\x01\n" +
-	"\fLoginRequest\x12m\n" +
-	"\busername\x18\x01 \x01(\tBQ\xbaHN\xba\x01K\n" +
-	"\busername\x12\x1amust be 1 to 50 characters\x1a#size(this) >= 1 && size(this) <= 50R\busername\x12o\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x84\x02\n" +
+	"\fLoginRequest\x12\x82\x01\n" +
+	"\busername\x18\x01 \x01(\tBf\xbaHc\xba\x01`\n" +
+	"\busername\x126must be 1 to 50 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,50}$')R\busername\x12o\n" +
 	"\bpassword\x18\x02 \x01(\tBS\xbaHP\xba\x01M\n" +
 	"\bpassword\x12\x1bmust be 1 to 128 characters\x1a$size(this) >= 1 && size(this) <= 128R\bpassword\"m\n" +
 	"\rLoginResponse\x12\x14\n" +
@@ -878,13 +878,15 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\x11ListUsersResponse\x12)\n" +
 	"\x05users\x18\x01 \x03(\v2\x13.merchstore.v1.UserR\x05users\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"+\n" +
-	"\x0eGetUserRequest\x12\x19\n" +
-	"\x03sid\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sid\":\n" +
+	"nextCursor\"\x88\x01\n" +
+	"\x0eGetUserRequest\x12v\n" +
+	"\x03sid\x18\x01 \x01(\tBd\xbaHa\xba\x01^\n" +
+	"\x03sid\x129must be at most 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{0,64}$')R\x03sid\":\n" +
 	"\x0fGetUserResponse\x12'\n" +
-	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\xaf\x05\n" +
-	"\x11UpdateUserRequest\x12\x1b\n" +
-	"\x03sid\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sid\x12\xba\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x87\x06\n" +
+	"\x11UpdateUserRequest\x12s\n" +
+	"\x03sid\x18\x01 \x01(\tBa\xbaH^\xba\x01[\n" +
+	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\x12\xba\x01\n" +
 	"\busername\x18\x02 \x01(\tB\x98\x01\xbaH\x94\x01\xba\x01\x90\x01\n" +
 	"\busername\x12Lmust be 1 to 50 characters, without control characters or spaces at its ends\x1a6this.matches('^[^\\\\pC\\\\s]([^\\\\pC]{0,48}[^\\\\pC\\\\s])?$')H\x00R\busername\x88\x01\x01\x12\x82\x01\n" +
 	"\x05email\x18\x03 \x01(\tBg\xbaHd\xba\x01a\n" +
@@ -898,9 +900,10 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\t_passwordB\x13\n" +
 	"\x11_current_password\"=\n" +
 	"\x12UpdateUserResponse\x12'\n" +
-	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"4\n" +
-	"\x15DeactivateUserRequest\x12\x1b\n" +
-	"\x03sid\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sid\"A\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x8c\x01\n" +
+	"\x15DeactivateUserRequest\x12s\n" +
+	"\x03sid\x18\x01 \x01(\tBa\xbaH^\xba\x01[\n" +
+	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\"A\n" +
 	"\x16DeactivateUserResponse\x12'\n" +
 	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user*?\n" +
 	"\x04Role\x12\x14\n" +

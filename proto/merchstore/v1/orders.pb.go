@@ -742,12 +742,13 @@ const file_merchstore_v1_orders_proto_rawDesc = "" +
 	"\x0fidempotency_key\x12.must be at most 255 printable ASCII characters\x1a\x1ethis.matches('^[ -~]{0,255}$')R\x0eidempotencyKey\"\\\n" +
 	"\x12PlaceOrderResponse\x12*\n" +
 	"\x05order\x18\x01 \x01(\v2\x14.merchstore.v1.OrderR\x05order\x12\x1a\n" +
-	"\breplayed\x18\x02 \x01(\bR\breplayed\"z\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"\xdd\x01\n" +
 	"\x11ListOrdersRequest\x12 \n" +
 	"\x05limit\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xc8\x01(\x00R\x05limit\x12\x1f\n" +
-	"\x06cursor\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\x12\"\n" +
-	"\buser_sid\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\auserSid\"c\n" +
+	"\x06cursor\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\x12\x84\x01\n" +
+	"\buser_sid\x18\x03 \x01(\tBi\xbaHf\xba\x01c\n" +
+	"\buser_sid\x129must be at most 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{0,64}$')R\auserSid\"c\n" +
 	"\x12ListOrdersResponse\x12,\n" +
 	"\x06orders\x18\x01 \x03(\v2\x14.merchstore.v1.OrderR\x06orders\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,17 @@ func Begin(timeout time.Duration) gin.HandlerFunc {
 		ctx, cancel := context.WithTimeout(rpc.WithRequestID(c.Request.Context(), id), timeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}
+}
+
+// Farewell closes connections with their next answer once leaving is set. A connection that is closed while it is idle
+// may be closed on a request that is just coming in; one that is told of it is not used again.
+func Farewell(leaving *atomic.Bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if leaving.Load() {
+			c.Header("Connection", "close")
+		}
 		c.Next()
 	}
 }

@@ -52,22 +52,8 @@ const (
 
 // NewAuthenticator makes an Authenticator.
 func NewAuthenticator(keys *token.Keys, accounts Accounts) *Authenticator {
-	lookups := batch.New(maxLookups, lookupTimeout, func(ctx context.Context, ids []int32) ([]*shop.User, error) {
-		users, err := accounts.UsersByID(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		byID := make(map[int32]*shop.User, len(users))
-		for i := range users {
-			byID[users[i].ID] = &users[i]
-		}
-		answers := make([]*shop.User, len(ids))
-		for i, id := range ids {
-			answers[i] = byID[id]
-		}
-		return answers, nil
-	})
-	return &Authenticator{keys: keys, lookups: lookups}
+	return &Authenticator{keys: keys, lookups: batch.NewLookup(maxLookups, lookupTimeout, accounts.UsersByID,
+		func(u shop.User) int32 { return u.ID })}
 }
 
 // Close waits for lookups under way.

@@ -1,0 +1,277 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/rpc"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/ports"
+	"merchstore.io/merchstore/test/stack"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(kafka.StopAfter(m)) }
+
+// limit is for what takes a moment on an idle machine.
+const limit = 2 * time.Minute
+
+// service is a logging service in a process of its own, built with the race detector.
+type service struct {
+	addr, ops string
+	path      string
+	env       []string
+	log       *os.File
+	process   *child.Process
+}
+
+// start runs a logging service on a topic. It is stopped, and must end well, when the test ends.
+func start(t *testing.T, broker *kafka.Broker, topic string, env ...string) *service {
+	t.Helper()
+	programs, err := stack.Build(t.Context(), "logging")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := ports.Free(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{addr: address(free[0]), ops: address(free[1]), path: filepath.Join(programs, "logging")}
+	s.env = append(os.Environ(), "GRPC_ADDR="+s.addr, "OPS_ADDR="+s.ops, "KAFKA_BROKERS="+broker.Addr(), "KAFKA_TOPIC="+topic, //nolint:forbidigo // PATH and the like
+		"SHUTDOWN_TIMEOUT=20s")
+	s.env = append(s.env, env...)
+	if s.log, err = os.Create(filepath.Join(t.TempDir(), "logging.log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.stop(t)
+		if t.Failed() {
+			t.Log(child.Tail(s.log.Name(), 8<<10))
+		}
+		_ = s.log.Close()
+	})
+	s.launch(t)
+	return s
+}
+
+func (s *service) launch(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.process, err = child.Start(child.Command{Path: s.path, Env: s.env, Output: s.log}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if err := s.process.AwaitReady(ctx, "http://"+s.ops+"/readyz"); err != nil {
+		t.Fatalf("%v\n%s", err, child.Tail(s.log.Name(), 8<<10))
+	}
+}
+
+// stop asks the service to end, as a cluster would.
+func (s *service) stop(t *testing.T) {
+	t.Helper()
+	if s.process == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := s.process.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := s.process.Err(); err != nil {
+		t.Errorf("the logging service ended with %v", err)
+	}
+	s.process = nil
+}
+
+func (s *service) conn(t *testing.T) *grpc.ClientConn {
+	t.Helper()
+	conn, err := rpc.Dial(s.addr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName},
+		rpc.NewClientMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (s *service) client(t *testing.T) merchstorev1.LoggingServiceClient {
+	t.Helper()
+	return merchstorev1.NewLoggingServiceClient(s.conn(t))
+}
+
+// logger is the client that the store's services use.
+func (s *service) logger(t *testing.T, o logstream.Options) (*logstream.Client, *prometheus.Registry) {
+	t.Helper()
+	o.Service, o.Pod = "REST API", "api-0"
+	registry := prometheus.NewRegistry()
+	client := logstream.New(s.conn(t), o, registry, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // a test that wants everything acknowledged closes it itself
+		_ = client.Close(ctx)
+	})
+	return client, registry
+}
+
+// metric is one of the service's own metrics.
+func (s *service) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: limit}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.ops+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	families, err := parse(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families[name]
+}
+
+func parse(r io.Reader) (map[string]float64, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(r)
+	values := map[string]float64{}
+	for name, family := range families {
+		for _, m := range family.GetMetric() {
+			values[name] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values, err
+}
+
+// counters sums a registry's counters and gauges by name.
+func counters(t *testing.T, r prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			values[family.GetName()] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(limit); !is(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
+// flush closes a client, which has everything acknowledged.
+func flush(t *testing.T, c *logstream.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantAll checks that a topic holds every one of n numbered texts, in the order of their first arrival, whatever came twice.
+func wantAll(t *testing.T, broker *kafka.Broker, topic string, n int) {
+	t.Helper()
+	next, ids := 0, map[string]bool{}
+	for _, r := range broker.Records(t, topic, n) {
+		if ids[r.Headers["id"]] {
+			continue
+		}
+		ids[r.Headers["id"]] = true
+		if _, text, _ := strings.Cut(r.Value, ": "); text != strconv.Itoa(next) {
+			t.Fatalf("record %q, want text %d", r.Value, next)
+		}
+		next++
+	}
+	if next != n {
+		t.Errorf("%d messages are in the topic, want %d", next, n)
+	}
+}
+
+// accounts is a DBService that only knows who may read the log.
+type accounts struct {
+	merchstorev1.UnimplementedDBServiceServer
+	mu    sync.Mutex
+	users map[string]*merchstorev1.User
+}
+
+const (
+	adminToken    = "Bearer admin"
+	customerToken = "Bearer customer"
+)
+
+// startAccounts serves an admin and a customer.
+func startAccounts(t *testing.T) (a *accounts, addr string) {
+	t.Helper()
+	a = &accounts{users: map[string]*merchstorev1.User{
+		adminToken:    {Role: merchstorev1.Role_ROLE_ADMIN, Active: true},
+		customerToken: {Role: merchstorev1.Role_ROLE_CUSTOMER, Active: true},
+	}}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	merchstorev1.RegisterDBServiceServer(server, a)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() { server.Stop(); serving.Wait() })
+	return a, l.Addr().String()
+}
+
+func (a *accounts) GetUser(ctx context.Context, in *merchstorev1.GetUserRequest) (*merchstorev1.GetUserResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	headers := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(headers) != 1 || a.users[headers[0]] == nil || in.GetSid() != "" {
+		return nil, status.Error(codes.Unauthenticated, fmt.Sprintf("no account for %q", headers))
+	}
+	return &merchstorev1.GetUserResponse{User: a.users[headers[0]]}, nil
+}
+
+func (a *accounts) deactivate(token string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[token] = &merchstorev1.User{Role: a.users[token].GetRole()}
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
