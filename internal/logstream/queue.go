@@ -50,7 +50,9 @@ func newQueue(limit, maxBytes int) *queue {
 	}
 }
 
-func (q *queue) at(position uint64) *entry { return &q.ring[position&uint64(len(q.ring)-1)] }
+func (q *queue) at(position uint64) *entry {
+	return &q.ring[position&uint64(len(q.ring)-1)] //nolint:gosec // a length is positive
+}
 
 type outcome int
 

@@ -42,7 +42,7 @@ func (c *Client) run(ctx context.Context) {
 		c.log.Log(ctx, level, "log stream ended; opening another", "error", err, "unacknowledged", c.queue.depth())
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // not a secret
+		case <-time.After(pause/2 + rand.N(pause)):
 		}
 		pause = min(2*pause, maxPause)
 	}
@@ -120,7 +120,7 @@ func (c *Client) batch() []*merchstorev1.LogMessage {
 	batch := make([]*merchstorev1.LogMessage, len(entries))
 	for i := range entries {
 		e, m := &entries[i], &messages[i]
-		m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9) //nolint:gosec // below a billion
+		m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9)
 		m.log.Id, m.log.Service, m.log.Pod = e.id, c.options.Service, c.options.Pod
 		m.log.Level, m.log.Text, m.log.RequestId, m.log.Time = e.level, e.text, e.requestID, &m.time
 		batch[i] = &m.log

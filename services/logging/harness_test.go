@@ -230,7 +230,6 @@ func wantAll(t *testing.T, broker *kafka.Broker, topic string, n int) {
 // accounts is a DBService that only knows who may read the log.
 type accounts struct {
 	merchstorev1.UnimplementedDBServiceServer
-	mu    sync.Mutex
 	users map[string]*merchstorev1.User
 }
 
@@ -240,9 +239,9 @@ const (
 )
 
 // startAccounts serves an admin and a customer.
-func startAccounts(t *testing.T) (a *accounts, addr string) {
+func startAccounts(t *testing.T) (addr string) {
 	t.Helper()
-	a = &accounts{users: map[string]*merchstorev1.User{
+	a := &accounts{users: map[string]*merchstorev1.User{
 		adminToken:    {Role: merchstorev1.Role_ROLE_ADMIN, Active: true},
 		customerToken: {Role: merchstorev1.Role_ROLE_CUSTOMER, Active: true},
 	}}
@@ -255,23 +254,15 @@ func startAccounts(t *testing.T) (a *accounts, addr string) {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	t.Cleanup(func() { server.Stop(); serving.Wait() })
-	return a, l.Addr().String()
+	return l.Addr().String()
 }
 
 func (a *accounts) GetUser(ctx context.Context, in *merchstorev1.GetUserRequest) (*merchstorev1.GetUserResponse, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	headers := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(headers) != 1 || a.users[headers[0]] == nil || in.GetSid() != "" {
 		return nil, status.Error(codes.Unauthenticated, fmt.Sprintf("no account for %q", headers))
 	}
 	return &merchstorev1.GetUserResponse{User: a.users[headers[0]]}, nil
-}
-
-func (a *accounts) deactivate(token string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.users[token] = &merchstorev1.User{Role: a.users[token].GetRole()}
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -55,7 +55,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	defer accounts.Close() //nolint:errcheck // nothing is under way on it any more
+	defer accounts.Close()
 
 	logs := server.New(server.Options{
 		Settings: s.Server,
@@ -67,7 +67,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		Metrics:      p.Metrics,
 		Log:          p.Log,
 	})
-	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Log)
+	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Log) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		return err
 	}
@@ -78,5 +78,5 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.Log.Info("listening", "addr", grpcServer.Addr().String())
 
 	// Streams first, so that what they have under way is still delivered; then the producer, which then has nothing left.
-	return p.Serve(ctx, grpcServer.Part(), watch.Part(), producer.Part())
+	return p.Serve(ctx, grpcServer.Part(), watch.Part(), producer.Part()) //nolint:contextcheck // parts are stopped, not cancelled
 }

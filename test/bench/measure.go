@@ -20,6 +20,7 @@ import (
 	"merchstore.io/merchstore/services/db/schema"
 	logmeasure "merchstore.io/merchstore/services/logging/measure"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/ports"
 )
 
 const (
@@ -98,10 +99,13 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.keys, err = token.ParseKeys(jwtKeys); err != nil {
 		return err
 	}
-	for _, name := range []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc"} {
-		if b.addrs[name], err = freeAddr(); err != nil {
-			return err
-		}
+	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc"}
+	free, err := ports.Free(ctx, len(names))
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		b.addrs[name] = fmt.Sprintf("127.0.0.1:%d", free[i])
 	}
 	for _, name := range []string{"merchstore", "pgbench"} {
 		if err := b.database(ctx, name); err != nil {

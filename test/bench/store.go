@@ -103,13 +103,3 @@ func awaitListening(ctx context.Context, addr string) error {
 		}
 	}
 }
-
-// freeAddr finds a port on this machine that nobody uses.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}

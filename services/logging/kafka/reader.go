@@ -34,7 +34,7 @@ func NewReader(s Settings, log *slog.Logger) *Reader { return &Reader{settings: 
 func (r *Reader) Read(ctx context.Context, fromBeginning bool, started func() error, each func(record.Message) error) (err error) {
 	logs := make(chan confluent.LogEvent, 100)
 	var forwarding sync.WaitGroup
-	forwarding.Go(func() { forward(logs, r.log) })
+	forwarding.Go(func() { forward(logs, r.log) }) //nolint:contextcheck // it ends with its channel
 	defer forwarding.Wait()
 	defer close(logs)
 

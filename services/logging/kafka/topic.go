@@ -93,18 +93,17 @@ func (w *Watch) run(ctx context.Context) {
 
 // note logs only what has changed.
 func (w *Watch) note(err, before error) {
-	switch {
-	case err == nil:
+	if err == nil {
 		w.seen.Store(true)
 		w.up.Set(1)
 		if before != nil {
 			w.log.Info("topic found", "topic", w.producer.topic)
 		}
-	default:
-		w.up.Set(0)
-		if before == nil || before == errNotAsked { //nolint:errorlint // this very value
-			w.log.Warn("topic not reachable", "topic", w.producer.topic, "error", err)
-		}
+		return
+	}
+	w.up.Set(0)
+	if before == nil || errors.Is(before, errNotAsked) {
+		w.log.Warn("topic not reachable", "topic", w.producer.topic, "error", err)
 	}
 }
 

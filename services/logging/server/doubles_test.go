@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -134,6 +135,8 @@ func (a *accounts) set(token string, user *merchstorev1.User) {
 	a.users[token] = user
 }
 
+type writeStream = grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]
+
 // fixture is a logging service with doubles around it.
 type fixture struct {
 	client   merchstorev1.LoggingServiceClient
@@ -185,7 +188,7 @@ func start(t *testing.T, change func(o *server.Options)) *fixture {
 	return f
 }
 
-func (f *fixture) write(t *testing.T) grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse] {
+func (f *fixture) write(t *testing.T) writeStream {
 	t.Helper()
 	stream, err := f.client.WriteLogs(t.Context())
 	if err != nil {
@@ -195,7 +198,7 @@ func (f *fixture) write(t *testing.T) grpc.BidiStreamingClient[merchstorev1.Writ
 }
 
 // answers reads until n messages are answered for, or the stream ends.
-func answers(stream grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse], n int) (stored []string, refused map[string]string, err error) {
+func answers(stream writeStream, n int) (stored []string, refused map[string]string, err error) {
 	refused = map[string]string{}
 	for len(stored)+len(refused) < n {
 		answer, err := stream.Recv()
@@ -210,12 +213,10 @@ func answers(stream grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merc
 	return stored, refused, nil
 }
 
-func ended(t *testing.T, stream interface {
-	Recv() (*merchstorev1.WriteLogsResponse, error)
-}, want codes.Code) {
+func ended(t *testing.T, stream writeStream, want codes.Code) {
 	t.Helper()
 	_, err := stream.Recv()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	if got := status.Code(err); got != want {

@@ -113,10 +113,9 @@ func (s *Server) WriteLogs(stream grpc.BidiStreamingServer[merchstorev1.WriteLog
 
 // StreamLogs answers once, when the writer is done.
 func (s *Server) StreamLogs(stream grpc.ClientStreamingServer[merchstorev1.LogMessage, merchstorev1.LogResponse]) error {
-	one := make([]*merchstorev1.LogMessage, 1)
-	read := func() (_ []*merchstorev1.LogMessage, err error) {
-		one[0], err = stream.Recv()
-		return one, err //nolint:wrapcheck // gRPC's own, for gRPC
+	read := func() ([]*merchstorev1.LogMessage, error) {
+		m, err := stream.Recv()
+		return []*merchstorev1.LogMessage{m}, err //nolint:wrapcheck // gRPC's own, for gRPC
 	}
 	var stored int64
 	var refused *merchstorev1.RefusedLog

@@ -290,9 +290,7 @@ func TestARequestWithTooManyMessagesEndsTheStream(t *testing.T) {
 
 func isFailure(err error) bool { return err != nil && strings.Contains(err.Error(), "send again") }
 
-func send(t *testing.T, stream interface {
-	Send(request *merchstorev1.WriteLogsRequest) error
-}, messages ...*merchstorev1.LogMessage) {
+func send(t *testing.T, stream writeStream, messages ...*merchstorev1.LogMessage) {
 	t.Helper()
 	if err := stream.Send(&merchstorev1.WriteLogsRequest{Messages: messages}); err != nil {
 		t.Fatal(err)

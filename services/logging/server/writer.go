@@ -24,14 +24,14 @@ type answers struct {
 
 func (a answers) len() int64 { return int64(len(a.stored) + len(a.refused)) }
 
-// writer is one stream of messages on their way into Kafka. One goroutine reads it (store), the producer's goroutine
+// writer is one stream of messages on their way into Kafka. Two goroutines read it (readAll, store), the producer's goroutine
 // brings what became of the messages (settle), and the call's own goroutine tells the client (Server.write).
 type writer struct {
 	server *Server
 	window *semaphore.Weighted // one for each message without an answer
 	wake   chan struct{}
 
-	// Only the reading goroutine uses these.
+	// Only the storing goroutine uses these.
 	encoder record.Encoder
 	records []record.Record
 
@@ -102,19 +102,35 @@ var (
 	errKafkaAway = failure.New(failure.Unavailable, failure.ReasonUnavailable, "Kafka does not take messages now; send again what was not acknowledged")
 )
 
+// readAll stores what read gives. The next request is received and decoded while the one before is being stored.
 func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMessage, error)) error {
-	for {
-		messages, err := read()
-		if errors.Is(err, io.EOF) {
-			return nil
+	requests := make(chan []*merchstorev1.LogMessage)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(requests)
+		for {
+			messages, err := read()
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case requests <- messages:
+			case <-ctx.Done():
+				ended <- ctx.Err()
+				return
+			}
 		}
-		if err != nil {
-			return err
-		}
+	}()
+	for messages := range requests {
 		if err := w.store(ctx, messages); err != nil {
-			return err
+			return err // and ctx has ended, or will have when the call returns
 		}
 	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
 const (

@@ -1,0 +1,214 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"go.uber.org/goleak"
+
+	"merchstore.io/merchstore/services/logging/record"
+	broker "merchstore.io/merchstore/test/kafka"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(broker.StopAfter(m)) }
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// receipt hands on what it is told.
+type receipt chan error
+
+func (r receipt) Delivered(err error) { r <- err }
+
+func TestAFatalErrorEndsTheProducerAndFailsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere")) // nobody listens there, so that records stay under way
+	told := make(receipt, 1)
+	if err := p.Put(recordOf("x"), told); err != nil {
+		t.Fatal(err)
+	}
+	p.client.TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
+	if err := p.Part().Serve(); err == nil || !strings.Contains(err.Error(), "as a test") {
+		t.Errorf("it ended with %v", err)
+	}
+	err := await(t, told)
+	var refused *record.RefusedError
+	if err == nil || errors.As(err, &refused) {
+		t.Errorf("the record under way: %v; want an error that says to send it again", err)
+	}
+	if err := p.Put(recordOf("y"), told); err == nil {
+		t.Error("a record was taken after that")
+	}
+}
+
+func TestARecordThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
+	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere"))
+	err := p.Put(recordOf(strings.Repeat("x", 2<<20)), make(receipt))
+	var refused *record.RefusedError
+	if !errors.As(err, &refused) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCloseGivesUpWhatKafkaDoesNotTakeInTime(t *testing.T) {
+	t.Parallel()
+	p, err := NewProducer(settingsFor("127.0.0.1:1", "nowhere"), func() {}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Put(recordOf("x"), make(receipt, 1)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 records were not delivered") {
+		t.Errorf("%v", err)
+	}
+	if err := p.Put(recordOf("late"), make(receipt)); !errors.Is(err, errClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestReadGoesOnFromWhereItStarted(t *testing.T) {
+	t.Parallel()
+	b := broker.Shared(t)
+	s := settingsFor(b.Addr(), b.Topic(t, 2))
+	p := newProducer(t, s)
+	put(t, p, "before")
+
+	for name, test := range map[string]struct {
+		fromBeginning bool
+		want          []string
+	}{
+		"from the beginning": {true, []string{"before", "after"}},
+		"from now on":        {false, []string{"after"}},
+	} {
+		started := make(chan struct{})
+		got := make(chan string)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- NewReader(s, quiet).Read(ctx, test.fromBeginning,
+				func() error { close(started); return nil },
+				func(m record.Message) error { got <- m.Text; return nil })
+		}()
+		await(t, started)
+		if test.fromBeginning {
+			if text := await(t, got); text != "before" {
+				t.Errorf("%s: %q", name, text)
+			}
+		}
+		put(t, p, name)
+		for text := await(t, got); text != name; text = await(t, got) { // what the other case has put
+			if !test.fromBeginning {
+				t.Errorf("%s: got %q as well", name, text)
+			}
+		}
+		cancel()
+		if err := await(t, ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: it ended with %v", name, err)
+		}
+	}
+}
+
+func TestReadFailsWhenThereIsNoTopicOrNoKafka(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]Settings{
+		"no topic": settingsFor(broker.Shared(t).Addr(), "there-is-no-such-topic"),
+		"no Kafka": settingsFor("127.0.0.1:1", "log-channel"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := NewReader(s, quiet).Read(t.Context(), false,
+				func() error { return errors.New("started") }, func(record.Message) error { return errors.New("read") })
+			if err == nil || !strings.Contains(err.Error(), "ask Kafka for topic") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestSettingsThatCannotWorkTogetherAreFound(t *testing.T) {
+	t.Parallel()
+	good := settingsFor("127.0.0.1:9092", "log-channel")
+	for name, test := range map[string]struct {
+		change func(s *Settings)
+		says   string
+	}{
+		"an unknown protocol":     {func(s *Settings) { s.SecurityProtocol = "TLS" }, "none of PLAINTEXT"},
+		"SASL without a password": {func(s *Settings) { s.SecurityProtocol = "SASL_SSL"; s.SASLMechanism = "PLAIN"; s.SASLUsername = "u" }, "KAFKA_SASL_PASSWORD"},
+		"a topic without room":    {func(s *Settings) { s.Partitions = 0 }, "at least 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := good
+			test.change(&s)
+			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want that it says %q", err, test.says)
+			}
+		})
+	}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The bundled library knows what the settings offer: it checks them when a client is made.
+func TestSecuritySettingsReachTheLibrary(t *testing.T) {
+	t.Parallel()
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		s := settingsFor("127.0.0.1:1", "x")
+		s.SecurityProtocol, s.SASLMechanism, s.SASLUsername, s.SASLPassword = "SASL_SSL", mechanism, "u", "p"
+		newProducer(t, s)
+	}
+}
+
+func settingsFor(brokers, topic string) Settings {
+	return Settings{Brokers: brokers, Topic: topic, Partitions: 1, Replication: 1, SecurityProtocol: "PLAINTEXT"}
+}
+
+func newProducer(t *testing.T, s Settings) *Producer {
+	t.Helper()
+	p, err := NewProducer(s, func() {}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // what should have been delivered was waited for
+		_ = p.Close(ctx)
+	})
+	return p
+}
+
+func recordOf(text string) record.Record {
+	return new(record.Encoder).Encode(&record.Message{ID: "1", Service: "A", Text: text})
+}
+
+// put puts a record and waits until Kafka has it.
+func put(t *testing.T, p *Producer, text string) {
+	t.Helper()
+	told := make(receipt, 1)
+	if err := p.Put(recordOf(text), told); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(t, told); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func await[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatal("nothing came within a minute")
+		panic("unreachable")
+	}
+}
