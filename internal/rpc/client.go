@@ -12,6 +12,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
+// WindowBytes is how much may be under way in one direction of a connection before it has to be read.
+const WindowBytes = 1 << 20
+
 // DialOptions say how to reach a service.
 type DialOptions struct {
 	// Service is its full name, for instance merchstore.v1.DBService.
@@ -31,6 +34,7 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		grpc.WithDefaultServiceConfig(serviceConfig(o)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(connectParams),
+		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
 		grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
 		grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()),
 	)
@@ -42,8 +46,7 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 
 // NewClientMetrics makes the metrics that all connections of a process share.
 func NewClientMetrics(r prometheus.Registerer) *grpcprom.ClientMetrics {
-	m := grpcprom.NewClientMetrics(grpcprom.WithClientHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
+	m := grpcprom.NewClientMetrics() // how long calls take is measured where they are served
 	r.MustRegister(m)
 	return m
 }

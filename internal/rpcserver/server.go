@@ -32,6 +32,8 @@ type Settings struct {
 	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"greatest request in bytes"`
 }
 
+const streamWorkers = 64
+
 // Server is a gRPC server with health, reflection, metrics, validation of requests, and failures for errors.
 type Server struct {
 	*grpc.Server
@@ -67,6 +69,10 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 			metrics.StreamServerInterceptor(), streamErrors(p.Log), recovery.StreamServerInterceptor(recoverer),
 		),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
+		// Handlers run on goroutines that are kept, for a new one has to grow its stack each time.
+		grpc.NumStreamWorkers(streamWorkers),
+		// A window of fixed size: estimating a better one costs a ping for every burst of small messages.
+		grpc.StaticStreamWindowSize(rpc.WindowBytes), grpc.StaticConnWindowSize(rpc.WindowBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
 			Time: 30 * time.Second, Timeout: 10 * time.Second,

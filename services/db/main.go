@@ -57,11 +57,6 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-const (
-	maxLookups    = 500
-	lookupTimeout = 5 * time.Second
-)
-
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
 		Name:   "db",
@@ -102,10 +97,10 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 
 	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL}
-	reader := batch.NewLookup(maxLookups, lookupTimeout, db.ProductsByID, func(p shop.Product) int32 { return p.ID })
+	reader := db.NewReader()
 	catalogue := &shop.Catalogue{Store: db, Reader: reader}
 	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
-	auth := server.NewAuthenticator(keys, db)
+	auth := server.NewAuthenticator(keys, reader)
 
 	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, auth.Unary)
 	if err != nil {
@@ -120,7 +115,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 
 	return p.Serve(ctx,
 		grpcServer.Part(),
-		process.Part{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); auth.Close(); return nil }},
+		process.Part{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); return nil }},
 		process.Part{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
 	)
 }

@@ -21,13 +21,15 @@ type Group[Q, A any] struct {
 	timeout time.Duration
 
 	mu      sync.Mutex
-	waiting []*call[Q, A]
+	waiting []*Call[Q, A]
 	running bool
 	closed  bool
 	work    sync.WaitGroup
 }
 
-type call[Q, A any] struct {
+// Call is a question that was asked.
+type Call[Q, A any] struct {
+	group  *Group[Q, A]
 	ctx    context.Context //nolint:containedctx // to leave out those whose asker has gone before their group starts
 	asked  Q
 	answer A
@@ -42,32 +44,43 @@ func New[Q, A any](limit int, timeout time.Duration, run func(ctx context.Contex
 }
 
 // Do asks, and waits for the answer for as long as ctx lasts. A question whose asker stops waiting may still be run.
-func (g *Group[Q, A]) Do(ctx context.Context, asked Q) (A, error) {
-	c := &call[Q, A]{ctx: ctx, asked: asked, done: make(chan struct{})}
-	if err := g.enqueue(c); err != nil {
-		return c.answer, err
-	}
-	select {
-	case <-c.done:
-		return c.answer, c.err
-	case <-ctx.Done():
-		var none A
-		return none, fmt.Errorf("wait for group: %w", ctx.Err())
-	}
-}
+func (g *Group[Q, A]) Do(ctx context.Context, asked Q) (A, error) { return g.Start(ctx, asked).Wait() }
 
-func (g *Group[Q, A]) enqueue(c *call[Q, A]) error {
+// Start asks without waiting. What is asked rides with the next question that somebody waits for: until Wait is called on
+// this one or another, there is no hurry.
+func (g *Group[Q, A]) Start(ctx context.Context, asked Q) *Call[Q, A] {
+	c := &Call[Q, A]{group: g, ctx: ctx, asked: asked, done: make(chan struct{})}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return ErrClosed
+		c.err = ErrClosed
+		close(c.done)
+		return c
 	}
 	g.waiting = append(g.waiting, c)
-	if !g.running {
+	return c
+}
+
+// hurry sees to it that what was asked is being worked on.
+func (g *Group[Q, A]) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.running && len(g.waiting) > 0 {
 		g.running = true
 		g.work.Go(g.loop)
 	}
-	return nil
+}
+
+// Wait gives the answer, or stops waiting when the context that Start was given ends.
+func (c *Call[Q, A]) Wait() (A, error) {
+	c.group.hurry()
+	select {
+	case <-c.done:
+		return c.answer, c.err
+	case <-c.ctx.Done():
+		var none A
+		return none, fmt.Errorf("wait for group: %w", c.ctx.Err())
+	}
 }
 
 // Close refuses new calls and waits for those under way.
@@ -75,6 +88,7 @@ func (g *Group[Q, A]) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
+	g.hurry()
 	g.work.Wait()
 }
 
@@ -92,7 +106,7 @@ func (g *Group[Q, A]) loop() {
 }
 
 // next takes the oldest calls, or ends the loop.
-func (g *Group[Q, A]) next() []*call[Q, A] {
+func (g *Group[Q, A]) next() []*Call[Q, A] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := min(len(g.waiting), g.max)
@@ -106,8 +120,8 @@ func (g *Group[Q, A]) next() []*call[Q, A] {
 	return calls
 }
 
-func (g *Group[Q, A]) runGroup(calls []*call[Q, A]) {
-	present := make([]*call[Q, A], 0, len(calls))
+func (g *Group[Q, A]) runGroup(calls []*Call[Q, A]) {
+	present := make([]*Call[Q, A], 0, len(calls))
 	asked := make([]Q, 0, len(calls))
 	for _, c := range calls {
 		if err := c.ctx.Err(); err != nil {

@@ -117,21 +117,16 @@ func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
 		`SELECT `+userColumns+` FROM users WHERE id > $1 ORDER BY id LIMIT $2`, s.After, s.Limit)
 }
 
-// UsersByID implements shop.AccountStore.
-func (db *DB) UsersByID(ctx context.Context, ids []int32) ([]shop.User, error) {
-	return collect(ctx, db.pool, "find users by id", scanUser, `SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, ids)
-}
-
 // UpdateUser implements shop.AccountStore.
 func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (shop.User, error) {
 	u, err := db.oneUser(ctx, "update user", `
 		UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
 			password_hash = coalesce($4, password_hash)
 		WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
-	return u, taken(err, "", value(c.Username), value(c.Email))
+	return u, taken(err, "", orZero(c.Username), orZero(c.Email))
 }
 
-func value(s *string) string {
+func orZero(s *string) string {
 	if s == nil {
 		return ""
 	}

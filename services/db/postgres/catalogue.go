@@ -48,12 +48,6 @@ func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
 	return db.oneProduct(ctx, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
 }
 
-// ProductsByID implements shop.CatalogueStore.
-func (db *DB) ProductsByID(ctx context.Context, ids []int32) ([]shop.Product, error) {
-	return collect(ctx, db.pool, "read products", scanProduct,
-		`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`, ids)
-}
-
 // CreateProduct implements shop.CatalogueStore.
 func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct) (shop.Product, error) {
 	return db.oneProduct(ctx, "create product", insertProduct, ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -11,7 +10,6 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
-	"merchstore.io/merchstore/services/db/batch"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
@@ -33,31 +31,30 @@ var forGuests = map[string]bool{
 	merchstorev1.DBService_ListItems_FullMethodName: true,
 }
 
+// sameForAll are the methods that change nothing and whose answer does not depend on who asks. They are worked on while
+// the account is being looked up, and their answer is kept back until it has been: the two go to the database together.
+var sameForAll = map[string]bool{
+	merchstorev1.DBService_GetProduct_FullMethodName:   true,
+	merchstorev1.DBService_ListProducts_FullMethodName: true,
+}
+
 // Accounts is what authentication needs of the store.
 type Accounts interface {
-	UsersByID(ctx context.Context, ids []int32) ([]shop.User, error)
+	// StartUser asks for an account; wait gives it, or nil if there is none.
+	StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error))
 }
 
 // Authenticator finds out who is calling. That a token is well signed is not enough: its account must still be there
-// and active, which is looked up for every call, together for calls that come together.
+// and active, which is looked up for every call.
 type Authenticator struct {
-	keys    *token.Keys
-	lookups *batch.Group[int32, *shop.User]
+	keys     *token.Keys
+	accounts Accounts
 }
-
-const (
-	maxLookups    = 500
-	lookupTimeout = 5 * time.Second
-)
 
 // NewAuthenticator makes an Authenticator.
 func NewAuthenticator(keys *token.Keys, accounts Accounts) *Authenticator {
-	return &Authenticator{keys: keys, lookups: batch.NewLookup(maxLookups, lookupTimeout, accounts.UsersByID,
-		func(u shop.User) int32 { return u.ID })}
+	return &Authenticator{keys: keys, accounts: accounts}
 }
-
-// Close waits for lookups under way.
-func (a *Authenticator) Close() { a.lookups.Close() }
 
 type actorKey struct{}
 
@@ -72,33 +69,50 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 	if !isOurs || public[info.FullMethod] {
 		return handle(ctx, req)
 	}
-	actor, err := a.authenticate(ctx, info.FullMethod)
+	claims, err := a.claims(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case claims.Role == token.RoleGuest && forGuests[info.FullMethod]:
+		return handle(ctx, req)
+	case claims.Role == token.RoleGuest:
+		return nil, errNoGuests
+	}
+	wait := a.accounts.StartUser(ctx, claims.UserID())
+	if sameForAll[info.FullMethod] {
+		resp, err := handle(ctx, req)
+		if _, refused := actorFrom(claims, wait); refused != nil {
+			return nil, refused
+		}
+		return resp, err
+	}
+	actor, err := actorFrom(claims, wait)
 	if err != nil {
 		return nil, err
 	}
 	return handle(context.WithValue(ctx, actorKey{}, actor), req)
 }
 
-func (a *Authenticator) authenticate(ctx context.Context, method string) (shop.Actor, error) {
+// claims reads the caller's token.
+func (a *Authenticator) claims(ctx context.Context) (*token.Claims, error) {
 	header := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(header) != 1 {
-		return shop.Actor{}, errNoToken
+		return nil, errNoToken
 	}
 	signed, ok := token.FromHeader(header[0])
 	if !ok {
-		return shop.Actor{}, errNoToken
+		return nil, errNoToken
 	}
 	claims, err := a.keys.Verify(signed)
 	if err != nil {
-		return shop.Actor{}, errBadToken.Because(err)
+		return nil, errBadToken.Because(err)
 	}
-	if claims.Role == token.RoleGuest {
-		if !forGuests[method] {
-			return shop.Actor{}, errNoGuests
-		}
-		return shop.Actor{}, nil
-	}
-	u, err := a.lookups.Do(ctx, claims.UserID())
+	return claims, nil
+}
+
+// actorFrom waits for the account that a token names. What the actor may do is told by the account, not by the token.
+func actorFrom(claims *token.Claims, wait func() (*shop.User, error)) (shop.Actor, error) {
+	u, err := wait()
 	switch {
 	case err != nil:
 		return shop.Actor{}, err

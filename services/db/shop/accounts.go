@@ -71,8 +71,6 @@ type AccountStore interface {
 	UserByName(ctx context.Context, username string) (u User, passwordHash string, err error)
 	PasswordHash(ctx context.Context, userID int32) (string, error)
 	Users(ctx context.Context, s Span) ([]User, error)
-	// UsersByID leaves out ids that nobody has.
-	UsersByID(ctx context.Context, ids []int32) ([]User, error)
 	UpdateUser(ctx context.Context, userID int32, c UserChange) (User, error)
 	DeactivateUser(ctx context.Context, userID int32) (User, error)
 }

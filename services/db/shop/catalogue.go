@@ -57,8 +57,6 @@ type CatalogueStore interface {
 	// Product, UpdateProduct and DeleteProduct fail with ErrProductNotFound; the latter two with ErrStaleVersion
 	// unless ifVersion is nil or the product's.
 	Product(ctx context.Context, id int32) (Product, error)
-	// ProductsByID leaves out ids that are not on the shelf.
-	ProductsByID(ctx context.Context, ids []int32) ([]Product, error)
 	CreateProduct(ctx context.Context, ownerID int32, p NewProduct) (Product, error)
 	UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c ProductChange) (Product, error)
 	DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error
@@ -71,7 +69,7 @@ type CatalogueStore interface {
 
 // ProductReader reads one product together with those that others read at the same time; nil if it is not on the shelf.
 type ProductReader interface {
-	Do(ctx context.Context, id int32) (*Product, error)
+	ProductByID(ctx context.Context, id int32) (*Product, error)
 }
 
 // Catalogue is the rules about what is on the shelf.

@@ -82,7 +82,7 @@ func (s Settings) ProducerConfig(logs chan confluent.LogEvent) *confluent.Config
 		// acknowledged; after it, the writer's stream ends and the writer, who still has the message, sends it again.
 		"message.timeout.ms": 120_000,
 
-		"linger.ms":        20, // nobody waits for an acknowledgement, and fewer, fuller batches halve the cost of a message
+		"linger.ms":        100, // nobody waits for an acknowledgement, and fewer, fuller batches halve the cost of a message
 		"compression.type": "lz4",
 
 		// The server bounds what is under way, by bytes, and waits where this queue would refuse.
