@@ -82,7 +82,8 @@ func (c *Client) stream(ctx context.Context) (answered bool, err error) {
 		}
 	}
 	cancel()
-	return answered, <-ended // why Send failed is told by Recv
+	err = <-ended // why Send failed is told by Recv
+	return answered, err
 }
 
 // send sends what there is, and says whether the stream is still good.

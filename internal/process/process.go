@@ -70,7 +70,10 @@ func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, st
 		return err
 	}
 	limitMemory()
-	p := New(c.Name, c.Common(s), stderr)
+	logs := &logWriter{w: stderr}
+	defer logs.Flush()
+	p := New(c.Name, c.Common(s), logs)
+	p.Log = slog.New(promptHandler{p.Log.Handler(), logs.Flush})
 	p.Log.Info("starting", slog.Group("settings", settings.Attrs(s)...))
 	if err := run(ctx, s, p); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -214,4 +215,24 @@ func TestCommand(t *testing.T) {
 	if err := c.main(t.Context(), []string{"fly"}, nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--help") {
 		t.Errorf("unknown argument: %v", err)
 	}
+}
+
+func TestLogLinesArriveWholeAndInOrder(t *testing.T) {
+	t.Parallel()
+	read, write := io.Pipe()
+	l := &logWriter{w: write}
+	var want strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&want, "line %d\n", i)
+	}
+	go func() {
+		for line := range strings.Lines(want.String()) {
+			_, _ = l.Write([]byte(line))
+		}
+	}()
+	got := make([]byte, want.Len())
+	if _, err := io.ReadFull(read, got); err != nil || string(got) != want.String() {
+		t.Errorf("read %d bytes, %v; they differ from what was written", len(got), err)
+	}
+	l.Flush() // nothing is left, and nobody reads any more
 }

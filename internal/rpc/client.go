@@ -15,6 +15,9 @@ import (
 // WindowBytes is how much may be under way in one direction of a connection before it has to be read.
 const WindowBytes = 1 << 20
 
+// maxAnswerBytes is above the largest page of the largest orders.
+const maxAnswerBytes = 16 << 20
+
 // DialOptions say how to reach a service.
 type DialOptions struct {
 	// Service is its full name, for instance merchstore.v1.DBService.
@@ -34,6 +37,7 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		grpc.WithDefaultServiceConfig(serviceConfig(o)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(connectParams),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
 		grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
 		grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()),

@@ -111,6 +111,29 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}
+	const farAway = "OTIyMzM3MjAzNjg1NDc3NTgwNw" // the greatest int64
+	for name, call := range map[string]func() error{
+		"products": func() error {
+			_, err := s.ListProducts(peter.ctx, &merchstorev1.ListProductsRequest{Cursor: farAway})
+			return err
+		},
+		"users": func() error {
+			_, err := s.ListUsers(peter.ctx, &merchstorev1.ListUsersRequest{Cursor: farAway})
+			return err
+		},
+		"orders": func() error {
+			_, err := s.ListOrders(peter.ctx, &merchstorev1.ListOrdersRequest{Cursor: farAway})
+			return err
+		},
+		"items": func() error {
+			_, err := s.ListItems(peter.ctx, &merchstorev1.ListItemsRequest{Cursor: farAway})
+			return err
+		},
+	} {
+		if err := call(); err != nil {
+			t.Errorf("%s after an id that nothing has yet: %v", name, err)
+		}
+	}
 	for name, call := range map[string]func() error{
 		"log in": func() error {
 			_, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "a\x00", Password: "x"})

@@ -48,6 +48,12 @@ func (s Settings) Validate() error {
 	if (s.AdminUsername == "") != (s.AdminPassword == "") {
 		return errors.New("ADMIN_USERNAME and ADMIN_PASSWORD go together: set both or none")
 	}
+	if s.AdminUsername != "" && (len(s.AdminUsername) > 50 || len(s.AdminPassword) < 8) {
+		return errors.New("ADMIN_USERNAME must have at most 50 bytes and ADMIN_PASSWORD at least 8")
+	}
+	if s.OrderTimeout >= s.Process.ShutdownTimeout {
+		return errors.New("ORDER_TIMEOUT must be less than SHUTDOWN_TIMEOUT, or orders could be cut off by a shutdown")
+	}
 	if s.OrderGroup < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
 		return errors.New("ORDER_GROUP and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
 	}
@@ -96,7 +102,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	db.RegisterMetrics(p.Metrics)
 
 	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
-	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL}
+	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	reader := db.NewReader()
 	catalogue := &shop.Catalogue{Store: db, Reader: reader}
 	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}

@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/rpc"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
-	"merchstore.io/merchstore/services/logging/measure"
+	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -248,10 +248,10 @@ func TestBothWaysOfTheBenchmarkWriteTheSameRecords(t *testing.T) {
 	topic := broker.Topic(t, 1)
 	s := start(t, broker, topic)
 	const n = 1000
-	if _, err := measure.Bare(t.Context(), broker.Addr(), topic, n); err != nil {
+	if _, err := logmeasure.Bare(t.Context(), broker.Addr(), topic, n); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := measure.Streamed(t.Context(), s.conn(t), n); err != nil {
+	if _, err := logmeasure.Streamed(t.Context(), s.conn(t), n); err != nil {
 		t.Fatal(err)
 	}
 	records := broker.Records(t, topic, 2*n)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
@@ -39,11 +38,7 @@ func main() {
 	}))
 }
 
-// gcPercent lets garbage grow to four times of what is in use, which is little: messages are gone within milliseconds.
-const gcPercent = 400
-
 func run(ctx context.Context, s Settings, p *process.Process) error {
-	debug.SetGCPercent(gcPercent)
 	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, p)
 	if err != nil {
 		return err

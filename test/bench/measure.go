@@ -18,7 +18,7 @@ import (
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/services/db/schema"
-	logmeasure "merchstore.io/merchstore/services/logging/measure"
+	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/ports"
 )

@@ -4,15 +4,17 @@ package batch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"merchstore.io/merchstore/internal/failure"
 )
 
 // ErrClosed answers calls made after Close.
-var ErrClosed = errors.New("closing down")
+var ErrClosed = failure.New(failure.Unavailable, failure.ReasonUnavailable, "the service is closing down; try again in a moment")
 
 // Group runs calls that each ask a Q and get an A. It is safe for concurrent use.
 type Group[Q, A any] struct {
@@ -150,7 +152,7 @@ func (g *Group[Q, A]) try(asked []Q) (answers []A, err error) {
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in group of %d: %v", len(asked), p)
+			err = fmt.Errorf("panic in group of %d: %v\n%s", len(asked), p, debug.Stack())
 		}
 	}()
 	answers, err = g.run(ctx, asked)

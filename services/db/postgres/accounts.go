@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,8 +49,8 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 		rows, err := tx.Query(ctx, `
 			INSERT INTO users (sid, username, email, password_hash, role)
 			VALUES ($1, $2, nullif($3, ''), $4,
-				CASE WHEN $5 OR NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
-			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.Admin)
+				CASE WHEN $5 AND NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
+			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.AdminIfFirst)
 		if err != nil {
 			return err
 		}
@@ -74,9 +75,17 @@ func taken(err error, sid, username, email string) error {
 
 // EnsureAdmin implements shop.AccountStore.
 func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
-	_, err := db.pool.Exec(ctx, `
-		INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
-		ON CONFLICT (lower(username)) DO NOTHING`, n.SID, n.Username, n.PasswordHash)
+	var admin bool
+	err := db.pool.QueryRow(ctx, `
+		WITH made AS (
+			INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+			ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
+		)
+		SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
+		n.SID, n.Username, n.PasswordHash).Scan(&admin)
+	if err == nil && !admin {
+		return fmt.Errorf("the account %q that is to be the admin exists and is none", n.Username)
+	}
 	return wrap(err, "make sure of the admin account")
 }
 
@@ -114,7 +123,7 @@ func (db *DB) PasswordHash(ctx context.Context, userID int32) (hash string, err 
 // Users implements shop.AccountStore.
 func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
 	return collect(ctx, db.pool, "list users", scanUser,
-		`SELECT `+userColumns+` FROM users WHERE id > $1 ORDER BY id LIMIT $2`, s.After, s.Limit)
+		`SELECT `+userColumns+` FROM users WHERE id > $1::bigint ORDER BY id LIMIT $2`, s.After, s.Limit)
 }
 
 // UpdateUser implements shop.AccountStore.

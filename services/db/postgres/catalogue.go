@@ -38,7 +38,7 @@ func (db *DB) oneProduct(ctx context.Context, doing, sql string, args ...any) (s
 func (db *DB) Products(ctx context.Context, f shop.ProductFilter, s shop.Span) ([]shop.Product, error) {
 	return collect(ctx, db.pool, "list products", scanProduct, `
 		SELECT `+productColumns+` FROM products
-		WHERE id > $1 AND deleted_at IS NULL AND ($3 = '' OR category = $3)
+		WHERE id > $1::bigint AND deleted_at IS NULL AND ($3 = '' OR category = $3)
 			AND ($4 = '' OR strpos(lower(name), lower($4)) > 0 OR strpos(lower(description), lower($4)) > 0)
 		ORDER BY id LIMIT $2`, s.After, s.Limit, f.Category, f.Query)
 }
@@ -121,7 +121,7 @@ func scanItem(row pgx.CollectableRow) (i shop.Item, err error) {
 // Items implements shop.CatalogueStore.
 func (db *DB) Items(ctx context.Context, s shop.Span) ([]shop.Item, error) {
 	return collect(ctx, db.pool, "list items", scanItem,
-		`SELECT id, name, description FROM items WHERE id > $1 ORDER BY id LIMIT $2`, s.After, s.Limit)
+		`SELECT id, name, description FROM items WHERE id > $1::bigint ORDER BY id LIMIT $2`, s.After, s.Limit)
 }
 
 // CreateItem implements shop.CatalogueStore.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,13 +41,16 @@ func ordersByID(ctx context.Context, q querier, ids []int64) ([]shop.Order, erro
 
 // Orders implements shop.OrderStore.
 func (db *DB) Orders(ctx context.Context, userID int32, s shop.Span) ([]shop.Order, error) {
-	where := `($3 = 0 OR true)`
+	before, filter, args := s.After, "", []any(nil)
+	if before == 0 {
+		before = math.MaxInt64
+	}
 	if userID != 0 {
-		where = `o.user_id = $3`
+		filter, args = "AND o.user_id = $3", []any{userID}
 	}
 	found, err := collect(ctx, db.pool, "list orders", scanOrder, `
-		SELECT `+orderColumns+` FROM orders o WHERE ($1 = 0 OR o.id < $1) AND `+where+`
-		ORDER BY o.id DESC LIMIT $2`, s.After, s.Limit, userID)
+		SELECT `+orderColumns+` FROM orders o WHERE o.id < $1::bigint `+filter+`
+		ORDER BY o.id DESC LIMIT $2`, append([]any{before, s.Limit}, args...)...)
 	if err != nil {
 		return nil, err
 	}

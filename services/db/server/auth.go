@@ -31,11 +31,10 @@ var forGuests = map[string]bool{
 	merchstorev1.DBService_ListItems_FullMethodName: true,
 }
 
-// sameForAll are the methods that change nothing and whose answer does not depend on who asks. They are worked on while
-// the account is being looked up, and their answer is kept back until it has been: the two go to the database together.
-var sameForAll = map[string]bool{
-	merchstorev1.DBService_GetProduct_FullMethodName:   true,
-	merchstorev1.DBService_ListProducts_FullMethodName: true,
+// alongside are the methods that read something by its id and whose answer does not depend on who asks. What they read goes to
+// the database together with the look-up of the account, and their answer is kept back until that has been seen.
+var alongside = map[string]bool{
+	merchstorev1.DBService_GetProduct_FullMethodName: true,
 }
 
 // Accounts is what authentication needs of the store.
@@ -79,7 +78,7 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 		return nil, errNoGuests
 	}
 	wait := a.accounts.StartUser(ctx, claims.UserID())
-	if sameForAll[info.FullMethod] {
+	if alongside[info.FullMethod] {
 		resp, err := handle(ctx, req)
 		if _, refused := actorFrom(claims, wait); refused != nil {
 			return nil, refused

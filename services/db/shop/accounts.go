@@ -33,8 +33,8 @@ type SignUp struct {
 // NewUser is an account about to be stored.
 type NewUser struct {
 	SID, Username, Email, PasswordHash string
-	// Admin makes it an admin in any case; else it is one only if it is the first.
-	Admin bool
+	// AdminIfFirst makes it an admin if the store has no other account.
+	AdminIfFirst bool
 }
 
 // UserChange holds the new values of the fields to change.
@@ -62,9 +62,9 @@ func ErrTaken(reason failure.Reason, label, value string) error {
 
 // AccountStore keeps accounts.
 type AccountStore interface {
-	// CreateUser fails with ErrTaken. The first account of an empty store becomes an admin.
+	// CreateUser fails with ErrTaken.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
-	// EnsureAdmin creates the account unless its name is taken.
+	// EnsureAdmin creates an admin account, or finds one of that name.
 	EnsureAdmin(ctx context.Context, u NewUser) error
 	// UserBySID and UserByName fail with ErrUserNotFound.
 	UserBySID(ctx context.Context, sid string) (User, error)
@@ -87,6 +87,8 @@ type Accounts struct {
 	Passwords Passwords
 	Tokens    *token.Keys
 	TokenTTL  time.Duration
+	// FirstIsAdmin makes the first account of an empty store an admin: so it is unless an admin is configured.
+	FirstIsAdmin bool
 }
 
 // SignUp makes an account.
@@ -98,7 +100,9 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (User, error) {
 	if s.SID == "" {
 		s.SID = newSID()
 	}
-	return a.Store.CreateUser(ctx, NewUser{SID: s.SID, Username: s.Username, Email: s.Email, PasswordHash: hash})
+	return a.Store.CreateUser(ctx, NewUser{
+		SID: s.SID, Username: s.Username, Email: s.Email, PasswordHash: hash, AdminIfFirst: a.FirstIsAdmin,
+	})
 }
 
 // newSID gives 26 letters and digits that nobody has and nobody guesses.
@@ -110,7 +114,7 @@ func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) e
 	if err != nil {
 		return err
 	}
-	return a.Store.EnsureAdmin(ctx, NewUser{SID: newSID(), Username: username, PasswordHash: hash, Admin: true})
+	return a.Store.EnsureAdmin(ctx, NewUser{SID: newSID(), Username: username, PasswordHash: hash})
 }
 
 // Login gives a token for name and password.

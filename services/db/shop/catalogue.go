@@ -94,7 +94,14 @@ func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products
 
 // Get reads a product.
 func (c *Catalogue) Get(ctx context.Context, id int32) (Product, error) {
-	return c.Store.Product(ctx, id)
+	p, err := c.Reader.ProductByID(ctx, id)
+	if err != nil {
+		return Product{}, err
+	}
+	if p == nil {
+		return Product{}, ErrProductNotFound
+	}
+	return *p, nil
 }
 
 // Add puts a product on the shelf, owned by the actor.

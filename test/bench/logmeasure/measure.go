@@ -1,6 +1,6 @@
-// Package measure compares the way through the logging service with a producer that has Kafka to itself. It is for
+// Package logmeasure compares the way through the logging service with a producer that has Kafka to itself. It is for
 // benchmarks: both ways write the same records (value, key and headers) with the same producer settings.
-package measure
+package logmeasure
 
 import (
 	"context"
