@@ -75,7 +75,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Is makes errors.Is compare failures by their reason.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is compares one level; errors.Is walks the chain
+	t, ok := target.(*Error)
 	return ok && t.Reason == e.Reason
 }
 

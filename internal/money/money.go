@@ -52,7 +52,7 @@ func isDigits(s string) bool {
 
 // String writes the amount with as few decimals as say it exactly: "99.99", "99.9", "100".
 func (a Amount) String() string {
-	sign, minor := "", uint64(a)
+	sign, minor := "", uint64(a) //nolint:gosec // a negative one is turned round below
 	if a < 0 {
 		sign, minor = "-", -minor
 	}

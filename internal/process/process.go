@@ -46,7 +46,7 @@ type Command[S any] struct {
 func Main[S any](c Command[S]) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := c.main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
+	if err := c.main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil { //nolint:forbidigo // this is the one place
 		fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
 		return 1
 	}
@@ -91,10 +91,10 @@ const (
 
 // limitMemory leaves alone what GOGC and GOMEMLIMIT say, which the runtime has read by itself.
 func limitMemory() {
-	if _, set := os.LookupEnv("GOGC"); !set {
+	if _, set := os.LookupEnv("GOGC"); !set { //nolint:forbidigo // the runtime's own settings, not ours
 		debug.SetGCPercent(gcPercent)
 	}
-	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set { //nolint:forbidigo // the same
 		debug.SetMemoryLimit(memoryLimit)
 	}
 }
@@ -143,7 +143,7 @@ type Part struct {
 func (p *Process) Serve(ctx context.Context, parts ...Part) error {
 	ops, err := p.opsServer(ctx)
 	if err != nil {
-		return errors.Join(err, p.stop(parts))
+		return errors.Join(err, p.stop(parts)) //nolint:contextcheck // ctx is what ends; stopping has a deadline of its own
 	}
 	parts = append(parts, ops)
 
@@ -175,7 +175,7 @@ func (p *Process) Serve(ctx context.Context, parts ...Part) error {
 		p.health.drain()
 	}
 	stopPolling()
-	err = errors.Join(cause, p.stop(parts))
+	err = errors.Join(cause, p.stop(parts)) //nolint:contextcheck // as above
 	running.Wait()
 	return err
 }

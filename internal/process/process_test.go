@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newTestProcess(t *testing.T, change ...func(*Settings)) (*Process, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestReadinessFollowsTheChecks(t *testing.T) {
 		t.Errorf("/healthz: %d", status)
 	}
 	broken.Store(false)
-	for !<-said { //nolint:revive // until it says so
+	for !<-said {
 	}
 	if status, body := get(t, ops+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz: %d %s", status, body)
@@ -166,7 +166,7 @@ func TestAPartThatFailsStopsTheOthers(t *testing.T) {
 
 func TestATakenPortIsSaidAndStopsTheParts(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func Code(k failure.Kind) codes.Code {
 }
 
 // CodeName is the name of that code as it stands in gRPC's specification, for instance ALREADY_EXISTS.
-func CodeName(k failure.Kind) string { return code.Code(Code(k)).String() }
+func CodeName(k failure.Kind) string { return code.Code(Code(k)).String() } //nolint:gosec // sixteen codes
 
 // Status makes of any error what a caller may see of it. An error that is not a failure tells nothing of itself.
 func Status(err error) *status.Status {

@@ -66,7 +66,8 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 			metrics.UnaryServerInterceptor(), unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
 		}, unary...)...),
 		grpc.ChainStreamInterceptor(
-			metrics.StreamServerInterceptor(), streamErrors(p.Log), recovery.StreamServerInterceptor(recoverer),
+			metrics.StreamServerInterceptor(), streamErrors(p.Log), //nolint:contextcheck // each stream has its own
+			recovery.StreamServerInterceptor(recoverer),
 		),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
 		// Handlers run on goroutines that are kept, for a new one has to grow its stack each time.
@@ -122,7 +123,7 @@ func (s *Server) Part() process.Part {
 			case <-done:
 				return nil
 			case <-ctx.Done():
-				s.Server.Stop()
+				s.Stop()
 				<-done
 				return fmt.Errorf("finish calls: %w", ctx.Err())
 			}

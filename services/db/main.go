@@ -10,7 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/rpcserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/token"
@@ -32,6 +34,10 @@ type Settings struct {
 	AdminUsername string          `env:"ADMIN_USERNAME" help:"an admin account to make at the start; empty: the first account created is an admin"`
 	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"its password, if the account is not there yet"`
 	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"put three products on the shelf of a new store"`
+
+	LoggingAddr string `env:"LOGGING_SERVICE_ADDR" help:"host:port of the logging service; empty: nothing is sent to the log channel"`
+	PodName     string `env:"POD_NAME" help:"name of this pod in log records"`
+	Log         logstream.Settings
 
 	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
 	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"logins and sign-ups that may wait for that; more are turned away"`
@@ -119,11 +125,42 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.CheckReady("schema", func(ctx context.Context) error { return schema.Check(ctx, db.Pool()) })
 	p.CheckReady("opening", func(ctx context.Context) error { return opening.once(ctx, db) })
 
-	return p.Serve(ctx,
+	parts := []process.Part{
 		grpcServer.Part(),
-		process.Part{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); return nil }},
-		process.Part{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
-	)
+		{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); return nil }},
+		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
+	}
+	if s.LoggingAddr != "" {
+		logging, err := announce(ctx, s, p)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, logging...)
+	}
+	return p.Serve(ctx, parts...)
+}
+
+// announce tells the log channel when the service can not work, and when it can again.
+func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Part, error) {
+	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.Metrics))
+	if err != nil {
+		return nil, err
+	}
+	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
+		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
+	}, p.Metrics, p.Log)
+	was, began := false, false
+	p.OnReadiness(func(ready bool) {
+		switch {
+		case ctx.Err() != nil || ready == was: // stopping, or nothing new
+		case !ready:
+			log.Error(ctx, "error: UNAVAILABLE - the database is away, or its schema is too old")
+		case began:
+			log.Info(ctx, "the database is back")
+		}
+		was, began = ready, began || ready
+	})
+	return []process.Part{log.Part(), {Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }}}, nil
 }
 
 // opening is what has to be done once before the first customer comes in.

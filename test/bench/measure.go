@@ -57,7 +57,7 @@ func measure(ctx context.Context, only string) (err error) {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("open the folder: %w", err)
 	}
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}

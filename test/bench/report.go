@@ -45,5 +45,23 @@ func (r *report) print(w io.Writer) {
 		m := r.rates[n]
 		fmt.Fprintf(table, "%s\t%.0f/s\t%s\t%s\t\n", n, m.perSecond, m.p50.Round(time.Microsecond), m.p99.Round(time.Microsecond))
 	}
-	table.Flush()
+	fmt.Fprintln(table, "\t\t\t\t")
+	for _, c := range []struct{ what, of, to string }{
+		{"orders, in groups, to pgbench", grouped, "orders, pgbench, one transaction each, 32 clients"},
+		{"orders, in groups, to groups of one", grouped, "orders, whole stack, groups of one"},
+		{"reads, whole stack, to the bare pair", "reads, whole stack", "reads, bare Gin and gRPC, from memory"},
+		{"log messages, through the service, to bare", "log messages, through the logging service", "log messages, bare producer"},
+	} {
+		if bare := r.rates[c.to].perSecond; bare > 0 {
+			fmt.Fprintf(table, "%s\t%.2f\t\t\t\n", c.what, r.rates[c.of].perSecond/bare)
+		}
+	}
+	for _, n := range r.memNames {
+		fmt.Fprintf(table, "memory of %s, idle and under load\t%d MiB\t%d MiB\t\t\n", n, r.mem[n]["idle"]>>20, r.mem[n]["under load"]>>20)
+	}
+	if err := table.Flush(); err != nil {
+		fmt.Fprintln(w, "report cut short:", err)
+	}
 }
+
+const grouped = "orders, whole stack, in groups, 64 clients"

@@ -35,7 +35,8 @@ func (p *programs) start(ctx context.Context, name, addr, ops, path string, args
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	defer out.Close()
-	c, err := child.Start(child.Command{Path: path, Args: args, Env: append(os.Environ(), env...), Output: out})
+	ours := os.Environ() //nolint:forbidigo // PATH and the like; the settings that matter are given
+	c, err := child.Start(child.Command{Path: path, Args: args, Env: append(ours, env...), Output: out})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,6 +134,21 @@ func TestPostgreSQLIsAway(t *testing.T) {
 	})
 	buy.status = 201
 	s.do(buy)
+
+	var said []string
+	eventually(t, "the DB service to have said so in the log channel", 30*time.Second, func() bool {
+		said = nil
+		for _, r := range kafka.Shared(t).Records(t, s.topic, 1) {
+			if r.Headers["service"] == "DB service" {
+				said = append(said, r.Value[strings.Index(r.Value, " - ")+3:])
+			}
+		}
+		return len(said) == 2
+	})
+	want := []string{"DB service: error: UNAVAILABLE - the database is away, or its schema is too old", "DB service: the database is back"}
+	if !slices.Equal(said, want) {
+		t.Errorf("the log channel says %q", said)
+	}
 }
 
 // TestStoppingLosesNothing stops the API (SIGTERM) while requests are under way.

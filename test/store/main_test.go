@@ -35,7 +35,6 @@ type store struct {
 	topic     string
 	http      *http.Client
 	document  validator.Validator
-	admin     string // a token
 	databases string // URL
 }
 

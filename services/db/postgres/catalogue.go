@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/money"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
@@ -98,12 +97,12 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.NewProduct) erro
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(seedLock)); err != nil {
 			return err
 		}
-		var any bool // deleted ones too: who has emptied the shelf wants it empty
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&any); err != nil || any {
+		var filled bool // deleted ones too: who has emptied the shelf wants it empty
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil || filled {
 			return err
 		}
 		for _, n := range products {
-			_, err := tx.Exec(ctx, insertProduct, 0, n.Name, n.Description, n.Category, n.Slogan, money.Amount(n.Price), n.Stock)
+			_, err := tx.Exec(ctx, insertProduct, 0, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock)
 			if err != nil {
 				return err
 			}

@@ -248,7 +248,7 @@ type itemRows struct {
 func (r *itemRows) add(o shop.Order) {
 	for line, i := range o.Items {
 		r.orderIDs, r.productIDs = append(r.orderIDs, o.ID), append(r.productIDs, i.ProductID)
-		r.lines, r.names = append(r.lines, int16(line)), append(r.names, i.Name) //nolint:gosec // 50 lines at most
+		r.lines, r.names = append(r.lines, int16(line)), append(r.names, i.Name)
 		r.quantities, r.prices = append(r.quantities, i.Quantity), append(r.prices, i.UnitPrice)
 	}
 }

@@ -64,7 +64,7 @@ func parseCursor(cursor string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("parse cursor: %w", err)
 	}
-	return int64(id), nil //nolint:gosec // 63 bits fit
+	return int64(id), nil
 }
 
 // cut takes the one entry off that only told that there is a next page, and says where that begins.

@@ -104,7 +104,6 @@ func prepare(topic string) []*confluent.Message {
 // Streamed logs n messages from several goroutines through the logging service behind conn, with the client that the
 // store's processes use, and gives how many were acknowledged per second.
 func Streamed(ctx context.Context, conn grpc.ClientConnInterface, n int) (perSecond float64, err error) {
-	//nolint:contextcheck // it is closed, not cancelled
 	client := logstream.New(conn, logstream.Options{Service: service, Pod: pod, QueueSize: n, QueueBytes: 1 << 30},
 		prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx = rpc.WithRequestID(ctx, requestID)
