@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
@@ -17,10 +15,8 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
-	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
-	"merchstore.io/merchstore/test/ports"
 )
 
 const (
@@ -87,106 +83,6 @@ func measure(ctx context.Context, only string) (err error) {
 	}
 	b.report.print(os.Stdout)
 	return nil
-}
-
-func (b *bench) open(ctx context.Context) (err error) {
-	if b.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
-		return err
-	}
-	if b.broker, err = kafka.Start(ctx, filepath.Join(b.dir, "kafka")); err != nil {
-		return err
-	}
-	if b.keys, err = token.ParseKeys(jwtKeys); err != nil {
-		return err
-	}
-	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc"}
-	free, err := ports.Free(ctx, len(names))
-	if err != nil {
-		return err
-	}
-	for i, name := range names {
-		b.addrs[name] = fmt.Sprintf("127.0.0.1:%d", free[i])
-	}
-	for _, name := range []string{"merchstore", "pgbench"} {
-		if err := b.database(ctx, name); err != nil {
-			return err
-		}
-	}
-	for i := range b.users {
-		u := &b.users[i]
-		if u.token, err = b.keys.Sign(u.id, u.sid, u.username, token.RoleCustomer, time.Hour); err != nil {
-			return err
-		}
-	}
-	if err := b.startLogging(ctx); err != nil {
-		return err
-	}
-	if err := b.startDB(ctx); err != nil {
-		return err
-	}
-	for _, name := range []string{"api", "db", "logging"} {
-		fmt.Printf("profile %s: http://%s/debug/pprof/profile\n", name, b.addrs[name+"-ops"])
-	}
-	return b.startAPI(ctx)
-}
-
-// database makes a database with three products that never sell out, and buyers.
-func (b *bench) database(ctx context.Context, name string) error {
-	admin, err := pgx.Connect(ctx, b.server.URL("postgres"))
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer admin.Close(ctx)
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return fmt.Errorf("create database: %w", err)
-	}
-	if err := schema.Migrate(ctx, b.server.URL(name)); err != nil {
-		return err
-	}
-	conn, err := pgx.Connect(ctx, b.server.URL(name))
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, `INSERT INTO products (name, description, category, slogan, price, stock)
-		SELECT 'SUSTech Hoodie', 'Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.',
-			'clothing', 'Warm on the coldest day of the Shenzhen winter.', 199.00, 1000000000 FROM generate_series(1, 3)`)
-	if err != nil {
-		return fmt.Errorf("fill the shelf: %w", err)
-	}
-	rows, err := conn.Query(ctx, `INSERT INTO users (sid, username, password_hash, role)
-		SELECT 's' || i, 'buyer' || i, '', 'customer' FROM generate_series(1, $1) i RETURNING id, sid, username`, buyers)
-	if err != nil {
-		return fmt.Errorf("make buyers: %w", err)
-	}
-	b.users, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u account, err error) {
-		err = row.Scan(&u.id, &u.sid, &u.username)
-		return u, err
-	})
-	if err != nil {
-		return fmt.Errorf("make buyers: %w", err)
-	}
-	return nil
-}
-
-func (b *bench) startLogging(ctx context.Context) error {
-	return b.programs.start(ctx, "logging", "", b.addrs["logging-ops"], "build/bin/logging", nil,
-		"GRPC_ADDR="+b.addrs["logging"], "OPS_ADDR="+b.addrs["logging-ops"], "KAFKA_BROKERS="+b.broker.Addr(),
-		"KAFKA_TOPIC="+topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR="+b.addrs["db"], "PROFILING=true")
-}
-
-func (b *bench) startDB(ctx context.Context, env ...string) error {
-	return b.programs.start(ctx, "db", "", b.addrs["db-ops"], "build/bin/db", nil, append([]string{
-		"GRPC_ADDR=" + b.addrs["db"], "OPS_ADDR=" + b.addrs["db-ops"], "DATABASE_URL=" + b.server.URL("merchstore"),
-		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"], "PROFILING=true",
-	}, env...)...)
-}
-
-func (b *bench) startAPI(ctx context.Context) error {
-	return b.programs.start(ctx, "api", "", b.addrs["api-ops"], "build/bin/api", nil,
-		"HTTP_ADDR="+b.addrs["api"], "OPS_ADDR="+b.addrs["api-ops"], "DB_SERVICE_ADDR="+b.addrs["db"],
-		"LOGGING_SERVICE_ADDR="+b.addrs["logging"], "JWT_KEYS="+jwtKeys, "PROFILING=true",
-		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0")
 }
 
 func (b *bench) idleMemory(ctx context.Context) error {
@@ -343,17 +239,4 @@ func (b *bench) load(ctx context.Context, clients int, client func(i int) (opera
 		}
 	}
 	return r, ctx.Err()
-}
-
-func (b *bench) close() error {
-	errs := []error{b.programs.stopAll()}
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
-	if b.broker != nil {
-		errs = append(errs, b.broker.Stop())
-	}
-	if b.server != nil {
-		errs = append(errs, b.server.Stop(ctx))
-	}
-	return errors.Join(errs...)
 }

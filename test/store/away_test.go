@@ -33,40 +33,45 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 	s.signUp("1", "peter")
 	token := s.login("peter")
 
-	slowest := time.Duration(0)
 	requests := 0
-	flow := func(d time.Duration) {
+	flow := func(d time.Duration) (median time.Duration) {
+		var took []time.Duration
 		for end := time.Now().Add(d); time.Now().Before(end); requests++ {
 			from := time.Now()
 			s.do(call{method: "GET", path: "/api/v1/products/1", token: token, status: 200})
-			slowest = max(slowest, time.Since(from))
+			took = append(took, time.Since(from))
 		}
+		slices.Sort(took)
+		return took[len(took)/2]
 	}
-	flow(2 * time.Second)
+	before := flow(2 * time.Second)
 	if err := broker.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	flow(30 * time.Second)
+	during := flow(30 * time.Second)
 	if err := broker.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	flow(2 * time.Second)
-	t.Logf("%d requests, the slowest in %s", requests, slowest)
-	if slowest > 5*time.Second {
-		t.Errorf("the slowest of %d requests took %s", requests, slowest)
+	// Other tests run at the same time, so only a difference that no noise explains counts.
+	t.Logf("%d requests; median %s with Kafka, %s without", requests, before, during)
+	if during > 10*before+100*time.Millisecond {
+		t.Errorf("requests got slower without Kafka: median %s, before %s", during, before)
 	}
 
 	const other = 3 // lines of signing up and logging in
 	eventually(t, "every message to be acknowledged", time.Minute, func() bool {
 		return s.metric(stack.API, "log_messages_acknowledged_total")+s.metric(stack.API, "log_messages_dropped_total") >= requests+other
 	})
-	dropped := s.metric(stack.API, "log_messages_dropped_total")
+	if dropped := s.metric(stack.API, "log_messages_dropped_total"); dropped != 0 {
+		t.Errorf("%d messages were dropped although the queue has room for more than %d", dropped, requests)
+	}
 	ids := map[string]bool{}
-	for _, r := range broker.Records(t, topic, requests+other-dropped) {
+	for _, r := range broker.Records(t, topic, requests+other) {
 		ids[r.Headers["id"]] = true
 	}
-	if len(ids) != requests+other-dropped {
-		t.Errorf("%d different messages in the topic, %d dropped; %d were logged", len(ids), dropped, requests+other)
+	if len(ids) != requests+other {
+		t.Errorf("%d different messages in the topic, %d were logged", len(ids), requests+other)
 	}
 }
 

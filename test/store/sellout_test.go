@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -203,7 +204,26 @@ func (s *sale) check(t *testing.T) {
 	if stock != 0 || orders != pieces || sold != pieces || twice != 0 {
 		t.Errorf("stock %d, %d orders of %d pieces, %d by who has one already; want 0, %d, %d, 0", stock, orders, sold, twice, pieces, pieces)
 	}
-	// Whoever was told 201 has that very order; asking again tells the same.
+	// Whoever was told 201 has that very order.
+	var told []int64
+	for i, body := range s.bodies {
+		if body == "" {
+			continue
+		}
+		var o order
+		if err := json.Unmarshal([]byte(body), &o); err != nil {
+			t.Errorf("buyer %d was told %s: %v", i, body, err)
+		}
+		told = append(told, o.ID)
+	}
+	var held int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM orders WHERE id = ANY($1)`, told).Scan(&held); err != nil {
+		t.Fatal(err)
+	}
+	if held != pieces {
+		t.Errorf("the database holds %d of the %d orders that were answered 201", held, len(told))
+	}
+	// Asking again tells the same, to the letter.
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	checked := 0
