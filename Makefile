@@ -59,7 +59,7 @@ build: packages-run ## Build the programs into build/bin/, statically linked
 
 .PHONY: clean
 clean: ## Remove what was built: programs, tools and test dependencies (the store's data stays)
-	@rm -rf build/bin $(BIN) test/postman/node_modules
+	@rm -rf build $(BIN) test/postman/node_modules
 
 # --- verify -----------------------------------------------------------------------------------------------------------
 

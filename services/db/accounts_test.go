@@ -146,6 +146,15 @@ func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
 	wantReason(t, err, "")
 	_, err = s.ListProducts(yoga.ctx, new(merchstorev1.ListProductsRequest))
 	wantReason(t, err, "account_deactivated")
+	// This one is read while the account is being looked up: neither it nor that it is missing may be told.
+	p := s.product(admin, 1)
+	for _, id := range []int32{p.GetId(), 999} {
+		read, err := s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: id})
+		wantReason(t, err, "account_deactivated")
+		if read != nil {
+			t.Errorf("a deactivated account reads %v", read)
+		}
+	}
 }
 
 func TestChangingAnAccount(t *testing.T) {

@@ -12,13 +12,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run0(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run0(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "bare-rpc":
 		return serveBareRPC(ctx, args[1])

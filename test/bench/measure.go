@@ -56,6 +56,9 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("open the folder: %w", err)
 	}
+	if only != "" && only != "orders" && only != "reads" && only != "logins" && only != "logs" {
+		return fmt.Errorf("there is no measurement %q; there are orders, reads, logins and logs", only)
+	}
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {
