@@ -155,6 +155,12 @@ func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
 			t.Errorf("a deactivated account reads %v", read)
 		}
 	}
+	// An order is where the account is looked at in the order's own transaction.
+	_, err = s.PlaceOrder(yoga.ctx, order("key", line(p, 1)))
+	wantReason(t, err, "account_deactivated")
+	if n := s.count(`SELECT stock FROM products WHERE id = $1`, p.GetId()); n != 1 {
+		t.Errorf("stock is %d after a deactivated account's order, want 1", n)
+	}
 }
 
 func TestChangingAnAccount(t *testing.T) {

@@ -31,6 +31,26 @@ func cpu(pid int) time.Duration {
 	return used
 }
 
+// machine is the processor time of the whole machine, and how much of it the host has given to others instead.
+func machine() (all, stolen time.Duration) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	for i, field := range strings.Fields(first)[1:] { // after the word "cpu"
+		n, _ := strconv.Atoi(field)
+		spent := time.Duration(n) * tick
+		if i < 8 { // the ones after it are part of the first
+			all += spent
+		}
+		if i == 7 {
+			stolen = spent
+		}
+	}
+	return all, stolen
+}
+
 // stat reads the processor time and the parent of a process; zeros if it is gone.
 func stat(pid int) (used time.Duration, parent int) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

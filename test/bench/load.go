@@ -18,6 +18,7 @@ type result struct {
 	failed    int
 	firstErr  error
 	cpu       map[string]time.Duration // per operation, by process
+	stolen    float64                  // the share of the machine's time that its host gave to others meanwhile
 }
 
 // operation does one thing and is timed.

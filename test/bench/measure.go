@@ -229,12 +229,15 @@ func (b *bench) load(ctx context.Context, clients int, client func(i int) (opera
 	}
 	runLoad(ctx, operations, time.Second) // to warm up
 	pids := b.programs.pids()
-	pids["postgres"], pids["load"] = b.server.PID(), os.Getpid()
+	pids["postgres"] = b.server.PID()
 	before := map[string]time.Duration{}
 	for name, pid := range pids {
 		before[name] = cpu(pid)
 	}
+	all, stolen := machine()
 	r := runLoad(ctx, operations, duration)
+	allAfter, stolenAfter := machine()
+	r.stolen = float64(stolenAfter-stolen) / float64(allAfter-all)
 	r.cpu = map[string]time.Duration{}
 	for name, pid := range pids {
 		if spent := cpu(pid) - before[name]; r.done > 0 && spent > 0 {

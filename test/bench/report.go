@@ -24,7 +24,8 @@ func (r *report) rate(name string, m result) {
 		r.names = append(r.names, name)
 	}
 	r.rates[name] = m
-	fmt.Printf("%-60s %10.0f/s  p50 %s  p99 %s  failed %d %v cpu %v\n", name, m.perSecond, m.p50, m.p99, m.failed, m.firstErr, m.cpu)
+	fmt.Printf("%-60s %10.0f/s  p50 %s  p99 %s  failed %d %v cpu %v, stolen by the host %.0f %%\n",
+		name, m.perSecond, m.p50, m.p99, m.failed, m.firstErr, m.cpu, 100*m.stolen)
 }
 
 func (r *report) memory(process, when string, bytes int64) {

@@ -4,23 +4,26 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/money"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
+const rollBackTimeout = time.Second
+
 // PlaceOrders places a group of orders in one transaction: what is on the shelf is read and locked once, handed out in
 // memory, and written with one statement a table. Either all that the outcomes say has been committed, or the group
-// failed.
+// failed. BEGIN and COMMIT travel with the statements, so a group is two round trips.
 func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
 	var d shop.Decision
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		shelf, err := lockShelf(ctx, tx, placements)
+	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		defer rollBack(ctx, conn)
+		shelf, err := lockShelf(ctx, conn, placements)
 		if err != nil {
 			return err
 		}
@@ -28,12 +31,22 @@ func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]s
 		if len(d.Fresh) == 0 {
 			return nil
 		}
-		return write(ctx, tx, placements, d, shelf.Now)
+		return write(ctx, conn, placements, d, shelf.Now)
 	})
 	if err != nil && len(placements) > 1 && isRowsFault(err) {
 		return db.placeEach(ctx, placements)
 	}
 	return d.Outcomes, wrap(err, fmt.Sprintf("place %d orders", len(placements)))
+}
+
+// rollBack ends a transaction that was not committed. If even that fails the pool drops the connection, which ends it too.
+func rollBack(ctx context.Context, conn *pgxpool.Conn) {
+	if status := conn.Conn().PgConn().TxStatus(); status == 'I' || conn.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackTimeout)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "ROLLBACK")
 }
 
 // placeEach places the orders of a group one by one, so that one which the database refuses does not fail the others.
@@ -53,18 +66,19 @@ func (db *DB) placeEach(ctx context.Context, placements []shop.Placement) ([]sho
 	return outcomes, nil
 }
 
-// lockShelf reads all that the group's decision needs, and holds it until the transaction ends. The statements go out
+// lockShelf begins a transaction, reads all that the group's decision needs, and holds it until the transaction ends. The statements go out
 // together, but each sees what was committed before it starts: an answer that another group gives to a key is there to
 // be read once that key's lock is had.
-func lockShelf(ctx context.Context, tx pgx.Tx, placements []shop.Placement) (shop.Shelf, error) {
+func lockShelf(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement) (shop.Shelf, error) {
 	s := shop.Shelf{
-		Products: map[int32]*shop.Product{}, Answers: map[shop.Key]shop.Answer{}, Busy: map[shop.Key]bool{},
-		IDs: make([]int64, 0, len(placements)),
+		Accounts: map[int32]*shop.User{}, Products: map[int32]*shop.Product{}, Answers: map[shop.Key]shop.Answer{},
+		Busy: map[shop.Key]bool{}, IDs: make([]int64, 0, len(placements)),
 	}
-	users, keys, products := wanted(placements)
+	buyers, users, keys, products := wanted(placements)
 	var recorded []recordedAnswer
 
 	batch := new(pgx.Batch)
+	batch.Queue("BEGIN")
 	if len(keys) > 0 {
 		batch.Queue(`SELECT k.user_id, k.key, pg_try_advisory_xact_lock(hashtextextended(k.key, k.user_id))
 			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key)`, users, keys).Query(func(rows pgx.Rows) error {
@@ -84,6 +98,8 @@ func lockShelf(ctx context.Context, tx pgx.Tx, placements []shop.Placement) (sho
 			return err
 		})
 	}
+	batch.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, buyers).
+		Query(into(s.Accounts, scanUser, func(u shop.User) int32 { return u.ID }))
 	batch.Queue(`SELECT id, name, (price * 100)::bigint, stock FROM products
 		WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE`, products).Query(func(rows pgx.Rows) error {
 		var p shop.Product
@@ -102,16 +118,17 @@ func lockShelf(ctx context.Context, tx pgx.Tx, placements []shop.Placement) (sho
 		})
 		return err
 	})
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return s, fmt.Errorf("lock shelf: %w", err)
 	}
 	s.Now = s.Now.UTC()
-	return s, recall(ctx, tx, recorded, s.Answers)
+	return s, recall(ctx, conn, recorded, s.Answers)
 }
 
-// wanted lists the keys (users and keys side by side) and the products that the group asks for.
-func wanted(placements []shop.Placement) (users []int32, keys []string, products []int32) {
+// wanted lists the buyers and the products of the group, and the keys that it brings (users and keys side by side).
+func wanted(placements []shop.Placement) (buyers, users []int32, keys []string, products []int32) {
 	for _, p := range placements {
+		buyers = append(buyers, p.UserID)
 		if p.Key != "" {
 			users, keys = append(users, p.UserID), append(keys, p.Key)
 		}
@@ -119,8 +136,7 @@ func wanted(placements []shop.Placement) (users []int32, keys []string, products
 			products = append(products, l.ProductID)
 		}
 	}
-	slices.Sort(products)
-	return users, keys, slices.Compact(products)
+	return distinct(buyers), users, keys, distinct(products)
 }
 
 // recordedAnswer is a row of idempotency_keys.
@@ -145,7 +161,7 @@ type recordedFailure struct {
 }
 
 // recall makes answers of rows. An order is told as it was when it was placed, whatever has become of it.
-func recall(ctx context.Context, tx pgx.Tx, recorded []recordedAnswer, answers map[shop.Key]shop.Answer) error {
+func recall(ctx context.Context, conn *pgxpool.Conn, recorded []recordedAnswer, answers map[shop.Key]shop.Answer) error {
 	var ids []int64
 	for _, r := range recorded {
 		if r.orderID != 0 {
@@ -154,7 +170,7 @@ func recall(ctx context.Context, tx pgx.Tx, recorded []recordedAnswer, answers m
 	}
 	orders := map[int64]shop.Order{}
 	if len(ids) > 0 {
-		found, err := ordersByID(ctx, tx, ids)
+		found, err := ordersByID(ctx, conn, ids)
 		if err != nil {
 			return err
 		}
@@ -178,8 +194,8 @@ func recall(ctx context.Context, tx pgx.Tx, recorded []recordedAnswer, answers m
 	return nil
 }
 
-// write stores what was decided.
-func write(ctx context.Context, tx pgx.Tx, placements []shop.Placement, d shop.Decision, now time.Time) error {
+// write stores what was decided, and commits.
+func write(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement, d shop.Decision, now time.Time) error {
 	var orders orderRows
 	var items itemRows
 	var answers answerRows
@@ -204,7 +220,8 @@ func write(ctx context.Context, tx pgx.Tx, placements []shop.Placement, d shop.D
 	if len(answers.keys) > 0 {
 		answers.queue(batch, now)
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	batch.Queue("COMMIT")
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("write orders: %w", err)
 	}
 	return nil

@@ -55,6 +55,25 @@ var (
 	ErrNoSuchAccount      = failure.New(failure.Unauthenticated, "invalid_token", "the token names no account of this store")
 )
 
+// admit says why the account that a token names, nil if there is none, may not act.
+func admit(u *User, sid string) *failure.Error {
+	switch {
+	case u == nil || u.SID != sid: // a token of another store that has the same key
+		return ErrNoSuchAccount
+	case !u.Active:
+		return ErrDeactivated
+	}
+	return nil
+}
+
+// ActorOf makes an actor of the account that a token names, nil if there is none.
+func ActorOf(u *User, sid string) (Actor, error) {
+	if refused := admit(u, sid); refused != nil {
+		return Actor{}, refused
+	}
+	return Actor{ID: u.ID, SID: u.SID, Username: u.Username, Admin: u.Admin}, nil
+}
+
 // ErrTaken says that something unique belongs to another account.
 func ErrTaken(reason failure.Reason, label, value string) error {
 	return failure.New(failure.Exists, reason, fmt.Sprintf("%s '%s' already exists", label, value))

@@ -71,7 +71,7 @@ type Orders struct {
 }
 
 // Place buys all the lines or none. With a key, the same call made again within 24 hours has the same answer and buys
-// nothing.
+// nothing. The actor's account is looked at in the order's own transaction, so it need not have been before.
 func (o *Orders) Place(ctx context.Context, actor Actor, lines []Line, key, requestID string) (order Order, replayed bool, err error) {
 	outcome, err := o.Placer.Do(ctx, Placement{
 		UserID: actor.ID, UserSID: actor.SID, Lines: lines, Key: key, Hash: hashLines(lines), RequestID: requestID,

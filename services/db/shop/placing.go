@@ -10,6 +10,7 @@ import (
 
 // Placement is an order asked for.
 type Placement struct {
+	// UserID and UserSID name the account as the buyer's token does. Whether it may buy is decided with the order.
 	UserID  int32
 	UserSID string
 	Lines   []Line
@@ -41,6 +42,8 @@ type Answer struct {
 
 // Shelf is what a store has read, and holds locked, for a group of placements.
 type Shelf struct {
+	// Accounts holds those of the group's buyers, by id.
+	Accounts map[int32]*User
 	// Products holds those on the shelf, by id.
 	Products map[int32]*Product
 	// Answers holds those given earlier to keys of the group.
@@ -70,6 +73,10 @@ func Decide(placements []Placement, shelf Shelf) Decision {
 		answers[k] = a
 	}
 	for i, p := range placements {
+		if refused := admit(shelf.Accounts[p.UserID], p.UserSID); refused != nil {
+			d.Outcomes[i] = Outcome{Failure: refused}
+			continue
+		}
 		key := Key{p.UserID, p.Key}
 		if p.Key != "" {
 			if shelf.Busy[key] {

@@ -59,6 +59,7 @@ func verdicts(d Decision) []verdict {
 
 func TestDecide(t *testing.T) {
 	earlier := Answer{Hash: hashLines([]Line{{1, 1}}), Outcome: Outcome{Order: Order{ID: 7, Total: 100}}}
+	everyone := map[int32]*User{1: {ID: 1, SID: "s1", Active: true}, 2: {ID: 2, SID: "s1", Active: true}}
 	for name, tt := range map[string]struct {
 		placements []Placement
 		shelf      Shelf
@@ -136,6 +137,22 @@ func TestDecide(t *testing.T) {
 			fresh: []int{0},
 			sold:  map[int32]int32{},
 		},
+		"who is deactivated buys nothing, not even with a key that was answered": {
+			placements: []Placement{buyer(), buyer(withKey("k")), buyer(byUser(2))},
+			shelf: Shelf{
+				Accounts: map[int32]*User{1: {ID: 1, SID: "s1"}, 2: {ID: 2, SID: "s1", Active: true}},
+				Products: hoodie(9), Answers: map[Key]Answer{{1, "k"}: earlier},
+			},
+			want:  []verdict{{Reason: "account_deactivated"}, {Reason: "account_deactivated"}, {ID: 102, Total: 19900}},
+			fresh: []int{2},
+			sold:  map[int32]int32{1: 1},
+		},
+		"a token of another store, or of nobody, buys nothing": {
+			placements: []Placement{buyer(), buyer(byUser(2), withKey("k"))},
+			shelf:      Shelf{Accounts: map[int32]*User{1: {ID: 1, SID: "another", Active: true}}, Products: hoodie(9)},
+			want:       []verdict{{Reason: "invalid_token"}, {Reason: "invalid_token"}},
+			sold:       map[int32]int32{},
+		},
 		"a key that another group works on is in flight": {
 			placements: []Placement{buyer(withKey("k")), buyer(byUser(2))},
 			shelf:      Shelf{Products: hoodie(1), Busy: map[Key]bool{{1, "k"}: true}},
@@ -146,6 +163,9 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if tt.shelf.Accounts == nil {
+				tt.shelf.Accounts = everyone
+			}
 			tt.shelf.IDs, tt.shelf.Now = []int64{100, 101, 102}, time.Unix(0, 0).UTC()
 			d := Decide(tt.placements, tt.shelf)
 			if diff := cmp.Diff(tt.want, verdicts(d)); diff != "" {
@@ -175,7 +195,8 @@ func FuzzDecide(f *testing.F) {
 			}
 			placements = append(placements, p)
 		}
-		d := Decide(placements, Shelf{Products: products, IDs: make([]int64, len(placements))})
+		accounts := map[int32]*User{1: {SID: "s1", Active: true}, 2: {SID: "s1", Active: true}, 3: {SID: "s1"}}
+		d := Decide(placements, Shelf{Accounts: accounts, Products: products, IDs: make([]int64, len(placements))})
 		inOrders := map[int32]int32{}
 		for _, i := range d.Fresh {
 			for _, item := range d.Outcomes[i].Order.Items {
