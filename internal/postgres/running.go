@@ -68,5 +68,9 @@ func lock(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("locking its folder: %w", err)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		// Closing alone would not unlock while a child, which shares the file from its fork to its exec, is being started.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }

@@ -80,8 +80,12 @@ func letThrough(path string) error {
 	return nil
 }
 
-// close lets another run use the folder.
-func (f *folder) close() { _ = f.lock.Close() }
+// close lets another run use the folder. Closing the file alone would not do so at once while a child process, which shares
+// it from its fork to its exec, is being started.
+func (f *folder) close() {
+	_ = syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
+	_ = f.lock.Close()
+}
 
 func (f *folder) postgres() string { return filepath.Join(f.path, "postgres") }
 
