@@ -17,23 +17,25 @@ PACKAGES      ?= ./...
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: packages-run build ## Start the whole store on this machine, with a PostgreSQL and a Kafka of its own (Ctrl-C stops it)
 	@exec build/bin/local
 
 .PHONY: test
-test: packages-test $(BIN)/gotestsum $(BIN)/grpcurl newman ## Run every test, against a real PostgreSQL and a real Kafka broker
+test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl $(BIN)/helm newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: bench
-bench: packages-bench build ## Measure the store beside bare baselines and print one report
+bench: packages-bench kubernetes build build-operator ## Measure the store beside bare baselines and print one report
 	@go run ./test/bench
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Write the Go code that comes from proto/
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen ## Write what comes from proto/ and from the operator's types
 	@buf generate
+	@tools/generate-operator .
+	@tools/generate-charts .
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
@@ -46,16 +48,51 @@ lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-# Every binary is static, so that an image needs nothing else. librdkafka is C: what links it is built against musl.
-PROGRAMS      := api db local
-C_PROGRAMS    := logging
+# Every binary is static, so that an image needs nothing else. What links C (librdkafka, PostgreSQL's parser) is built against
+# musl. The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
+SERVICES      := api db logging
+TAGS          := grpcnotrace,nomsgpack
 
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/bin/ $(addprefix ./services/,$(PROGRAMS))
-	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags musl -ldflags '-s -w -linkmode external -extldflags "-static"' \
-		-o build/bin/ $(addprefix ./services/,$(C_PROGRAMS))
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local
+	@$(STATIC_C) ./services/logging
+
+.PHONY: build-operator
+build-operator: packages-run ## Build the operator into build/bin/ (minutes the first time: it has PostgreSQL's parser in it)
+	@mkdir -p build/bin
+	@$(STATIC_C) ./operator
+
+STATIC_C      = CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static"' -o build/bin/
+
+TAG           ?= dev
+.PHONY: images
+images: packages-images build build-operator ## Put the programs into images, build/images/*.tar, without a container engine
+	@tools/build-images $(TAG) $(SERVICES) operator
+
+# --- a Kubernetes cluster ---------------------------------------------------------------------------------------------
+
+CLUSTER_PROGRAMS := coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+
+.PHONY: cluster-up
+cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
+	@build/cluster/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Remove that cluster and all that it made, also after a crash
+	@CGO_ENABLED=0 go build -trimpath -o build/cluster/ ./test/cluster
+	@build/cluster/cluster down
+
+.PHONY: test-cluster
+test-cluster: build-cluster ## Test that cluster: what runs in it, and that it leaves nothing behind (as root)
+	@go test -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) ./test/cluster
+
+.PHONY: build-cluster
+build-cluster: packages-cluster
+	@tools/build-kubernetes $(CLUSTER_PROGRAMS)
+	@mkdir -p build/cluster
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/cluster/ ./test/cluster ./test/cluster/pause
 
 .PHONY: clean
 clean: ## Remove what was built: programs, tools and test dependencies (the store's data stays)
@@ -64,7 +101,7 @@ clean: ## Remove what was built: programs, tools and test dependencies (the stor
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet lint verify-proto verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
+verify: verify-format verify-vet lint verify-proto verify-operator verify-charts verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -80,6 +117,14 @@ verify-vet: packages-verify
 verify-proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
 	@tools/verify-proto
 
+.PHONY: verify-operator
+verify-operator: $(BIN)/controller-gen
+	@tools/verify-operator
+
+.PHONY: verify-charts
+verify-charts: $(BIN)/helm
+	@tools/verify-charts
+
 .PHONY: verify-tidy
 verify-tidy:
 	@go mod tidy -diff
@@ -94,28 +139,39 @@ verify-vulnerabilities: $(BIN)/govulncheck
 
 # --- what the commands need -------------------------------------------------------------------------------------------
 
-.PHONY: packages-run packages-test packages-bench packages-verify
-packages-run packages-test packages-bench packages-verify: packages-%:
+.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images
+packages-run packages-test packages-bench packages-cluster packages-verify packages-images: packages-%:
 	@tools/install-system-packages $*
 
 $(BIN)/buf:                 PACKAGE := github.com/bufbuild/buf/cmd/buf
+$(BIN)/controller-gen:      PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
 $(BIN)/golangci-lint:       PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(BIN)/gotestsum:           PACKAGE := gotest.tools/gotestsum
 $(BIN)/govulncheck:         PACKAGE := golang.org/x/vuln/cmd/govulncheck
 $(BIN)/grpcurl:             PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl
+$(BIN)/helm:                PACKAGE := helm.sh/helm/v3/cmd/helm
 $(BIN)/protoc-gen-go:       PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
 $(BIN)/protoc-gen-go-grpc:  PACKAGE := google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 $(BIN)/buf:                 MODULE := tools/buf
 $(BIN)/buf:                 tools/buf/go.mod
 $(BIN)/golangci-lint:       MODULE := tools/lint
+$(BIN)/helm:                MODULE := tools/helm
+$(BIN)/helm:                tools/helm/go.mod
+# Without a cluster, helm takes the version of Kubernetes from its build.
+$(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
+	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
 $(BIN)/golangci-lint:       tools/lint/go.mod
-$(addprefix $(BIN)/,gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): MODULE := tools
-$(addprefix $(BIN)/,gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): tools/go.mod
+$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): MODULE := tools
+$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): tools/go.mod
+
+.PHONY: kubernetes
+kubernetes: ## Build the Kubernetes API server and etcd that the tests use (once; ten minutes)
+	@tools/build-kubernetes
 
 $(BIN)/%:
 	@echo 'building $(@F) (only this once)'
-	@CGO_ENABLED=0 go build -C $(MODULE) -o $@ $(PACKAGE)
+	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
 	@touch $@
 
 # npm's own record of what it installed serves as the stamp.

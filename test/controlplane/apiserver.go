@@ -1,0 +1,134 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// serviceRange is within the range that is set aside for benchmarks, which collides with nobody's private network.
+	serviceRange = "198.19.0.0/16"
+	// firstService is the address that Kubernetes gives to the API server itself.
+	firstService = "198.19.0.1"
+)
+
+// startAPIServer starts an API server on etcd and returns when it is ready.
+func (p *ControlPlane) startAPIServer(ctx context.Context, program, etcd string, port int, options []Option) error {
+	s := settings{host: host, keys: p.KeyFile(""), apiserver: flags{}}
+	for _, option := range options {
+		option(&s)
+	}
+	if err := p.writeKeys(s.keys, s.host); err != nil {
+		return fmt.Errorf("make its keys: %w", err)
+	}
+	all := apiserverFlags(s.keys, etcd, s.host, port)
+	maps.Copy(all, s.apiserver)
+	var err error
+	url := "https://" + net.JoinHostPort(s.host, strconv.Itoa(port))
+	if p.config, err = p.userConfig(url, "administrator", "system:masters"); err != nil {
+		return err
+	}
+	if p.apiserver, err = p.run(program, all); err != nil {
+		return err
+	}
+	if err := p.awaitReady(ctx); err != nil {
+		return err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return err
+	}
+	p.client, err = client.New(p.config, client.Options{Scheme: scheme})
+	return err
+}
+
+func apiserverFlags(keys, etcd, host string, port int) flags {
+	return flags{
+		"etcd-servers":                     "http://" + etcd,
+		"bind-address":                     host,
+		"secure-port":                      strconv.Itoa(port),
+		"client-ca-file":                   filepath.Join(keys, "ca.crt"),
+		"tls-cert-file":                    filepath.Join(keys, "apiserver.crt"),
+		"tls-private-key-file":             filepath.Join(keys, "apiserver.key"),
+		"service-account-issuer":           "https://kubernetes.default.svc.cluster.local",
+		"service-account-key-file":         filepath.Join(keys, "service-accounts.crt"),
+		"service-account-signing-key-file": filepath.Join(keys, "service-accounts.key"),
+		"service-cluster-ip-range":         serviceRange,
+		"authorization-mode":               "Node,RBAC",
+		// Nobody looks the API server up in the cluster: it need not look for an address that others reach, nor keep telling it.
+		"advertise-address":        host,
+		"endpoint-reconciler-type": "none",
+		"profiling":                "false",
+	}
+}
+
+// writeKeys writes the certificates and keys of an API server, and the authority's own certificate beside them.
+func (p *ControlPlane) writeKeys(dir, host string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), p.authority.certificate(), 0o600); err != nil {
+		return err
+	}
+	serving, err := p.authority.issueServer(
+		[]net.IP{net.ParseIP(host), net.ParseIP(firstService)},
+		[]string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+	)
+	if err != nil {
+		return err
+	}
+	// Its key signs the tokens of service accounts; who it is issued to does not matter.
+	accounts, err := p.authority.issueClient("service-accounts")
+	if err != nil {
+		return err
+	}
+	return errors.Join(serving.write(dir, "apiserver"), accounts.write(dir, "service-accounts"), p.writeNodeKeys(dir))
+}
+
+// userConfig is how a user with these groups gets at an API server that believes our authority.
+func (p *ControlPlane) userConfig(url, user string, groups ...string) (*rest.Config, error) {
+	pair, err := p.authority.issueClient(user, groups...)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate for %s: %w", user, err)
+	}
+	return &rest.Config{
+		Host:            url,
+		TLSClientConfig: rest.TLSClientConfig{CAData: p.authority.certificate(), CertData: pair.certificate, KeyData: pair.key},
+		QPS:             -1, // no limit: the server has its own
+	}, nil
+}
+
+// awaitReady returns when the API server says it is ready, which includes that etcd answers and that the roles Kubernetes brings
+// along are there. It gives up when the process has ended.
+func (p *ControlPlane) awaitReady(ctx context.Context) error {
+	asker, err := discovery.NewDiscoveryClientForConfig(p.config)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		_, err := asker.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.apiserver.Done():
+			return fmt.Errorf("it ended while it started: %w", p.apiserver.Err())
+		case <-ctx.Done():
+			return fmt.Errorf("it did not become ready: %w; last: %w", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}

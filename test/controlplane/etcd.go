@@ -1,0 +1,28 @@
+package controlplane
+
+import (
+	"context"
+	"path/filepath"
+)
+
+// startEtcd starts a cluster of one and returns when it can be written to.
+func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peerPort int) error {
+	const name = "test"
+	url, peerURL := "http://"+address(port), "http://"+address(peerPort)
+	var err error
+	p.etcd, err = p.run(program, flags{
+		"name":                        name,
+		"data-dir":                    filepath.Join(p.dir, "etcd"),
+		"listen-client-urls":          url,
+		"advertise-client-urls":       url,
+		"listen-peer-urls":            peerURL,
+		"initial-advertise-peer-urls": peerURL,
+		"initial-cluster":             name + "=" + peerURL,
+		"log-level":                   "warn",
+		"unsafe-no-fsync":             "true", // no test is about a machine that loses its power
+	})
+	if err != nil {
+		return err
+	}
+	return p.etcd.AwaitReady(ctx, url+"/readyz")
+}
