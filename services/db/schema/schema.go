@@ -3,23 +3,18 @@ package schema
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
-	_ "github.com/jackc/pgx/v5/stdlib" // goose works on database/sql
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
+
+	"merchstore.io/merchstore/internal/migration"
 )
 
 //go:embed migrations/*.sql
 var files embed.FS
-
-// lockID is that of the advisory lock under which the store's schema is changed, whoever changes it.
-const lockID = 7_305_807_842_131_045
 
 // ErrTooOld means that the database is not yet at the schema this program was built for.
 var ErrTooOld = errors.New("database schema is too old")
@@ -35,32 +30,14 @@ func Migrations() fs.FS {
 
 // Migrate applies what the database at url has not seen. Whoever else does the same at this moment is waited for.
 func Migrate(ctx context.Context, url string) error {
-	db, err := sql.Open("pgx", url)
-	if err != nil {
-		return fmt.Errorf("open database to migrate: %w", err)
-	}
-	defer db.Close()
-	provider, err := newProvider(db)
+	all, err := migration.Read(Migrations())
 	if err != nil {
 		return err
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := migration.Migrate(ctx, url, all); err != nil {
 		return fmt.Errorf("migrate database: %w", err)
 	}
 	return nil
-}
-
-func newProvider(db *sql.DB) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID))
-	if err != nil {
-		return nil, fmt.Errorf("prepare migration lock: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, Migrations(),
-		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return nil, fmt.Errorf("read migrations: %w", err)
-	}
-	return provider, nil
 }
 
 // Querier is what Check needs of a connection or a pool.
@@ -70,15 +47,11 @@ type Querier interface {
 
 // Latest is the version of the newest migration file.
 func Latest() (int64, error) {
-	names, err := fs.Glob(Migrations(), "*.sql")
+	all, err := migration.Read(Migrations())
 	if err != nil {
-		return 0, fmt.Errorf("list migrations: %w", err)
+		return 0, err
 	}
-	version, err := goose.NumericComponent(names[len(names)-1])
-	if err != nil {
-		return 0, fmt.Errorf("read version of %s: %w", names[len(names)-1], err)
-	}
-	return version, nil
+	return all[len(all)-1].Version, nil
 }
 
 // Check returns ErrTooOld unless the database is at least at the schema this program was built for. A newer one is

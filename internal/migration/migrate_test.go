@@ -1,0 +1,420 @@
+package migration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"merchstore.io/merchstore/internal/migration"
+	"merchstore.io/merchstore/test/database"
+)
+
+func TestMain(m *testing.M) {
+	if code := database.With(m, nil).Run(); code != 0 {
+		os.Exit(code)
+	}
+	os.Exit(leaks())
+}
+
+func leaks() int {
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// limit bounds each wait, far above what it takes on a machine under load.
+const limit = time.Minute
+
+// up makes files of the SQL they run, numbered from 1.
+func up(t *testing.T, sql ...string) []migration.File {
+	t.Helper()
+	var files []migration.File
+	for i, s := range sql {
+		if !strings.Contains(s, "+goose Up") {
+			s = "-- +goose Up\n" + s + ";\n"
+		}
+		f, err := migration.NewFile(fmt.Sprintf("%04d_file.sql", i+1), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// outside is a file without a transaction.
+func outside(sql string) string { return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n" }
+
+func migrate(t *testing.T, url string, files []migration.File) {
+	t.Helper()
+	if err := migration.Migrate(t.Context(), url, files); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refused migrates, and wants an error with these words.
+func refused(t *testing.T, url string, files []migration.File, words ...string) {
+	t.Helper()
+	err := migration.Migrate(t.Context(), url, files)
+	if err == nil {
+		t.Fatalf("it is migrated; want an error with %q", words)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q is not in: %v", w, err)
+		}
+	}
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// ask gives the one value that a query finds.
+func ask[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+func execute(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// await asks until the answer is yes.
+func await(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
+	t.Helper()
+	end := time.After(limit)
+	for again := time.Tick(20 * time.Millisecond); !ask[bool](t, conn, sql, args...); {
+		select {
+		case <-again:
+		case <-end:
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+func open(t *testing.T, url string) *migration.Session {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := migration.Open(t.Context(), config, migration.Options{Name: "test", LockTimeout: time.Second, StatementTimeout: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func ledger(t *testing.T, url string) migration.Ledger {
+	t.Helper()
+	l, err := open(t, url).ReadLedger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLedgerTellsWhatWasApplied(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	if l := ledger(t, url); len(l.Applied)+len(l.Interrupted) != 0 {
+		t.Errorf("an empty database has the ledger %+v", l)
+	}
+	begin := time.Now().Add(-time.Second)
+	files := up(t, "CREATE TABLE a (x int)", "SELECT pg_sleep(0.2)")
+	migrate(t, url, files)
+	applied := ledger(t, url).Applied
+	if len(applied) != 2 {
+		t.Fatalf("applied: %+v", applied)
+	}
+	for i, a := range applied {
+		if f := files[i]; a.Version != f.Version || a.Name != f.Name || a.Checksum != f.Checksum {
+			t.Errorf("applied %+v, want %s with %s", a, f.Name, f.Checksum)
+		}
+		if a.At.Before(begin) || a.At.After(time.Now().Add(time.Second)) {
+			t.Errorf("applied at %v; it is %v", a.At, time.Now())
+		}
+	}
+	if took := applied[1].Took; took < 200*time.Millisecond || took > limit {
+		t.Errorf("a sleep of 200 ms took %v", took)
+	}
+	conn := connect(t, url)
+	before := ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`)
+	migrate(t, url, files)
+	if after := ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`); after != before {
+		t.Error("a second run writes")
+	}
+}
+
+func TestAFailureLeavesNothingAndSaysWhatFailed(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int);\nSELECT 'a password', nothing FROM a;\nCREATE TABLE c (x int)", "CREATE TABLE d (x int)")
+	refused(t, url, files, "0002_file.sql", `column "nothing" does not exist`, "42703", "SELECT '…', nothing FROM a;")
+	err := migration.Migrate(t.Context(), url, files)
+	failure, server := new(migration.Failure), new(pgconn.PgError)
+	if !errors.As(err, &failure) || failure.File.Version != 2 || !errors.As(err, &server) || server.Code != "42703" {
+		t.Errorf("%#v is not a failure that can be asked", err)
+	}
+	conn := connect(t, url)
+	if got := ask[string](t, conn, `SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^[abcd]$'`); got != "a" {
+		t.Errorf("tables %s, want a", got)
+	}
+	if l := ledger(t, url); len(l.Applied) != 1 {
+		t.Errorf("the ledger is %+v", l)
+	}
+	files[1] = up(t, "", "CREATE TABLE b (x int)")[1]
+	migrate(t, url, files)
+	err = migration.Migrate(t.Context(), url, append(files, up(t, "", "", "", "SELECT nothing, '"+strings.Repeat("ä", 5000)+"'")[3]))
+	if !errors.As(err, &failure) || len([]rune(failure.Statement)) != 1000 || !strings.HasSuffix(failure.Statement, "ä…") {
+		t.Errorf("a long statement is shown as %s", failure.Statement)
+	}
+}
+
+func TestACommitThatFailsIsSaid(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	refused(t, url, up(t, "CREATE TABLE a (x int PRIMARY KEY, y int REFERENCES a DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1, 2)"),
+		"23503", "the statement: COMMIT")
+	if l := ledger(t, url); len(l.Applied) != 0 {
+		t.Errorf("the ledger is %+v", l)
+	}
+}
+
+func TestNothingIsRunThatCanNotBeRead(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	refused(t, url, up(t, "CREATE TABLE a (x int)", "-- +goose Up\nSELECT 1"), "0002_file.sql", "semicolon")
+	if ask[bool](t, connect(t, url), `SELECT to_regclass('a') IS NOT NULL`) {
+		t.Error("the file before it was run")
+	}
+}
+
+func TestHistoryIsNotContradicted(t *testing.T) {
+	t.Parallel()
+	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)")
+	next := up(t, "", "", "", "CREATE TABLE d (x int)")[3]
+	edited := up(t, "CREATE TABLE a (x int) -- with a comment")[0]
+	for name, c := range map[string]struct {
+		first, then []migration.File
+		words       []string
+	}{
+		"edited":               {files, []migration.File{edited, files[1], files[2], next}, []string{"0001_file.sql was edited after"}},
+		"vanished":             {files, []migration.File{files[0], files[2], next}, []string{"version 2 was applied, but has no file"}},
+		"an older one is new":  {[]migration.File{files[0], files[2]}, append(files, next), []string{"0002_file.sql was not applied, but version 3 was"}},
+		"edited and vanished":  {files, []migration.File{edited, files[2], next}, []string{"0001_file.sql was edited", "version 2 was applied"}},
+		"newer, and has a gap": {[]migration.File{files[0], files[2]}, files[:2], []string{"0002_file.sql was not applied, but version 3 was"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := database.Empty(t)
+			migrate(t, url, c.first)
+			before := ledger(t, url)
+			refused(t, url, c.then, append(c.words, "nothing is migrated")...)
+			if after := ledger(t, url); len(after.Applied) != len(before.Applied) || ask[bool](t, connect(t, url), `SELECT to_regclass('d') IS NOT NULL`) {
+				t.Errorf("the ledger was %+v, and is %+v", before, after)
+			}
+		})
+	}
+}
+
+func TestANewerDatabaseIsLeft(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", outside("VACUUM"))
+	migrate(t, url, files)
+	execute(t, connect(t, url), `INSERT INTO goose_db_running (version_id, checksum) VALUES (4, 'a newer program is at it')`)
+	migrate(t, url, files[:1])
+	migrate(t, url, nil)
+}
+
+func TestWhatGooseAppliedIsAdopted(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)")
+	plain := func(number int) *goose.Provider {
+		root := fstest.MapFS{}
+		for _, f := range files[:number] {
+			root[f.Name] = &fstest.MapFile{Data: []byte(f.SQL)}
+		}
+		db, err := goose.OpenDBWithDriver("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		provider, err := goose.NewProvider(goose.DialectPostgres, db, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return provider
+	}
+	if _, err := plain(1).Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l := ledger(t, url); len(l.Applied) != 1 || l.Applied[0].Checksum != "" {
+		t.Errorf("the ledger of goose is read as %+v", l)
+	}
+	migrate(t, url, files[:1]) // nothing to run, but to sign
+	if l := ledger(t, url); len(l.Applied) != 1 || l.Applied[0].Checksum != files[0].Checksum || l.Applied[0].Name != files[0].Name {
+		t.Errorf("it is not adopted: %+v", l)
+	}
+	edited := up(t, "CREATE TABLE a (y int)")
+	refused(t, url, edited, "edited")
+	if done, err := plain(2).Up(t.Context()); err != nil || len(done) != 1 { // and goose can go on with our table
+		t.Errorf("goose has applied %v: %v", done, err)
+	}
+	migrate(t, url, files)
+	if l := ledger(t, url); len(l.Applied) != 2 || l.Applied[1].Checksum != files[1].Checksum {
+		t.Errorf("what goose did in between is not adopted: %+v", l)
+	}
+	if _, err := plain(2).Down(t.Context()); err == nil { // there is no Down section: the row goes all the same
+		migrate(t, url, up(t, "CREATE TABLE a (x int)", "DROP TABLE b;\nCREATE TABLE b (x int)")[:1])
+	}
+}
+
+func TestSeveralAtOnceApplyEachFileOnce(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	files := up(t, "CREATE TABLE a (x int);\nINSERT INTO a VALUES (1);\nSELECT pg_sleep(0.3)",
+		outside("CREATE INDEX CONCURRENTLY a_x ON a (x)"), // waits for all that others have begun, such as waiting for a lock
+		"INSERT INTO a VALUES (2)")
+	var all errgroup.Group
+	for range 5 {
+		all.Go(func() error { return migration.Migrate(t.Context(), url, files) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask[int](t, connect(t, url), `SELECT count(*) FROM a`); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+}
+
+func TestTheLockIsSeenAndGoesWithItsConnection(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	holder, other := open(t, url), open(t, url)
+	if err := holder.Lock(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Lock(t.Context(), 200*time.Millisecond); !errors.Is(err, migration.ErrLocked) || !strings.Contains(err.Error(), "(test)") {
+		t.Errorf("the lock is given twice, or its holder not named: %v", err)
+	}
+	canceled, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := other.Lock(canceled, 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for the lock ends with: %v", err)
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, url).Lock(t.Context(), limit); err != nil {
+		t.Errorf("the lock outlives its holder: %v", err)
+	}
+}
+
+func TestASessionNeverGoesOnWithoutItsLock(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	s := open(t, url)
+	if err := errors.Join(s.Lock(t.Context(), 0), s.Prepare(t.Context(), nil)); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, connect(t, url), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'`)
+	files := up(t, "CREATE TABLE a (x int)")
+	for range 3 {
+		if err := s.Apply(t.Context(), files[0]); err == nil {
+			t.Fatal("a file was applied on another connection, without the lock")
+		}
+	}
+	migrate(t, url, files)
+}
+
+func TestFilesDoNotInheritSettings(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	migrate(t, url, up(t,
+		"CREATE ROLE heir_of_nothing SUPERUSER;\nSET search_path = pg_catalog;\nSET lock_timeout = '7s';\nSET ROLE heir_of_nothing",
+		"CREATE TABLE a AS SELECT current_setting('search_path') AS path, current_setting('lock_timeout') AS lock, current_user AS who",
+		"SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.b (x int)", // as pg_dump writes
+		"DROP ROLE heir_of_nothing"))
+	conn := connect(t, url)
+	if got := ask[string](t, conn, `SELECT path || ' ' || lock || ' ' || (who = session_user) FROM a`); got != `"$user", public 0 true` {
+		t.Errorf("the second file found %s", got)
+	}
+	if n := ask[int](t, conn, `SELECT count(*) FROM pg_class WHERE relname = 'goose_db_version'`); n != 1 {
+		t.Errorf("%d ledgers", n)
+	}
+}
+
+func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- migration.Migrate(ctx, url, up(t, "CREATE TABLE a (x int);\nSELECT pg_sleep(600)"))
+	}()
+	conn := connect(t, url)
+	const sleeping = `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`
+	await(t, conn, "the sleep", sleeping, 1)
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("it ended as if it was done")
+	}
+	await(t, conn, "the end of the sleep", sleeping, 0)
+	if ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
+		t.Error("a table is left")
+	}
+}
+
+func TestNumbersAreNotText(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	var files []migration.File
+	for _, name := range []string{"9_a.sql", "10_b.sql"} {
+		f, err := migration.NewFile(name, "-- +goose Up\nSELECT 1;\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	migrate(t, url, files)
+	versions := slices.Collect(func(yield func(int64) bool) {
+		for _, a := range ledger(t, url).Applied {
+			yield(a.Version)
+		}
+	})
+	if !slices.Equal(versions, []int64{9, 10}) {
+		t.Errorf("applied %v", versions)
+	}
+}

@@ -1,0 +1,155 @@
+package migration_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"merchstore.io/merchstore/internal/migration"
+	"merchstore.io/merchstore/test/database"
+)
+
+// indexed is a database with a table whose x are not unique, and the files: the table's, and one without a transaction.
+func indexed(t *testing.T, sql string) (string, *pgx.Conn, []migration.File) {
+	t.Helper()
+	url := database.Empty(t)
+	files := up(t, "CREATE SCHEMA s;\nCREATE TABLE s.a (x int, y int);\nINSERT INTO s.a VALUES (1, 1), (1, 2);\nCREATE INDEX there ON s.a (y)", outside(sql))
+	migrate(t, url, files[:1])
+	return url, connect(t, url), files
+}
+
+// interrupt leaves the mark of a process that was killed in the middle of a file.
+func interrupt(t *testing.T, conn *pgx.Conn, f migration.File) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), `INSERT INTO goose_db_running (version_id, checksum) VALUES ($1, $2)`, f.Version, f.Checksum); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// broken leaves an index that was not built to its end.
+func broken(t *testing.T, conn *pgx.Conn, name string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CREATE UNIQUE INDEX CONCURRENTLY %s ON s.a (x)`, name)); err == nil {
+		t.Fatal("an index was built that can't be")
+	}
+	if ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)`, "s."+name) {
+		t.Fatal("the index is valid")
+	}
+}
+
+func TestAnIndexIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	const build = `CREATE INDEX CONCURRENTLY "An x" ON s.a (x)`
+	for name, c := range map[string]struct {
+		sql    string
+		before func(t *testing.T, conn *pgx.Conn, f migration.File)
+	}{
+		"never begun":                 {build, func(*testing.T, *pgx.Conn, migration.File) {}},
+		"interrupted before it began": {build, interrupt},
+		"interrupted by halves": {build, func(t *testing.T, conn *pgx.Conn, f migration.File) {
+			interrupt(t, conn, f)
+			broken(t, conn, `"An x"`)
+		}},
+		"interrupted when it was built": {build, func(t *testing.T, conn *pgx.Conn, f migration.File) {
+			interrupt(t, conn, f)
+			execute(t, conn, build)
+		}},
+		"half-built by others, and only wanted if there is none": {
+			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
+			func(t *testing.T, conn *pgx.Conn, _ migration.File) { broken(t, conn, `"An x"`) },
+		},
+		"built by others, and only wanted if there is none": {
+			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
+			func(t *testing.T, conn *pgx.Conn, _ migration.File) { execute(t, conn, build) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, conn, files := indexed(t, c.sql)
+			c.before(t, conn, files[1])
+			migrate(t, url, files)
+			migrate(t, url, files)
+			const whole = `SELECT count(*) = 1 AND bool_and(indisvalid) AND bool_and(NOT indisunique) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname = 'An x'`
+			if !ask[bool](t, conn, whole) {
+				t.Error("there is no valid index, or more than one")
+			}
+			if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
+				t.Errorf("the ledger is %+v", l)
+			}
+		})
+	}
+}
+
+func TestAnIndexThatCanNotBeBuiltLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ sql, state string }{
+		"its rows are not unique": {"CREATE UNIQUE INDEX CONCURRENTLY a_x ON s.a (x)", "23505"},
+		"it is there already":     {"CREATE INDEX CONCURRENTLY there ON s.a (x)", "42P07"},
+		"its table is not there":  {"CREATE INDEX CONCURRENTLY a_x ON s.b (x)", "42P01"},
+		"its column is not there": {"CREATE INDEX CONCURRENTLY a_x ON s.a (z)", "42703"},
+		"none to drop":            {"DROP INDEX CONCURRENTLY s.a_x", "42704"},
+		"none to vacuum":          {"VACUUM s.b", "42P01"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, conn, files := indexed(t, c.sql)
+			refused(t, url, files, c.state, c.sql)
+			if got := ask[string](t, conn, `SELECT string_agg(relname, ' ') FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 's.a'::regclass`); got != "there" {
+				t.Errorf("indexes: %s", got)
+			}
+			if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 0 {
+				t.Errorf("the ledger is %+v", l)
+			}
+			files[1] = up(t, "", outside("CREATE INDEX CONCURRENTLY a_x ON s.a (x)"))[1]
+			migrate(t, url, files)
+		})
+	}
+}
+
+func TestDroppingAnIndexIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(*testing.T, *pgx.Conn, migration.File){
+		"never begun":                 func(*testing.T, *pgx.Conn, migration.File) {},
+		"interrupted before it began": interrupt,
+		"interrupted when it was gone": func(t *testing.T, conn *pgx.Conn, f migration.File) {
+			interrupt(t, conn, f)
+			execute(t, conn, "DROP INDEX s.there")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, conn, files := indexed(t, "DROP INDEX CONCURRENTLY s.there")
+			before(t, conn, files[1])
+			migrate(t, url, files)
+			if ask[bool](t, conn, `SELECT to_regclass('s.there') IS NOT NULL`) {
+				t.Error("the index is still there")
+			}
+			if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
+				t.Errorf("the ledger is %+v", l)
+			}
+		})
+	}
+}
+
+func TestVacuumIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	url, conn, files := indexed(t, "VACUUM s.a")
+	interrupt(t, conn, files[1])
+	migrate(t, url, files)
+	if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
+		t.Errorf("the ledger is %+v", l)
+	}
+}
+
+func TestAnInterruptedFileMustBeAsItWas(t *testing.T) {
+	t.Parallel()
+	url, conn, files := indexed(t, "VACUUM s.a")
+	interrupt(t, conn, files[1])
+	edited := []migration.File{files[0], up(t, "", outside("VACUUM"))[1]}
+	refused(t, url, edited, "version 2 was interrupted, and its file is not what it was then")
+	if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 1 {
+		t.Errorf("the ledger is %+v", l)
+	}
+	migrate(t, url, files)
+}
