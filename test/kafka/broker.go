@@ -41,7 +41,10 @@ type Broker struct {
 	jars       string
 	jvm        []string
 	properties properties
+	clusterID  string
 	port       int
+	saslPort   int
+	users      []string // as the storage tool wants them
 	process    *child.Process
 }
 
@@ -58,6 +61,11 @@ func WithJVM(flags ...string) Option {
 	return func(b *Broker) { b.jvm = flags }
 }
 
+// WithClusterID makes the broker one of another cluster than all other test brokers. The id has 22 characters of URL-safe base64.
+func WithClusterID(id string) Option {
+	return func(b *Broker) { b.clusterID = id }
+}
+
 // Start formats a log directory in dir and starts a broker on it. It returns when the broker answers a metadata request.
 // What the broker says goes to broker.log in dir; its end is part of the error when the start fails.
 func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) {
@@ -65,7 +73,7 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	if err != nil {
 		return nil, err
 	}
-	free, err := ports.Free(ctx, 2)
+	free, err := ports.Free(ctx, 3)
 	if err != nil {
 		return nil, fmt.Errorf("looking for free ports: %w", err)
 	}
@@ -74,7 +82,9 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 		jars:       jars,
 		jvm:        []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"},
 		properties: newProperties(filepath.Join(dir, "data"), free[0], free[1]),
+		clusterID:  clusterID,
 		port:       free[0],
+		saslPort:   free[2],
 	}
 	for _, option := range options {
 		option(b)
@@ -138,8 +148,11 @@ func (b *Broker) Restart(ctx context.Context) error {
 func (b *Broker) propertiesFile() string { return filepath.Join(b.dir, "server.properties") }
 
 func (b *Broker) format(ctx context.Context) error {
-	out, err := b.tool(ctx, "kafka.tools.StorageTool",
-		"format", "--standalone", "--cluster-id="+clusterID, "--config="+b.propertiesFile()).CombinedOutput()
+	arguments := []string{"format", "--standalone", "--cluster-id=" + b.clusterID, "--config=" + b.propertiesFile()}
+	for _, user := range b.users {
+		arguments = append(arguments, "--add-scram="+user)
+	}
+	out, err := b.tool(ctx, "kafka.tools.StorageTool", arguments...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("formatting the broker's log directory: %w\n%s", err, tail(out))
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// clusterID is 16 bytes in URL-safe base64, as Kafka wants them. All test clusters may share one.
+// clusterID is 16 bytes in URL-safe base64, as Kafka wants them. Test clusters share one unless told otherwise.
 const clusterID = "merchstore-test-broker"
 
 // logFlags keep a broker quiet unless something is wrong.

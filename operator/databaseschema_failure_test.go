@@ -1,0 +1,231 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"merchstore.io/merchstore/internal/migration"
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/database"
+)
+
+// TestAMigrationThatFailsWaitsForAChange: each attempt takes a number of a sequence, which no rollback gives back.
+func TestAMigrationThatFailsWaitsForAChange(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	address := database.Empty(t)
+	conn := connect(t, address)
+	f := up("CREATE SEQUENCE attempts", "CREATE TABLE b (x int);\nSELECT nextval('attempts');\nINSERT INTO b SELECT 1 / 0;\nCREATE TABLE d (x int)")
+	s := c.declared(address, f)
+	attempts := func(want int) {
+		t.Helper()
+		if n := ask[int](t, conn, `SELECT last_value FROM attempts`); n != want {
+			t.Errorf("it was tried %d times, want %d", n, want)
+		}
+	}
+
+	now := c.awaitSchema(s, false, v1alpha1.ReasonFailed)
+	failed := now.Status.Failed
+	if failed == nil || failed.Version != 2 || failed.Statement != "INSERT INTO b SELECT 1 / 0;" || failed.SQLState != "22012" || failed.Message != "division by zero" {
+		t.Errorf("the failure is %+v", failed)
+	}
+	for _, word := range []string{"version 2", "INSERT INTO b SELECT 1 / 0;", "22012", "division by zero"} {
+		if !strings.Contains(message(now), word) {
+			t.Errorf("%q is not in: %s", word, message(now))
+		}
+	}
+	if now.Status.Version != 1 || now.Status.Pending != 1 || tables(t, conn) != "" {
+		t.Errorf("there are the tables %q, and the status is %+v", tables(t, conn), now.Status)
+	}
+	c.awaitEvent(s, v1alpha1.ReasonFailed)
+
+	o.awaitReadings(t, 3)
+	attempts(1)
+	o.stop()
+	o = c.operate()
+	o.awaitUp(t)
+	o.awaitReadings(t, 2)
+	attempts(1)
+
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = true })
+	c.awaitSchema(s, false, v1alpha1.ReasonPaused)
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = false })
+	c.awaitSchema(s, false, v1alpha1.ReasonFailed)
+	attempts(2)
+
+	f["0002_file.sql"] = "-- +goose Up\nCREATE TABLE b (x int);\n"
+	c.edit(f)
+	if now := c.awaitVersion(s, 2); now.Status.Failed != nil || now.Status.Plan != nil {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	attempts(2)
+}
+
+func TestDriftIsSeenThoughAMigrationHasFailed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate()
+	f := up("CREATE TABLE a (x int)", "SELECT nothing")
+	s := c.declared(database.Empty(t), f)
+	c.awaitSchema(s, false, v1alpha1.ReasonFailed)
+	f["0001_file.sql"] = "-- +goose Up\nCREATE TABLE a (y int);\n"
+	c.edit(f)
+	c.awaitSchema(s, false, v1alpha1.ReasonTampered)
+}
+
+func TestOneDatabaseIsMigratedByOneAtATime(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
+	address := database.Empty(t)
+	local := connect(t, address)
+	execute(t, local, `SELECT pg_advisory_lock($1)`, int64(migration.LockID))
+	s := c.declared(address, up("CREATE TABLE a (x int)"))
+	if now := c.awaitSchema(s, false, v1alpha1.ReasonLocked); !strings.Contains(message(now), "PostgreSQL's process") {
+		t.Errorf("it says %s", message(now))
+	}
+	o.awaitReadings(t, 2)
+	if got := tables(t, local); got != "" {
+		t.Errorf("there are the tables %s", got)
+	}
+	execute(t, local, `SELECT pg_advisory_unlock($1)`, int64(migration.LockID))
+	c.awaitVersion(s, 1)
+}
+
+// TestAMigrationGivesWayToTraffic: a lock that is waited for holds up all who come later, so it is not waited for long.
+func TestAMigrationGivesWayToTraffic(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
+	address := database.Empty(t)
+	reader, other := connect(t, address), connect(t, address)
+	execute(t, reader, `CREATE TABLE a (x int)`)
+	tx, err := reader.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT * FROM a`); err != nil {
+		t.Fatal(err)
+	}
+	s := c.declared(address, up("CREATE TABLE b (x int)", "CREATE TABLE d (x int);\nALTER TABLE a ADD COLUMN y int"))
+	now := c.awaitSchema(s, false, v1alpha1.ReasonRetrying)
+	if f := now.Status.Failed; f == nil || f.SQLState != "55P03" || f.Statement != "ALTER TABLE a ADD COLUMN y int;" || now.Status.Version != 1 {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	if got := tables(t, other); got != "a b" {
+		t.Errorf("there are the tables %s", got)
+	}
+	execute(t, other, `SET statement_timeout = '20s'; SELECT * FROM a`) // nobody is held up for good
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitVersion(s, 2)
+}
+
+func TestAStatementDoesNotRunForEver(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate(func(s *Settings) {
+		s.DatabaseSchema.LockTimeout, s.DatabaseSchema.StatementTimeout = 100*time.Millisecond, 300*time.Millisecond
+	})
+	s := c.declared(database.Empty(t), up("SELECT pg_sleep(600)"))
+	now := c.awaitSchema(s, false, v1alpha1.ReasonRetrying)
+	if f := now.Status.Failed; f == nil || f.SQLState != "57014" {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	c.edit(up("SELECT 1"))
+	c.awaitVersion(s, 1)
+}
+
+func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	address := server.URL("postgres")
+	s := c.awaitVersion(c.declared(address, up("CREATE TABLE a (x int)")), 1)
+	server.Kill()
+	now := c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
+	if !strings.Contains(message(now), "connection refused") || now.Status.Version != 1 || !is(now, v1alpha1.Drifted, false, v1alpha1.ReasonAsDeclared) {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	c.awaitEvent(s, v1alpha1.ReasonUnreachable)
+	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
+	eventually(t, "several attempts", func() bool {
+		return o.metric(t, "operator_call_seconds", map[string]string{"operation": "connect", "outcome": "error"}) >= 3
+	})
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitVersion(s, 2)
+}
+
+func TestADatabaseThatGoesAwayInTheMiddleIsMigratedLater(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	conn := connect(t, server.URL("postgres"))
+	execute(t, conn, `CREATE TABLE wait (x int); INSERT INTO wait VALUES (600)`)
+	s := c.declared(server.URL("postgres"), up("CREATE TABLE a (x int)", "CREATE TABLE b (x int);\nSELECT pg_sleep(x) FROM wait"))
+	awaitAnswer(t, conn, "the sleep", `SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)
+	execute(t, conn, `UPDATE wait SET x = 0`)
+	server.Kill()
+	c.awaitSchemaWhere(s, "unready", func(s *v1alpha1.DatabaseSchema) bool {
+		return is(s, v1alpha1.Ready, false, v1alpha1.ReasonUnreachable) || is(s, v1alpha1.Ready, false, v1alpha1.ReasonRetrying)
+	})
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitVersion(s, 2)
+}
+
+// TestCredentialsCanBeChanged: also how it is said that they are wrong.
+func TestCredentialsCanBeChanged(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	conn := connect(t, server.URL("postgres"))
+	execute(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 'first-s3cret'`)
+	execute(t, conn, `CREATE DATABASE shop OWNER migrator`)
+	as := func(password string) string {
+		u, err := url.Parse(server.URL("shop"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword("migrator", password)
+		return u.String()
+	}
+	s := c.awaitVersion(c.declared(as("first-s3cret"), up("CREATE TABLE a (x int)")), 1)
+	execute(t, conn, `ALTER ROLE migrator PASSWORD 'second-s3cret'`)
+	now := c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
+	if !strings.Contains(message(now), "password authentication failed") {
+		t.Errorf("it says %s", message(now))
+	}
+	c.lead(as("second-s3cret"))
+	c.awaitVersion(s, 1)
+	c.hasNoSecret(o, s, "s3cret")
+}
+
+func TestAnotherDatabaseIsNotTouched(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	first, second := database.Empty(t), database.Empty(t)
+	s := c.awaitVersion(c.declared(first, up("CREATE TABLE a (x int)")), 1)
+	c.lead(second)
+	now := c.awaitSchema(s, false, v1alpha1.ReasonDatabaseChanged)
+	if now.Status.DatabaseID != s.Status.DatabaseID || !strings.Contains(message(now), s.Status.DatabaseID) || now.Status.Version != 1 {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	o.awaitReadings(t, 2)
+	if n := ask[int](t, connect(t, second), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`); n != 0 {
+		t.Errorf("the other database has %d tables", n)
+	}
+	c.lead(first)
+	c.awaitVersion(s, 1)
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/services/db/schema"
+)
+
+// Names of what a test's namespace has, of each kind one unless the test says otherwise.
+const (
+	database1  = "database"
+	migrations = "migrations"
+)
+
+// files is what a ConfigMap with migrations holds.
+type files map[string]string
+
+// up makes files, numbered from 1, of the SQL they run, or of all of their content.
+func up(sql ...string) files {
+	f := files{}
+	for i, s := range sql {
+		if !strings.Contains(s, "+goose Up") {
+			s = "-- +goose Up\n" + s + ";\n"
+		}
+		f[fmt.Sprintf("%04d_file.sql", i+1)] = s
+	}
+	return f
+}
+
+// outside is a file without a transaction.
+func outside(sql string) string { return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n" }
+
+// storesOwn are the store's migrations.
+func storesOwn(t *testing.T) files {
+	t.Helper()
+	f := files{}
+	err := fs.WalkDir(schema.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(schema.Migrations(), path)
+		f[path] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (c *cluster) secret(name, url string) {
+	c.t.Helper()
+	c.must(&corev1.Secret{ObjectMeta: c.meta(name), StringData: map[string]string{"url": url}})
+}
+
+func (c *cluster) configMap(name string, f files) {
+	c.t.Helper()
+	c.must(&corev1.ConfigMap{ObjectMeta: c.meta(name), Data: f})
+}
+
+// edit replaces all files.
+func (c *cluster) edit(f files) {
+	c.t.Helper()
+	change(c, &corev1.ConfigMap{ObjectMeta: c.meta(migrations)}, func(m *corev1.ConfigMap) { m.Data = f })
+}
+
+// lead makes the Secret lead elsewhere.
+func (c *cluster) lead(url string) {
+	c.t.Helper()
+	change(c, &corev1.Secret{ObjectMeta: c.meta(database1)}, func(s *corev1.Secret) { s.Data = map[string][]byte{"url": []byte(url)} })
+}
+
+// declare makes a DatabaseSchema on the Secret and the ConfigMap.
+func (c *cluster) declare(name string, edit ...func(*v1alpha1.DatabaseSchemaSpec)) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	s := &v1alpha1.DatabaseSchema{ObjectMeta: c.meta(name), Spec: v1alpha1.DatabaseSchemaSpec{
+		Connection: v1alpha1.DatabaseConnection{SecretName: database1},
+		Migrations: []v1alpha1.MigrationSource{{ConfigMapName: migrations}},
+	}}
+	for _, f := range edit {
+		f(&s.Spec)
+	}
+	c.must(s)
+	return s
+}
+
+// declared is all that a database's migrations need, and the object.
+func (c *cluster) declared(url string, f files, edit ...func(*v1alpha1.DatabaseSchemaSpec)) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	c.secret(database1, url)
+	c.configMap(migrations, f)
+	return c.declare("store", edit...)
+}
+
+// respec changes the spec of an object.
+func (c *cluster) respec(s *v1alpha1.DatabaseSchema, edit func(*v1alpha1.DatabaseSchemaSpec)) {
+	c.t.Helper()
+	change(c, &v1alpha1.DatabaseSchema{ObjectMeta: c.meta(s.Name)}, func(s *v1alpha1.DatabaseSchema) { edit(&s.Spec) })
+}
+
+// awaitSchemaWhere waits until a DatabaseSchema is as it should be.
+func (c *cluster) awaitSchemaWhere(s *v1alpha1.DatabaseSchema, what string, ok func(*v1alpha1.DatabaseSchema) bool) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	return await(c, s, new(v1alpha1.DatabaseSchemaList), what, ok)
+}
+
+// awaitVersion waits until a DatabaseSchema is up to date at a version.
+func (c *cluster) awaitVersion(s *v1alpha1.DatabaseSchema, version int64) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	return c.awaitSchemaWhere(s, fmt.Sprintf("up to date at version %d", version), func(s *v1alpha1.DatabaseSchema) bool {
+		return is(s, v1alpha1.Ready, true, v1alpha1.ReasonUpToDate) && s.Status.Version == version
+	})
+}
+
+// read reads a DatabaseSchema as it is.
+func (c *cluster) read(s *v1alpha1.DatabaseSchema) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	now := new(v1alpha1.DatabaseSchema)
+	if err := c.Get(c.t.Context(), client.ObjectKeyFromObject(s), now); err != nil {
+		c.t.Fatal(err)
+	}
+	return now
+}
+
+// awaitReadings waits until the operator has looked at databases so many times more.
+func (o *operator) awaitReadings(t *testing.T, number float64) {
+	t.Helper()
+	o.awaitUp(t)
+	readings := func() float64 {
+		return o.metric(t, "operator_call_seconds", map[string]string{"system": "postgresql", "operation": "read_ledger"})
+	}
+	from := readings()
+	eventually(t, "more looks at databases", func() bool { return readings() >= from+number })
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// ask gives the one value that a query finds.
+func ask[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// awaitAnswer asks until the answer is yes.
+func awaitAnswer(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
+	t.Helper()
+	eventually(t, what, func() bool { return ask[bool](t, conn, sql, args...) })
+}
+
+// tables lists those that migrations have made.
+func tables(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	return ask[string](t, conn, `SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables
+		WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'`)
+}
+
+// history is the ledger in a form that any writing changes.
+func history(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	return ask[string](t, conn, `SELECT string_agg(version_id || ' ' || ctid || ' ' || xmin, ', ' ORDER BY id) FROM goose_db_version`)
+}
+
+// hasNoSecret looks everywhere where the operator shows something, but for its log.
+func (c *cluster) hasNoSecret(o *operator, s *v1alpha1.DatabaseSchema, secret string) {
+	c.t.Helper()
+	var events eventsv1.EventList
+	if err := c.List(c.t.Context(), &events, client.InNamespace(c.namespace)); err != nil {
+		c.t.Fatal(err)
+	}
+	object, err := json.Marshal([]any{c.read(s), events.Items})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, o.ops+"/metrics", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	metrics, err := io.ReadAll(answer.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for where, text := range map[string][]byte{"the object or its events": object, "the metrics": metrics} {
+		if len(text) < 100 || bytes.Contains(text, []byte(secret)) {
+			c.t.Errorf("%q is in %s:\n%s", secret, where, text)
+		}
+	}
+}

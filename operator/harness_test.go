@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/report"
+	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/ports"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(controlplane.With(database.With(kafka.StopAfter(m), nil), "../k8s/operator/crds").Run())
+}
+
+// limit bounds each wait, far above what it takes on a machine under load.
+const limit = 2 * time.Minute
+
+// cluster is a namespace of a real API server for one test, seen as an administrator sees it.
+type cluster struct {
+	client.WithWatch
+
+	t         *testing.T
+	namespace string
+	logs      io.Writer // what the operators say
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plane := controlplane.Shared(t)
+	c, err := client.NewWithWatch(plane.Config(), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{WithWatch: c, t: t, namespace: plane.Namespace(t), logs: t.Output()}
+}
+
+// operator is an operator that runs in this process, with no more rights than its role gives.
+type operator struct {
+	ops string
+	// stop ends it in an orderly way; the end of the test does too.
+	stop func()
+}
+
+// settings are those of an operator for the namespace: quick to look again, so that tests are quick.
+func (c *cluster) settings(change ...func(*Settings)) Settings {
+	c.t.Helper()
+	free, err := ports.Free(c.t.Context(), 1)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	plane := controlplane.Shared(c.t)
+	s, err := settings.Parse[Settings]([]string{
+		"WATCH_NAMESPACES=" + c.namespace, "KUBECONFIG=" + plane.Kubeconfig(c.t, plane.Grant(c.t, c.namespace, "../k8s/operator/role.yaml")),
+		"RESYNC=1s", "MAX_BACKOFF=2s", "LEASE_DURATION=3s", fmt.Sprintf("OPS_ADDR=127.0.0.1:%d", free[0]), "SHUTDOWN_TIMEOUT=20s",
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	return s
+}
+
+// operate starts an operator for the namespace.
+func (c *cluster) operate(change ...func(*Settings)) *operator {
+	c.t.Helper()
+	s := c.settings(change...)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	p := process.New("operator", s.Process, c.logs)
+	go func() { ended <- run(ctx, s, p) }()
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				c.t.Errorf("the operator ended with: %v", err)
+			}
+		case <-time.After(limit):
+			c.t.Error("the operator does not end")
+		}
+	}
+	c.t.Cleanup(stop)
+	return &operator{ops: "http://" + s.Process.OpsAddr, stop: stop}
+}
+
+// meta names an object of the namespace.
+func (c *cluster) meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: c.namespace}
+}
+
+// must makes an object, or ends the test.
+func (c *cluster) must(obj client.Object) {
+	c.t.Helper()
+	if err := c.Create(c.t.Context(), obj); err != nil {
+		c.t.Fatalf("create %T %s: %v", obj, obj.GetName(), err)
+	}
+}
+
+// change reads an object anew, changes it and writes it.
+func change[T client.Object](c *cluster, obj T, edit func(T)) {
+	c.t.Helper()
+	if err := c.Get(c.t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
+		c.t.Fatalf("read %T %s: %v", obj, obj.GetName(), err)
+	}
+	before, ok := obj.DeepCopyObject().(client.Object)
+	if !ok {
+		c.t.Fatalf("%T is no object", obj)
+	}
+	edit(obj)
+	if err := c.Patch(c.t.Context(), obj, client.MergeFrom(before)); err != nil {
+		c.t.Fatalf("change %T %s: %v", obj, obj.GetName(), err)
+	}
+}
+
+// await watches an object until it is as it should be, and gives it as it is then.
+func await[T report.Object](c *cluster, obj T, list client.ObjectList, what string, ok func(T) bool) T {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
+	defer cancel()
+	watch, err := c.Watch(ctx, list, &client.ListOptions{
+		Namespace: c.namespace, FieldSelector: fields.OneTermEqualSelector("metadata.name", obj.GetName()),
+	})
+	if err != nil {
+		c.t.Fatalf("watch %s: %v", obj.GetName(), err)
+	}
+	defer watch.Stop()
+	var last T
+	for event := range watch.ResultChan() { // the first tells the present state
+		if seen, is := event.Object.(T); is {
+			if last = seen; ok(seen) {
+				return seen
+			}
+		}
+	}
+	c.t.Fatalf("%s %s did not come; the last that was seen: %+v", obj.GetName(), what, last)
+	return last
+}
+
+// awaitTopic waits until a KafkaTopic is Ready, or not, for a reason, with its present spec seen.
+func (c *cluster) awaitTopic(topic *v1alpha1.KafkaTopic, ready bool, reason string) *v1alpha1.KafkaTopic {
+	c.t.Helper()
+	return await(c, topic, new(v1alpha1.KafkaTopicList), fmt.Sprintf("ready %t, %s", ready, reason),
+		func(t *v1alpha1.KafkaTopic) bool { return is(t, v1alpha1.Ready, ready, reason) })
+}
+
+// awaitSchema does the same for a DatabaseSchema.
+func (c *cluster) awaitSchema(s *v1alpha1.DatabaseSchema, ready bool, reason string) *v1alpha1.DatabaseSchema {
+	c.t.Helper()
+	return await(c, s, new(v1alpha1.DatabaseSchemaList), fmt.Sprintf("ready %t, %s", ready, reason),
+		func(s *v1alpha1.DatabaseSchema) bool { return is(s, v1alpha1.Ready, ready, reason) })
+}
+
+// is tells whether an object has a condition, seen for its present spec.
+func is(obj report.Object, kind string, status bool, reason string) bool {
+	c := meta.FindStatusCondition(*obj.StatusConditions(), kind)
+	return c != nil && (c.Status == metav1.ConditionTrue) == status && c.Reason == reason && c.ObservedGeneration == obj.GetGeneration()
+}
+
+// message is that of an object's Ready condition.
+func message(obj report.Object) string {
+	if c := meta.FindStatusCondition(*obj.StatusConditions(), v1alpha1.Ready); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+// awaitEvent waits for an event about an object.
+func (c *cluster) awaitEvent(obj client.Object, reason string) eventsv1.Event {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
+	defer cancel()
+	watch, err := c.Watch(ctx, new(eventsv1.EventList), client.InNamespace(c.namespace))
+	if err != nil {
+		c.t.Fatalf("watch events: %v", err)
+	}
+	defer watch.Stop()
+	for event := range watch.ResultChan() {
+		if e, ok := event.Object.(*eventsv1.Event); ok && e.Regarding.Name == obj.GetName() && e.Reason == reason {
+			return *e
+		}
+	}
+	c.t.Fatalf("no event %s about %s", reason, obj.GetName())
+	return eventsv1.Event{}
+}
+
+// metric sums the samples of a metric (of a histogram, its count) whose labels have these values.
+func (o *operator) metric(t *testing.T, name string, labels map[string]string) float64 {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.ops+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+next:
+	for _, m := range families[name].GetMetric() {
+		have := map[string]string{}
+		for _, l := range m.GetLabel() {
+			have[l.GetName()] = l.GetValue()
+		}
+		for k, v := range labels {
+			if have[k] != v {
+				continue next
+			}
+		}
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	return sum
+}

@@ -1,0 +1,110 @@
+package kafkatopic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+)
+
+// act changes Kafka, and gives the topic as it is then.
+func (r *Reconciler) act(ctx context.Context, d *draft, s *session, cluster string, p plan) (*live, error) {
+	if err := r.fresh(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := apply(ctx, s, d, p, true); err != nil {
+		return nil, err
+	}
+	// What is going to be this object's own is written down first: if the operator ends in between, it is still known.
+	before := d.Status.ManagedConfig
+	d.Status.ManagedConfig = slices.Compact(slices.Sorted(slices.Values(slices.Concat(before, p.managed))))
+	if err := r.save(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := apply(ctx, s, d, p, false); err != nil {
+		if is(err, v1alpha1.ReasonRefused) || errors.Is(err, errOutdated) {
+			d.Status.ManagedConfig = before
+		}
+		return nil, err
+	}
+	r.tell(d, p)
+	return r.settle(ctx, d, s, cluster, p)
+}
+
+// enter notes the cluster. What was noted of another one is over.
+func (r *Reconciler) enter(d *draft, cluster string) {
+	if d.Status.ClusterID != cluster && d.Status.TopicID != "" {
+		r.report.Warning(d.KafkaTopic, "ClusterChanged", fmt.Sprintf(
+			"The connection leads to Kafka cluster %s, and led to %s. What is there is left as it is.", cluster, d.Status.ClusterID))
+	}
+	if d.Status.ClusterID != cluster {
+		d.Status.TopicID, d.Status.ManagedConfig = "", nil
+	}
+	d.Status.ClusterID, d.Status.TopicName = cluster, d.Topic()
+}
+
+// apply does what is planned, or only asks whether Kafka would do it.
+func apply(ctx context.Context, s *session, d *draft, p plan, onlyAsk bool) error {
+	if p.create {
+		config := map[string]string{}
+		for key, value := range d.Spec.Config {
+			config[key] = string(value)
+		}
+		return s.create(ctx, kafka.TopicSpecification{
+			Topic: d.Topic(), NumPartitions: int(d.Spec.Partitions), ReplicationFactor: int(d.Spec.ReplicationFactor), Config: config,
+		}, onlyAsk)
+	}
+	if len(p.set)+len(p.reset) > 0 {
+		if err := s.alter(ctx, d.Topic(), p.set, p.reset, onlyAsk); err != nil {
+			return err
+		}
+	}
+	if p.grow != 0 && !onlyAsk {
+		return s.grow(ctx, d.Topic(), p.grow)
+	}
+	return nil
+}
+
+// tell makes events of what somebody else did.
+func (r *Reconciler) tell(d *draft, p plan) {
+	switch {
+	case p.vanished:
+		r.report.Corrected(d.KafkaTopic, "TopicVanished", fmt.Sprintf(
+			"Topic %s was deleted behind the operator's back, with all that was in it. It has been created again, empty.", d.Topic()))
+	case p.replaced:
+		r.report.Corrected(d.KafkaTopic, "TopicReplaced", strings.Join(append([]string{fmt.Sprintf(
+			"Topic %s was deleted and created again behind the operator's back. The new one is looked after now.", d.Topic())}, p.drift...), " "))
+	case len(p.drift) > 0:
+		r.report.Corrected(d.KafkaTopic, "DriftCorrected", "Changed behind the operator's back, and put right: "+strings.Join(p.drift, "; ")+".")
+	}
+}
+
+// settle waits until Kafka shows what it has done: brokers learn of a change one after another.
+func (r *Reconciler) settle(ctx context.Context, d *draft, s *session, cluster string, p plan) (*live, error) {
+	wanted := d.DeepCopy()
+	wanted.Status.TopicID, wanted.Status.ManagedConfig = "", p.managed
+	deadline, retry := time.After(r.settings.CallTimeout), time.NewTicker(50*time.Millisecond)
+	defer retry.Stop()
+	for {
+		topic, err := s.describe(ctx, d.Topic())
+		if err != nil {
+			return nil, err
+		}
+		if !decide(wanted, cluster, topic).changes() {
+			return topic, nil
+		}
+		select {
+		case <-retry.C:
+		case <-deadline:
+			return nil, &problem{v1alpha1.ReasonRefused, "Kafka has accepted the change, but does not show it."}
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for Kafka to show what it has changed: %w", ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package kafkatopic
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/report"
+)
+
+// keyPair makes a certificate that nobody trusts, and its key, in PEM.
+func keyPair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+func TestConnection(t *testing.T) {
+	t.Parallel()
+	cert, key := keyPair(t)
+	_, anotherKey := keyPair(t)
+	type data = map[string]string
+	with := v1alpha1.KafkaConnection{SecretName: "kafka", BootstrapServers: "a:1"}
+	withTLS, withSASL := with, with
+	withTLS.TLS, withSASL.SASL = true, "SCRAM-SHA-512"
+	for name, tt := range map[string]struct {
+		declared v1alpha1.KafkaConnection
+		data     data
+		want     connection
+		reason   string
+		message  string
+	}{
+		"brokers in the spec": {
+			declared: v1alpha1.KafkaConnection{BootstrapServers: "a:1"}, want: connection{servers: "a:1"},
+		},
+		"brokers in the Secret": {
+			declared: v1alpha1.KafkaConnection{SecretName: "kafka"}, data: data{"bootstrapServers": "a:1,b:2\n"},
+			want: connection{servers: "a:1,b:2"},
+		},
+		"brokers in both": {declared: with, data: data{"bootstrapServers": "b:2"}, want: connection{servers: "a:1"}},
+		"brokers nowhere": {
+			declared: v1alpha1.KafkaConnection{SecretName: "kafka"},
+			reason:   v1alpha1.ReasonSecretNotFound, message: "Secret kafka has no key bootstrapServers",
+		},
+		"brokers without a port": {
+			declared: v1alpha1.KafkaConnection{SecretName: "kafka"}, data: data{"bootstrapServers": "a,b:2"},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its bootstrapServers must be host:port",
+		},
+		"a name and a password": {
+			declared: withSASL, data: data{"username": "u", "password": "p"},
+			want: connection{servers: "a:1", mechanism: "SCRAM-SHA-512", username: "u", password: "p"},
+		},
+		"no password": {
+			declared: withSASL, data: data{"username": "u"},
+			reason: v1alpha1.ReasonSecretNotFound, message: "Secret kafka has no key password",
+		},
+		"an empty password": {
+			declared: withSASL, data: data{"username": "u", "password": ""},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its password is empty",
+		},
+		"no name": {
+			declared: withSASL, data: data{"password": "p"},
+			reason: v1alpha1.ReasonSecretNotFound, message: "Secret kafka has no key username",
+		},
+		"a password that would be cut": {
+			declared: withSASL, data: data{"username": "u", "password": "p\x00q"},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its username or password has a zero byte",
+		},
+		"a name and a password that are not asked for": {
+			declared: with, data: data{"username": "u", "password": "p"}, want: connection{servers: "a:1"},
+		},
+		"TLS with the system's authorities": {declared: withTLS, want: connection{servers: "a:1", tls: true}},
+		"TLS with an authority and a certificate": {
+			declared: withTLS, data: data{"ca.crt": cert, "tls.crt": cert, "tls.key": key},
+			want: connection{servers: "a:1", tls: true, ca: cert, certificate: cert, key: settings.Secret(key)},
+		},
+		"an authority that is none": {
+			declared: withTLS, data: data{"ca.crt": "hello"},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its ca.crt holds no certificate in PEM",
+		},
+		"a certificate without its key": {
+			declared: withTLS, data: data{"tls.crt": cert},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: it needs both tls.crt and tls.key, or neither",
+		},
+		"a certificate with another's key": {
+			declared: withTLS, data: data{"tls.crt": cert, "tls.key": anotherKey},
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its tls.crt and tls.key: ",
+		},
+		"certificates without TLS": {declared: with, data: data{"ca.crt": "hello"}, want: connection{servers: "a:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var secret *corev1.Secret
+			if tt.declared.SecretName != "" {
+				secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "kafka"}, Data: map[string][]byte{}}
+				for k, v := range tt.data {
+					secret.Data[k] = []byte(v)
+				}
+			}
+			got, err := newConnection(tt.declared, secret)
+			var p *problem
+			if errors.As(err, &p) {
+				if p.reason != tt.reason || !strings.HasPrefix(p.message, tt.message) {
+					t.Errorf("%s: %s, want %s: %s", p.reason, p.message, tt.reason, tt.message)
+				}
+				return
+			}
+			if tt.reason != "" || got != tt.want {
+				t.Fatalf("%+v, want %+v %s", got, tt.want, tt.reason)
+			}
+			s, err := newSession(got, time.Second, report.NewMetrics(prometheus.NewRegistry())) // librdkafka agrees
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.close()
+		})
+	}
+}
+
+func TestTheLibraryIsToldHowToGetIn(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]connection{
+		"plaintext":      {},
+		"ssl":            {tls: true},
+		"sasl_plaintext": {mechanism: "PLAIN"},
+		"sasl_ssl":       {mechanism: "PLAIN", tls: true},
+	} {
+		if got := (*c.config())["security.protocol"]; got != want {
+			t.Errorf("%v for %+v, want %s", got, c, want)
+		}
+	}
+	if _, given := (*connection{tls: true, ca: "x"}.config())["ssl.ca.location"]; given {
+		t.Error("the system's authorities are trusted beside the one that is given")
+	}
+}
+
+func TestAConnectionDoesNotPrintItsSecrets(t *testing.T) {
+	t.Parallel()
+	c := connection{password: "hunter2", key: "hunter3"}
+	if printed := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(printed, "hunter") {
+		t.Error(printed)
+	}
+}

@@ -1,0 +1,176 @@
+// Command operator keeps Kafka topics and database schemas as KafkaTopic and DatabaseSchema objects declare them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/databaseschema"
+	"merchstore.io/merchstore/operator/kafkatopic"
+	"merchstore.io/merchstore/operator/report"
+)
+
+// Settings are all that can be set.
+type Settings struct {
+	Namespaces []string      `env:"WATCH_NAMESPACES,required" help:"the namespaces whose objects are looked after, separated by commas"`
+	Namespace  string        `env:"LEASE_NAMESPACE" help:"where the lease is kept that lets one of several operators work; the first of WATCH_NAMESPACES if empty"`
+	Kubeconfig string        `env:"KUBECONFIG" help:"file that says how to reach the API server; empty inside a cluster"`
+	Resync     time.Duration `env:"RESYNC" envDefault:"30s" help:"how often topics and databases are looked at when nothing has changed"`
+	MaxBackoff time.Duration `env:"MAX_BACKOFF" envDefault:"1m" help:"the longest wait before something that failed is tried again"`
+	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" help:"how long an operator that has died keeps the others waiting"`
+	Workers    int           `env:"WORKERS" envDefault:"4" help:"how many objects of a kind are worked on at a time"`
+
+	KafkaTopic     kafkatopic.Settings
+	DatabaseSchema databaseschema.Settings
+	Process        process.Settings
+}
+
+// Validate finds settings that cannot work.
+func (s Settings) Validate() error {
+	if s.Resync < time.Second || s.MaxBackoff < time.Second || s.Workers < 1 {
+		return errors.New("RESYNC and MAX_BACKOFF must be at least 1s, and WORKERS at least 1")
+	}
+	if s.Lease < 3*time.Second {
+		return errors.New("LEASE_DURATION must be at least 3s")
+	}
+	return errors.Join(s.KafkaTopic.Validate(), s.DatabaseSchema.Validate())
+}
+
+func main() {
+	os.Exit(process.Main(process.Command[Settings]{
+		Name:  "operator",
+		About: "keeps Kafka topics and database schemas as KafkaTopic and DatabaseSchema objects declare them",
+		Run: func(ctx context.Context, s Settings, p *process.Process) error {
+			klog.SetLogger(logr.FromSlogHandler(p.Log.Handler())) // the client's own messages; it is global, and tests run several operators
+			return run(ctx, s, p)
+		},
+		Common: func(s Settings) process.Settings { return s.Process },
+	}))
+}
+
+func run(ctx context.Context, s Settings, p *process.Process) error {
+	api, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	manager, err := newManager(api, s, p)
+	if err != nil {
+		return err
+	}
+	metrics := report.NewMetrics(p.Metrics)
+	topics := kafkatopic.New(manager, s.KafkaTopic, metrics, s.Resync, s.Namespaces)
+	if err := topics.SetUp(manager, s.MaxBackoff); err != nil {
+		return fmt.Errorf("set up the controller of KafkaTopics: %w", err)
+	}
+	schemas := databaseschema.New(manager, s.DatabaseSchema, metrics, s.Resync)
+	if err := schemas.SetUp(manager, s.MaxBackoff); err != nil {
+		return fmt.Errorf("set up the controller of DatabaseSchemas: %w", err)
+	}
+	p.CheckReady("cache", func(ctx context.Context) error {
+		if !manager.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("objects are not read yet")
+		}
+		return nil
+	})
+	return p.Serve(ctx, controllers(ctx, manager), process.Part{ //nolint:contextcheck // parts are stopped, not cancelled
+		Name: "Kafka clients", Stop: func(context.Context) error { topics.Close(); return nil },
+	})
+}
+
+// controllers runs until it is stopped. It ends by itself, with an error, when another operator has taken the lease.
+func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	return process.Part{
+		Name: "controllers",
+		Serve: func() error {
+			defer close(ended)
+			if err := manager.Start(running); err != nil {
+				return fmt.Errorf("run controllers: %w", err)
+			}
+			return nil
+		},
+		Stop: func(ctx context.Context) error {
+			stop()
+			select {
+			case <-ended:
+				return nil
+			case <-ctx.Done():
+				return fmt.Errorf("finish reconciles: %w", ctx.Err())
+			}
+		},
+	}
+}
+
+// Rights that both controllers need. Markers stand apart from the function, or they are not seen.
+//
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=merchstore,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups=events.k8s.io,namespace=merchstore,resources=events,verbs=create;patch
+
+func newManager(api *rest.Config, s Settings, p *process.Process) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("know the kinds: %w", err)
+	}
+	if err := exposeControllerMetrics(p.Metrics); err != nil {
+		return nil, err
+	}
+	log := logr.FromSlogHandler(p.Log.Handler())
+	leaseNamespace := s.Namespace
+	if leaseNamespace == "" {
+		leaseNamespace = s.Namespaces[0]
+	}
+	renew, retry := s.Lease*2/3, s.Lease/6
+	everywhere, skipNameCheck := map[string]cache.Config{}, true // several operators may run in one test
+	for _, namespace := range s.Namespaces {
+		everywhere[namespace] = cache.Config{}
+	}
+	manager, err := ctrl.NewManager(api, ctrl.Options{
+		Scheme: scheme, Logger: log,
+		Cache:          cache.Options{DefaultNamespaces: everywhere},
+		LeaderElection: true, LeaderElectionID: "operator.merchstore.io", LeaderElectionNamespace: leaseNamespace,
+		LeaderElectionReleaseOnCancel: true, LeaseDuration: &s.Lease, RenewDeadline: &renew, RetryPeriod: &retry,
+		GracefulShutdownTimeout: &s.Process.ShutdownTimeout,
+		// The process serves metrics and health itself.
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{MaxConcurrentReconciles: s.Workers, SkipNameValidation: &skipNameCheck},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make a manager: %w", err)
+	}
+	return manager, nil
+}
+
+// exposeControllerMetrics adds controller-runtime's metrics, which are global, to the process's, which have the Go runtime's
+// and the process's own already.
+func exposeControllerMetrics(r *prometheus.Registry) error {
+	ctrlmetrics.Registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ctrlmetrics.Registry.Unregister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)))
+	global, ok := ctrlmetrics.Registry.(*prometheus.Registry)
+	if !ok {
+		return errors.New("controller-runtime's metrics are not a registry that can be read")
+	}
+	if err := r.Register(global); err != nil {
+		return fmt.Errorf("expose the controllers' metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/ports"
+)
+
+// program is an operator in a process of its own.
+type program struct {
+	operator
+
+	child *child.Process
+	log   string
+}
+
+// start builds the operator with the race detector and starts it for the namespace. The end of the test kills it.
+func (c *cluster) start(settings ...string) *program {
+	c.t.Helper()
+	path, err := filepath.Abs("../build/race/operator")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	build := exec.CommandContext(c.t.Context(), "go", "build", "-race", "-buildvcs=false", "-o", path, ".")
+	if output, err := build.CombinedOutput(); err != nil {
+		c.t.Fatalf("build the operator: %v\n%s", err, output)
+	}
+	free, err := ports.Free(c.t.Context(), 1)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	plane := controlplane.Shared(c.t)
+	p := &program{operator: operator{ops: fmt.Sprintf("http://127.0.0.1:%d", free[0])}, log: filepath.Join(c.t.TempDir(), "log")}
+	log, err := os.Create(p.log)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer log.Close()
+	p.child, err = child.Start(child.Command{Path: path, Output: log, Env: append([]string{
+		"WATCH_NAMESPACES=" + c.namespace, "KUBECONFIG=" + plane.Kubeconfig(c.t, plane.Grant(c.t, c.namespace, "../k8s/operator/role.yaml")),
+		"RESYNC=1s", "MAX_BACKOFF=2s", "LEASE_DURATION=3s", fmt.Sprintf("OPS_ADDR=127.0.0.1:%d", free[0]), "SHUTDOWN_TIMEOUT=20s",
+	}, settings...)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		p.child.Kill()
+		if strings.Contains(p.logged(c.t), "WARNING: DATA RACE") || c.t.Failed() {
+			c.t.Errorf("the log of the operator:\n%s", child.Tail(p.log, 8<<10))
+		}
+	})
+	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
+	defer cancel()
+	if err := p.child.AwaitReady(ctx, p.ops+"/readyz"); err != nil {
+		c.t.Fatal(err)
+	}
+	return p
+}
+
+func (p *program) logged(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// leads tells whether it is the one that works.
+func (p *program) leads(t *testing.T) bool {
+	t.Helper()
+	return p.metric(t, "leader_election_master_status", nil) == 1
+}
+
+// end stops it in an orderly way, and wants that to succeed.
+func (p *program) end(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if err := p.child.Stop(ctx); err != nil || p.child.Err() != nil {
+		t.Errorf("it ended with %v, %v", err, p.child.Err())
+	}
+}
+
+const (
+	sleeping = `SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`
+	awake    = `SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'merchstore operator'`
+	onceEach = `SELECT count(*) = 2 AND count(DISTINCT version_id) = 2 AND bool_and(is_applied) FROM goose_db_version WHERE version_id > 0`
+)
+
+// slow are two migrations, the second of which takes as long as a table says.
+func slow() files {
+	return up("CREATE TABLE a (x int);\nINSERT INTO a VALUES (1)",
+		"INSERT INTO a VALUES (2);\nCREATE TABLE b (x int);\nSELECT pg_sleep(seconds) FROM pause;\nINSERT INTO a VALUES (3)")
+}
+
+func TestTheSecondOperatorTakesOverWhenTheFirstIsKilled(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	address := database.Empty(t)
+	conn := connect(t, address)
+	execute(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
+	first, second := c.start(), c.start()
+	s := c.declared(address, slow())
+	awaitAnswer(t, conn, "the migration", sleeping)
+	if !first.leads(t) {
+		first, second = second, first
+	}
+	if !first.leads(t) || second.leads(t) {
+		t.Fatal("not exactly one of the operators works")
+	}
+	execute(t, conn, `UPDATE pause SET seconds = 0`)
+	first.child.Kill()
+	c.awaitVersion(s, 2)
+	if !second.leads(t) {
+		t.Error("the second operator does not lead")
+	}
+	if got := ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1 2 3" || !ask[bool](t, conn, onceEach) {
+		t.Errorf("the rows are %s, and the ledger is %s", got, history(t, conn))
+	}
+}
+
+func TestAnOperatorThatIsStoppedLeavesNothingByHalves(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	address := database.Empty(t)
+	conn := connect(t, address)
+	execute(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
+	first := c.start("LEASE_DURATION=60s")
+	s := c.declared(address, slow())
+	awaitAnswer(t, conn, "the migration", sleeping)
+	first.end(t)
+
+	lease := new(unstructured.Unstructured)
+	lease.SetGroupVersionKind(schema.GroupVersionKind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"})
+	lease.SetNamespace(c.namespace)
+	lease.SetName("operator.merchstore.io")
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(lease), lease); err != nil {
+		t.Fatal(err)
+	}
+	if holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity"); holder != "" {
+		t.Errorf("the lease is still held by %s", holder)
+	}
+	awaitAnswer(t, conn, "the end of its session", awake)
+	if got := ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1" || tables(t, conn) != "a pause" {
+		t.Errorf("the rows are %s, and the tables %s", got, tables(t, conn))
+	}
+	execute(t, conn, `UPDATE pause SET seconds = 0`)
+	c.start("LEASE_DURATION=60s") // need not wait for as long
+	c.awaitVersion(s, 2)
+	if !ask[bool](t, conn, onceEach) {
+		t.Errorf("the ledger is %s", history(t, conn))
+	}
+}
+
+// TestAKilledOperatorsIndexIsTakenUp: a transaction of ours keeps the server from finishing the index.
+func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	address := database.Empty(t)
+	conn, writer := connect(t, address), connect(t, address)
+	first := c.start("MIGRATION_LOCK_TIMEOUT=1m")
+	s := c.awaitVersion(c.declared(address, up(table)), 1)
+	tx, err := writer.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO a VALUES (2)`); err != nil {
+		t.Fatal(err)
+	}
+	c.edit(up(table, outside(buildI)))
+	awaitAnswer(t, conn, "the half-built index", `SELECT coalesce((SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass('i')), false)`)
+	first.child.Kill()
+	awaitAnswer(t, conn, "the end of its session", awake)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ask[bool](t, conn, wholeI) || !ask[bool](t, conn, oneMark) {
+		t.Fatal("nothing was interrupted")
+	}
+	c.start()
+	c.awaitVersion(s, 2)
+	c.awaitEvent(s, v1alpha1.ReasonDirty)
+	if !ask[bool](t, conn, wholeI) || !ask[bool](t, conn, noMarks) || !ask[bool](t, conn, onceEach) {
+		t.Errorf("the index is not whole, or the ledger is %s", history(t, conn))
+	}
+}
+
+func TestNoPasswordIsShown(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.start("LOG_LEVEL=DEBUG")
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	conn := connect(t, server.URL("postgres"))
+	execute(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 's3cret pass/word'`)
+	execute(t, conn, `CREATE DATABASE shop OWNER migrator`)
+	as := func(password string) string {
+		u, err := url.Parse(server.URL("shop"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword("migrator", password)
+		return u.String()
+	}
+	f := up("CREATE TABLE a (x int)", "CREATE ROLE someone PASSWORD 's3cret of a role'") // which the migrator may not
+	s := c.declared(as("s3cret wrong/word"), f)
+	c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
+	c.lead(strings.Replace(as("s3cret wrong/word"), fmt.Sprint(server.Port()), "1", 1)) // where nobody listens
+	c.awaitSchemaWhere(s, "refused", func(s *v1alpha1.DatabaseSchema) bool { return strings.Contains(message(s), "connection refused") })
+	c.lead(as("s3cret pass/word"))
+	if now := c.awaitSchema(s, false, v1alpha1.ReasonFailed); !strings.Contains(now.Status.Failed.Statement, "CREATE ROLE someone") {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	c.hasNoSecret(&o.operator, s, "s3cret")
+	o.end(t)
+	log := o.logged(t)
+	for _, words := range []string{"s3cret", "pass/word", "pass%2Fword"} {
+		if strings.Contains(log, words) {
+			t.Errorf("%q is in the log", words)
+		}
+	}
+	if !strings.Contains(log, "password authentication failed") || !strings.Contains(log, "connection refused") {
+		t.Error("the log says nothing of what went wrong: the test proves nothing")
+	}
+}
