@@ -56,8 +56,8 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("open the folder: %w", err)
 	}
-	if only != "" && only != "orders" && only != "reads" && only != "logins" && only != "logs" {
-		return fmt.Errorf("there is no measurement %q; there are orders, reads, logins and logs", only)
+	if only != "" && only != "orders" && only != "reads" && only != "logins" && only != "logs" && only != "operator" {
+		return fmt.Errorf("there is no measurement %q; there are orders, reads, logins, logs and operator", only)
 	}
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
 	defer func() { err = errors.Join(err, b.close()) }()
@@ -73,7 +73,7 @@ func measure(ctx context.Context, only string) (err error) {
 	for _, m := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"orders", b.orders}, {"reads", b.reads}, {"logins", b.logins}, {"logs", b.logs}} {
+	}{{"orders", b.orders}, {"reads", b.reads}, {"logins", b.logins}, {"logs", b.logs}, {"operator", b.operator}} {
 		if only != "" && only != m.name {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 type report struct {
 	names    []string
 	rates    map[string]result
+	notes    []string
 	memNames []string
 	mem      map[string]map[string]int64
 }
@@ -26,6 +27,12 @@ func (r *report) rate(name string, m result) {
 	r.rates[name] = m
 	fmt.Printf("%-60s %10.0f/s  p50 %s  p99 %s  failed %d %v cpu %v, stolen by the host %.0f %%\n",
 		name, m.perSecond, m.p50, m.p99, m.failed, m.firstErr, m.cpu, 100*m.stolen)
+}
+
+// note keeps a line of its own.
+func (r *report) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+	fmt.Println(r.notes[len(r.notes)-1])
 }
 
 func (r *report) memory(process, when string, bytes int64) {
@@ -62,6 +69,9 @@ func (r *report) print(w io.Writer) {
 	}
 	if err := table.Flush(); err != nil {
 		fmt.Fprintln(w, "report cut short:", err)
+	}
+	for _, n := range r.notes {
+		fmt.Fprintln(w, n)
 	}
 }
 

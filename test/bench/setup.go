@@ -27,7 +27,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 	if b.keys, err = token.ParseKeys(jwtKeys); err != nil {
 		return err
 	}
-	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc"}
+	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops", "bare", "bare-gin", "bare-rpc", "operator-ops"}
 	free, err := ports.Free(ctx, len(names))
 	if err != nil {
 		return err

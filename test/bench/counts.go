@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// counts are an operator's counters at one moment, by what is counted.
+type counts map[string]float64
+
+// scrape reads them from its metrics.
+func scrape(ctx context.Context, ops string) (counts, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/metrics", nil)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	c := counts{}
+	for _, m := range families["controller_runtime_reconcile_total"].GetMetric() {
+		c["reconciles"] += m.GetCounter().GetValue()
+	}
+	for _, m := range families["rest_client_requests_total"].GetMetric() {
+		c["API "+label(m, "method")] += m.GetCounter().GetValue()
+	}
+	for _, m := range families["operator_call_seconds"].GetMetric() {
+		c["Kafka "+label(m, "operation")] += float64(m.GetHistogram().GetSampleCount())
+	}
+	return c, nil
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
+func (c counts) reconciles() float64 { return c["reconciles"] }
+
+// since is what has been counted after an earlier moment.
+func (c counts) since(earlier counts) counts {
+	d := counts{}
+	for name, n := range c {
+		d[name] = n - earlier[name]
+	}
+	return d
+}
+
+// String lists all but reconciles, for example "API GET 3, Kafka describe 200".
+func (c counts) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if name != "reconciles" {
+			all = append(all, fmt.Sprintf("%s %.0f", name, c[name]))
+		}
+	}
+	return strings.Join(all, ", ")
+}

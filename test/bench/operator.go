@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/kafka"
+)
+
+const (
+	topics       = 200
+	convergence  = 5 * time.Minute // the most that they may take
+	observedFor  = 5 * time.Minute // of a converged cluster, at the default resync
+	operatorTeam = "bench"
+)
+
+// operator declares topics and sees them made, and then sees what the operator does when there is nothing left to do.
+func (b *bench) operator(ctx context.Context) (err error) {
+	plane, err := controlplane.Start(ctx, filepath.Join(b.dir, "controlplane"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	if err := plane.InstallCRDs(ctx, "k8s/operator/crds"); err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(b.dir, "kubeconfig")
+	if err := controlplane.WriteKubeconfig(kubeconfig, plane.Config()); err != nil {
+		return err
+	}
+	broker, err := kafka.Start(ctx, filepath.Join(b.dir, "kafka-for-topics"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, broker.Stop()) }()
+	c, err := newClient(plane)
+	if err != nil {
+		return err
+	}
+	if err := declareTopics(ctx, c, broker.Addr()); err != nil {
+		return err
+	}
+	ops := b.addrs["operator-ops"]
+	err = b.programs.start(ctx, "operator", "", ops, "build/bin/operator", nil,
+		"WATCH_NAMESPACES="+operatorTeam, "KUBECONFIG="+kubeconfig, "OPS_ADDR="+ops)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := awaitTopics(ctx, c); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	converged, err := scrape(ctx, ops)
+	if err != nil {
+		return err
+	}
+	b.report.note("operator: %d topics converged in %.1f s, %.0f reconciles/s", topics, took.Seconds(), converged.reconciles()/took.Seconds())
+	b.report.note("operator: calls meanwhile: %s", converged)
+	select {
+	case <-time.After(observedFor):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	later, err := scrape(ctx, ops)
+	if err != nil {
+		return err
+	}
+	b.report.note("operator: calls in %s of nothing to do, %.0f reconciles: %s", observedFor, later.reconciles()-converged.reconciles(), later.since(converged))
+	return b.programs.stop("operator")
+}
+
+func newClient(plane *controlplane.ControlPlane) (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("know the kinds: %w", err)
+	}
+	c, err := client.NewWithWatch(plane.Config(), client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("reach the API server: %w", err)
+	}
+	return c, nil
+}
+
+func declareTopics(ctx context.Context, c client.Client, bootstrap string) error {
+	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorTeam}}); err != nil {
+		return fmt.Errorf("make a namespace: %w", err)
+	}
+	for i := range topics {
+		topic := &v1alpha1.KafkaTopic{
+			ObjectMeta: metav1.ObjectMeta{Namespace: operatorTeam, Name: fmt.Sprintf("topic-%03d", i)},
+			Spec: v1alpha1.KafkaTopicSpec{
+				Connection: v1alpha1.KafkaConnection{BootstrapServers: bootstrap},
+				Partitions: 1, ReplicationFactor: 1, Config: map[string]v1alpha1.ConfigValue{"retention.ms": "3600000"},
+			},
+		}
+		if err := c.Create(ctx, topic); err != nil {
+			return fmt.Errorf("declare a topic: %w", err)
+		}
+	}
+	return nil
+}
+
+// awaitTopics returns when all are ready.
+func awaitTopics(ctx context.Context, c client.WithWatch) error {
+	ctx, cancel := context.WithTimeout(ctx, convergence)
+	defer cancel()
+	watch, err := c.Watch(ctx, new(v1alpha1.KafkaTopicList), client.InNamespace(operatorTeam))
+	if err != nil {
+		return fmt.Errorf("watch topics: %w", err)
+	}
+	defer watch.Stop()
+	ready := map[string]bool{}
+	for event := range watch.ResultChan() {
+		if t, ok := event.Object.(*v1alpha1.KafkaTopic); ok && meta.IsStatusConditionTrue(t.Status.Conditions, v1alpha1.Ready) {
+			ready[t.Name] = true
+		}
+		if len(ready) == topics {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d of %d topics are ready after %s", len(ready), topics, convergence)
+}
