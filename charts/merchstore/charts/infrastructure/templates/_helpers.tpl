@@ -1,0 +1,121 @@
+{{- /* All of these take dict "root" $ "name" "postgresql", "kafka" or "valkey". */}}
+
+{{- define "infrastructure.name" -}}
+{{ .root.Release.Name }}-{{ .name }}
+{{- end }}
+
+{{- define "infrastructure.selector" -}}
+app.kubernetes.io/name: {{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "infrastructure.labels" -}}
+{{ include "infrastructure.selector" . }}
+app.kubernetes.io/part-of: merchstore
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- /* The value of a Secret's key: as it is in the cluster, or made up once. It is remembered, so that all of a rendering agrees. */}}
+{{- define "infrastructure.kept" -}}
+{{- $memory := get .root.Values "kept" | default dict }}
+{{- $id := printf "%s/%s" .name .key }}
+{{- if not (hasKey $memory $id) }}
+  {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "infrastructure.name" .) }}
+  {{- $_ := set $memory $id (dig "data" .key "" $secret | b64dec | default (randAlphaNum 32)) }}
+  {{- $_ := set .root.Values "kept" $memory }}
+{{- end }}
+{{- get $memory $id }}
+{{- end }}
+
+{{- /* Where the store's database is; the password has letters and digits only. */}}
+{{- define "infrastructure.postgresql.url" -}}
+{{- $password := include "infrastructure.kept" (dict "root" . "name" "postgresql" "key" "password") }}
+{{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
+{{- end }}
+
+{{- define "infrastructure.kafka.bootstrapServers" -}}
+{{ .Release.Name }}-kafka:9092
+{{- end }}
+
+{{- define "infrastructure.statefulSet" -}}
+{{- $values := get .root.Values .name -}}
+replicas: 1
+serviceName: {{ include "infrastructure.name" . }}
+selector:
+  matchLabels: {{- include "infrastructure.selector" . | nindent 4 }}
+{{- if $values.persistence.enabled }}
+persistentVolumeClaimRetentionPolicy:
+  whenScaled: Retain
+  whenDeleted: {{ .root.Values.global.keepData | ternary "Retain" "Delete" }}
+volumeClaimTemplates:
+  - metadata:
+      name: data
+      labels: {{- include "infrastructure.selector" . | nindent 8 }}
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with $values.persistence.storageClass }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources:
+        requests:
+          storage: {{ $values.persistence.size }}
+{{- end }}
+{{- end }}
+
+{{- /* What all pods have in common; it also takes "user", the number of the account that the image made for this. */}}
+{{- define "infrastructure.pod" -}}
+{{- $values := get .root.Values .name -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+serviceAccountName: {{ include "infrastructure.name" . }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ .user }}
+  runAsGroup: {{ .user }}
+  fsGroup: {{ .user }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "infrastructure.container" -}}
+{{- $values := get .root.Values .name -}}
+image: {{ $values.image }}
+imagePullPolicy: {{ $values.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+resources: {{- toYaml $values.resources | nindent 2 }}
+{{- end }}
+
+{{- /* Volumes: what stays, and what may be written besides, on a root file system that may not. */}}
+{{- define "infrastructure.volumes" -}}
+{{- $values := get .root.Values .name -}}
+- name: scratch
+  emptyDir: {sizeLimit: 64Mi}
+{{- if not $values.persistence.enabled }}
+- name: data
+  emptyDir: {sizeLimit: {{ $values.persistence.size }}}
+{{- end }}
+{{- end }}
+
+{{- define "infrastructure.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "infrastructure.name" . }}
+  labels: {{- include "infrastructure.labels" . | nindent 4 }}
+automountServiceAccountToken: false
+{{- end }}

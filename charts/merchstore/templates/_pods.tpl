@@ -1,0 +1,110 @@
+{{- /* What all workloads have in common. Each takes the workload, see _names.tpl. */}}
+
+{{- define "merchstore.deployment" -}}
+{{- if not (dig "autoscaling" "enabled" false .values) }}
+replicas: {{ .values.replicas }}
+{{- end }}
+revisionHistoryLimit: 3
+strategy:
+  rollingUpdate:
+    # A new pod first, then an old one less.
+    maxSurge: 1
+    maxUnavailable: 0
+selector:
+  matchLabels: {{- include "merchstore.selector" . | nindent 4 }}
+{{- end }}
+
+{{- define "merchstore.podMetadata" -}}
+labels:
+  {{- include "merchstore.selector" . | nindent 2 }}
+  app.kubernetes.io/part-of: merchstore
+  {{- with .client }}
+  merchstore.io/{{ . }}-client: "true" # the infrastructure chart lets such pods in
+  {{- end }}
+annotations:
+  prometheus.io/scrape: "true"
+  prometheus.io/port: "9090"
+  prometheus.io/path: /metrics
+  # Pods are replaced when one of these changes.
+  checksum/config: {{ include "merchstore.config" . | sha256sum }}
+  checksum/secrets: {{ include (printf "merchstore.%s.secrets" .name) .root | sha256sum }}
+  {{- with .values.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.pod" -}}
+serviceAccountName: {{ include "merchstore.name" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false # they would look like settings
+terminationGracePeriodSeconds: {{ add .root.Values.shutdown.drainDelaySeconds .root.Values.shutdown.timeoutSeconds 5 }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "merchstore.selector" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash] # the old pods of a rolling update do not count
+  {{- end }}
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Alive and ready are not the same: a DB service whose database is away is alive, and would only lose time by a restart. */}}
+{{- define "merchstore.container" -}}
+{{- with .values.image -}}
+image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+imagePullPolicy: {{ .pullPolicy }}
+{{- end }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+envFrom:
+  - configMapRef:
+      name: {{ include "merchstore.name" . }}
+startupProbe:
+  httpGet: {path: /healthz, port: ops}
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /healthz, port: ops}
+  timeoutSeconds: 3
+resources: {{- toYaml .values.resources | nindent 2 }}
+{{- end }}
+
+{{- /* Takes "goShare" as well: how much of the limit is Go's, in percent, so that it collects garbage before the kernel ends it. */}}
+{{- define "merchstore.env" -}}
+{{- $limit := .values.resources.limits.memory }}
+{{- $mib := hasSuffix "Gi" $limit | ternary (mul 1024 (trimSuffix "Gi" $limit | int)) (trimSuffix "Mi" $limit | int) -}}
+- name: GOMEMLIMIT
+  value: {{ printf "%dMiB" (div (mul .goShare $mib) 100) }}
+{{- end }}
+
+{{- define "merchstore.podName" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+{{- end }}
+
+{{- define "merchstore.config" -}}
+DRAIN_DELAY: "{{ .root.Values.shutdown.drainDelaySeconds }}s"
+SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
+{{- include (printf "merchstore.%s.config" .name) .root }}
+{{- range $name, $value := .values.settings }}
+{{ $name }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end }}

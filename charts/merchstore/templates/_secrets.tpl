@@ -1,0 +1,69 @@
+{{- /* The value of a Secret's key: as it is in the cluster, or made up once. It is remembered, so that all of a rendering agrees.
+       Takes dict "root" $ "name" "jwt" "key" "keys" "prefix" "k1:". */}}
+{{- define "merchstore.kept" -}}
+{{- $memory := get .root.Values "kept" | default dict }}
+{{- $id := printf "%s/%s" .name .key }}
+{{- if not (hasKey $memory $id) }}
+  {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "merchstore.name" .) }}
+  {{- $_ := set $memory $id (dig "data" .key "" $secret | b64dec | default (print .prefix (randAlphaNum .length))) }}
+  {{- $_ := set .root.Values "kept" $memory }}
+{{- end }}
+{{- get $memory $id }}
+{{- end }}
+
+{{- define "merchstore.jwt.keys" -}}
+{{ include "merchstore.kept" (dict "root" . "name" "jwt" "key" "keys" "prefix" "k1:" "length" 48) }}
+{{- end }}
+
+{{- define "merchstore.admin.password" -}}
+{{ include "merchstore.kept" (dict "root" . "name" "admin" "key" "password" "prefix" "" "length" 20) }}
+{{- end }}
+
+{{- define "merchstore.jwt.secret" -}}
+{{ .Values.jwt.existingSecret | default (printf "%s-jwt" .Release.Name) }}
+{{- end }}
+
+{{- define "merchstore.admin.secret" -}}
+{{ .Values.admin.existingSecret | default (printf "%s-admin" .Release.Name) }}
+{{- end }}
+
+{{- define "merchstore.database.secret" -}}
+{{ .Values.database.existingSecret | default (printf "%s-postgresql" .Release.Name) }}
+{{- end }}
+
+{{- define "merchstore.database.key" -}}
+{{ ne .Values.database.existingSecret "" | ternary .Values.database.key "url" }}
+{{- end }}
+
+{{- /* What is in a Secret that somebody else looks after, as far as it can be looked up. */}}
+{{- define "merchstore.foreign" -}}
+{{ (lookup "v1" "Secret" .root.Release.Namespace .secret).data | toJson }}
+{{- end }}
+
+{{- /* What the secrets of a workload are, for a checksum: its pods are replaced when one changes. */}}
+{{- define "merchstore.jwt.content" -}}
+{{- with .Values.jwt.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- else }}{{ include "merchstore.jwt.keys" . }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.admin.content" -}}
+{{- with .Values.admin.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- else }}{{ .Values.admin.username }} {{ include "merchstore.admin.password" . }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.database.content" -}}
+{{- with .Values.database.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- else }}{{ include "infrastructure.postgresql.url" .Subcharts.infrastructure }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.api.secrets" -}}
+{{ include "merchstore.jwt.content" . }}
+{{- end }}
+
+{{- define "merchstore.db.secrets" -}}
+{{ include "merchstore.jwt.content" . }} {{ include "merchstore.admin.content" . }} {{ include "merchstore.database.content" . }}
+{{- end }}
+
+{{- define "merchstore.logging.secrets" -}}
+{{- with .Values.kafka.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}{{ end }}
+{{- end }}

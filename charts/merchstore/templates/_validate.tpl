@@ -1,0 +1,43 @@
+{{- /* What the schema can not say. Each is a sentence at install time, where it would be a crash loop later. */}}
+{{- define "merchstore.validate" -}}
+{{- if gt (len .Release.Name) 40 }}
+  {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}
+{{- end }}
+{{- $postgresql := include "merchstore.brings" (dict "root" . "name" "postgresql") }}
+{{- $kafka := include "merchstore.brings" (dict "root" . "name" "kafka") }}
+{{- if and $postgresql .Values.database.existingSecret }}
+  {{- fail "database.existingSecret names a PostgreSQL of your own: set infrastructure.postgresql.enabled or infrastructure.enabled to false with it" }}
+{{- else if not (or $postgresql .Values.database.existingSecret) }}
+  {{- fail "the infrastructure's PostgreSQL is off: database.existingSecret must name a Secret that says where yours is" }}
+{{- end }}
+{{- if and $kafka .Values.kafka.existingSecret }}
+  {{- fail "kafka.existingSecret names a Kafka of your own: set infrastructure.kafka.enabled or infrastructure.enabled to false with it" }}
+{{- else if not (or $kafka .Values.kafka.existingSecret) }}
+  {{- fail "the infrastructure's Kafka is off: kafka.existingSecret must name a Secret that says where yours is" }}
+{{- end }}
+{{- if and $kafka (or .Values.kafka.tls.enabled .Values.kafka.sasl) }}
+  {{- fail "kafka.tls and kafka.sasl are for a Kafka of your own, which kafka.existingSecret names" }}
+{{- end }}
+{{- with .Values.kafka.topic }}
+  {{- if gt (int (get .config "min.insync.replicas" | default 1)) (int .replicationFactor) }}
+    {{- fail "kafka.topic: min.insync.replicas is more than replicationFactor, so that nothing could ever be logged" }}
+  {{- end }}
+  {{- if and $kafka (gt (int .replicationFactor) 1) }}
+    {{- fail "kafka.topic.replicationFactor must be 1: the infrastructure's Kafka has one broker" }}
+  {{- end }}
+{{- end }}
+{{- range $name := list "api" "db" }}
+  {{- with (get $.Values $name).autoscaling }}
+    {{- if gt (int .minReplicas) (int .maxReplicas) }}
+      {{- printf "%s.autoscaling: minReplicas is more than maxReplicas" $name | fail }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- $db := .Values.db.settings }}
+{{- if ge (get $db "ORDER_TIMEOUT" | default "8s" | trimSuffix "s" | int) (int .Values.shutdown.timeoutSeconds) }}
+  {{- fail "shutdown.timeoutSeconds must be more than db.settings.ORDER_TIMEOUT (8s), or orders could be cut off by a shutdown" }}
+{{- end }}
+{{- if gt (get $db "PASSWORD_CONCURRENCY" | default 2 | int) (get $db "PASSWORD_QUEUE" | default 256 | int) }}
+  {{- fail "db.settings: PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY" }}
+{{- end }}
+{{- end }}

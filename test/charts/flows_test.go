@@ -1,0 +1,161 @@
+package charts
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// end is a pod as NetworkPolicies see it.
+type end struct {
+	name      string
+	namespace string
+	labels    map[string]string
+	ports     []int32
+}
+
+const namespace = "shop"
+
+// allowed are the connections, "api→db:50051", that policies let pods make among each other.
+func allowed(t *testing.T, policies []*networkingv1.NetworkPolicy, ends []end) []string {
+	t.Helper()
+	var flows []string
+	for _, from := range ends {
+		for _, to := range ends {
+			for _, port := range to.ports {
+				if from.name != to.name && passes(t, policies, from, to, port, true) && passes(t, policies, to, from, port, false) {
+					flows = append(flows, fmt.Sprintf("%s→%s:%d", from.name, to.name, port))
+				}
+			}
+		}
+	}
+	slices.Sort(flows)
+	return flows
+}
+
+// passes says whether the policies for a pod let its connection with another out, or in.
+func passes(t *testing.T, policies []*networkingv1.NetworkPolicy, own, other end, port int32, out bool) bool {
+	t.Helper()
+	isolated := false
+	for _, p := range policies {
+		if own.namespace != namespace || !matches(t, &p.Spec.PodSelector, own.labels) {
+			continue
+		}
+		isolated = true
+		if out && slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool {
+			return rule(t, r.To, r.Ports, other, port)
+		}) || !out && slices.ContainsFunc(p.Spec.Ingress, func(r networkingv1.NetworkPolicyIngressRule) bool {
+			return rule(t, r.From, r.Ports, other, port)
+		}) {
+			return true
+		}
+	}
+	return !isolated
+}
+
+func rule(t *testing.T, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, other end, port int32) bool {
+	t.Helper()
+	isPort := func(p networkingv1.NetworkPolicyPort) bool { return *p.Port == intstr.FromInt32(port) }
+	if !slices.ContainsFunc(ports, isPort) {
+		return false
+	}
+	return len(peers) == 0 || slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
+		inNamespace := other.namespace == namespace
+		if p.NamespaceSelector != nil {
+			inNamespace = matches(t, p.NamespaceSelector, map[string]string{corev1.LabelMetadataName: other.namespace})
+		}
+		return inNamespace && (p.PodSelector == nil || matches(t, p.PodSelector, other.labels))
+	})
+}
+
+func matches(t *testing.T, s *metav1.LabelSelector, set map[string]string) bool {
+	t.Helper()
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return selector.Matches(labels.Set(set))
+}
+
+func ends(o objects) []end {
+	var found []end
+	for _, w := range workloads(o) {
+		e := end{name: w.template.Labels["app.kubernetes.io/name"], namespace: namespace, labels: w.template.Labels}
+		for _, p := range w.template.Spec.Containers[0].Ports {
+			e.ports = append(e.ports, p.ContainerPort)
+		}
+		found = append(found, e)
+	}
+	return found
+}
+
+func TestPodsReachJustWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	ours := []string{
+		"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
+		"db→postgresql:5432", "operator→postgresql:5432", "logging→kafka:9092", "operator→kafka:9092",
+	}
+	metrics := []string{"prometheus→api:9090", "prometheus→db:9090", "prometheus→logging:9090", "prometheus→operator:9090"}
+	for name, tt := range map[string]struct {
+		values []string
+		others []end
+		want   []string
+	}{
+		"among themselves": {want: ours},
+		"a stranger in the same namespace gets to the API": {
+			others: []end{{name: "stranger", namespace: namespace}},
+			want:   append([]string{"stranger→api:8081"}, ours...),
+		},
+		"a stranger from elsewhere, too": {
+			others: []end{{name: "stranger", namespace: "elsewhere", labels: map[string]string{"merchstore.io/kafka-client": "true"}}},
+			want:   append([]string{"stranger→api:8081"}, ours...),
+		},
+		"unless it is not among those who may": {
+			values: []string{"--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`},
+			others: []end{
+				{name: "stranger", namespace: namespace},
+				{name: "front", namespace: namespace, labels: map[string]string{"role": "front"}},
+			},
+			want: append([]string{"front→api:8081"}, ours...),
+		},
+		"a pod that says it is a client of PostgreSQL": {
+			others: []end{{name: "backup", namespace: namespace, labels: map[string]string{"merchstore.io/postgresql-client": "true"}}},
+			want:   append([]string{"backup→api:8081", "backup→postgresql:5432"}, ours...),
+		},
+		"Prometheus reads metrics": {
+			others: []end{{name: "prometheus", namespace: "monitoring", labels: map[string]string{"app.kubernetes.io/name": "prometheus"}}},
+			want:   append(append([]string{"prometheus→api:8081"}, metrics...), ours...),
+		},
+		"a database and a Kafka of one's own": {
+			values: []string{"--values", store + "/values-production.yaml"},
+			others: []end{
+				{name: "cnpg", namespace: namespace, labels: map[string]string{"cnpg.io/cluster": "store-db"}, ports: []int32{5432, 8000}},
+				{name: "strimzi", namespace: namespace, labels: map[string]string{"strimzi.io/cluster": "store"}, ports: []int32{9092, 9093}},
+				{name: "other", namespace: namespace, ports: []int32{5432}},
+			},
+			want: []string{
+				"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
+				"db→cnpg:5432", "operator→cnpg:5432", "operator→other:5432", "logging→strimzi:9093", "operator→strimzi:9093",
+				// What has no policy of its own is free to talk.
+				"cnpg→other:5432", "cnpg→strimzi:9092", "cnpg→strimzi:9093", "other→cnpg:5432", "other→cnpg:8000",
+				"other→strimzi:9092", "other→strimzi:9093", "strimzi→cnpg:5432", "strimzi→cnpg:8000", "strimzi→other:5432",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := render(t, store, tt.values...)
+			slices.Sort(tt.want)
+			if diff := cmp.Diff(tt.want, allowed(t, all[*networkingv1.NetworkPolicy](o), append(ends(o), tt.others...))); diff != "" {
+				t.Errorf("want -, got +\n%s", diff)
+			}
+		})
+	}
+}

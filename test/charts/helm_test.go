@@ -1,0 +1,161 @@
+// Package charts tests the Helm charts: what they render, what they refuse, and what a real API server makes of them.
+package charts
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/controlplane"
+)
+
+const (
+	store          = "../../charts/merchstore"
+	operator       = "../../charts/operator"
+	infrastructure = "../../charts/infrastructure"
+)
+
+// valueSets are those that everything is tried with.
+var valueSets = map[string][]string{
+	"no values":           nil,
+	"every other value":   {"--values", store + "/ci/everything-values.yaml"},
+	"as little as can be": {"--values", store + "/ci/small-values.yaml"},
+	"production":          {"--values", store + "/values-production.yaml"},
+}
+
+func TestMain(m *testing.M) { os.Exit(controlplane.With(m, "").Run()) }
+
+// helm runs the program that `make` pins, with no settings but those of the test.
+func helm(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	program, err := filepath.Abs("../../.bin/helm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("helm is not built yet, `make verify-charts` builds it: %v", err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = []string{"HOME=" + t.TempDir()}
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("helm %v: %w\n%s", args, err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// render is what helm makes of a chart for a release called store, without a cluster.
+func render(t *testing.T, chart string, args ...string) objects {
+	t.Helper()
+	out, err := helm(t, append([]string{"template", "store", chart, "--namespace", "shop"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, out)
+}
+
+// objects are those of a manifest, with the fields of their kinds and no others.
+type objects []client.Object
+
+// parse reads a manifest strictly: a field that a kind does not have, or a key that stands there twice, fails the test.
+func parse(t *testing.T, manifest string) objects {
+	t.Helper()
+	decoder := serializer.NewCodecFactory(newScheme(t), serializer.EnableStrict).UniversalDeserializer()
+	var all objects
+	for _, document := range documents(t, manifest) {
+		decoded, _, err := decoder.Decode(document, nil, nil)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		object, ok := decoded.(client.Object)
+		if !ok {
+			t.Fatalf("%T is no object", decoded)
+		}
+		all = append(all, object)
+	}
+	return all
+}
+
+// unchecked reads a manifest as it is.
+func unchecked(t *testing.T, manifest string) []*unstructured.Unstructured {
+	t.Helper()
+	var all []*unstructured.Unstructured
+	for _, document := range documents(t, manifest) {
+		u := new(unstructured.Unstructured)
+		if err := yaml.Unmarshal(document, &u.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+func documents(t *testing.T, manifest string) [][]byte {
+	t.Helper()
+	var all [][]byte
+	reader := yaml.NewYAMLReader(bufio.NewReader(bytes.NewBufferString(manifest)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if json, err := yaml.ToJSON(document); err == nil && string(json) != "null" {
+			all = append(all, document)
+		}
+	}
+}
+
+func newScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return scheme
+}
+
+// all are the objects of a kind.
+func all[T client.Object](o objects) []T {
+	var found []T
+	for _, object := range o {
+		if typed, ok := object.(T); ok {
+			found = append(found, typed)
+		}
+	}
+	return found
+}
+
+// find is the object of a kind that has this name; the test fails when there is none.
+func find[T client.Object](t *testing.T, o objects, name string) T {
+	t.Helper()
+	found := all[T](o)
+	i := slices.IndexFunc(found, func(object T) bool { return object.GetName() == name })
+	if i < 0 {
+		t.Fatalf("there is no %T %s", *new(T), name)
+	}
+	return found[i]
+}
+
+// has says whether there is an object of a kind of this name.
+func has[T client.Object](o objects, name string) bool {
+	return slices.ContainsFunc(all[T](o), func(object T) bool { return object.GetName() == name })
+}

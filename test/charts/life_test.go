@@ -1,0 +1,187 @@
+package charts
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/controlplane"
+)
+
+// secrets are the contents of those that the chart makes up.
+func (c *cluster) secrets() map[string]map[string][]byte {
+	c.t.Helper()
+	contents := map[string]map[string][]byte{}
+	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql"} {
+		secret := new(corev1.Secret)
+		c.get(secret, name)
+		contents[name] = secret.Data
+	}
+	return contents
+}
+
+// pods are the pod templates of the store's Deployments: a change of one replaces its pods.
+func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
+	c.t.Helper()
+	templates := map[string]corev1.PodTemplateSpec{}
+	for _, name := range []string{"store-api", "store-db", "store-logging", "store-operator"} {
+		d := new(appsv1.Deployment)
+		c.get(d, name)
+		templates[name] = d.Spec.Template
+	}
+	return templates
+}
+
+// replaced are the Deployments whose pods are replaced by a change from one to the other.
+func replaced(before, after map[string]corev1.PodTemplateSpec) map[string]bool {
+	changed := map[string]bool{}
+	for name := range before {
+		if !cmp.Equal(before[name], after[name]) {
+			changed[name] = true
+		}
+	}
+	return changed
+}
+
+func TestAnUpgradeKeepsSecretsAndReplacesNoPodWithoutNeed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	c.helm("install", "store", store)
+	secrets, pods := c.secrets(), c.pods()
+
+	c.helm("upgrade", "store", store)
+	if diff := cmp.Diff(pods, c.pods()); diff != "" {
+		t.Errorf("nothing has changed, and pods are replaced:\n%s", diff)
+	}
+	c.helm("upgrade", "store", store, "--set", "api.settings.REQUEST_TIMEOUT=5s")
+	if changed := replaced(pods, c.pods()); !cmp.Equal(changed, map[string]bool{"store-api": true}) {
+		t.Errorf("a setting of the API has changed, and the pods of %v are replaced", changed)
+	}
+	if diff := cmp.Diff(secrets, c.secrets()); diff != "" {
+		t.Errorf("secrets have changed:\n%s", diff)
+	}
+}
+
+func TestSecretsThatArePutIntoTheClusterReachPods(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		secret, key, value string
+		want               map[string]bool
+	}{
+		"a new key for tokens": {
+			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true},
+		},
+		"a new password of the database": {"store-postgresql", "password", "changed", map[string]bool{"store-db": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, controlplane.Shared(t))
+			c.helm("install", "store", store)
+			before := c.pods()
+			secret := new(corev1.Secret)
+			c.get(secret, tt.secret)
+			secret.Data[tt.key] = []byte(tt.value)
+			if err := c.Update(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+
+			c.helm("upgrade", "store", store)
+
+			if changed := replaced(before, c.pods()); !cmp.Equal(changed, tt.want) {
+				t.Errorf("the pods of %v are replaced, want %v", changed, tt.want)
+			}
+			after := c.secrets()
+			if got := string(after[tt.secret][tt.key]); got != tt.value {
+				t.Errorf("it became %s", got)
+			}
+			database := after["store-postgresql"]
+			want := fmt.Sprintf("postgres://merchstore:%s@store-postgresql:5432/merchstore?sslmode=disable", database["password"])
+			if got := string(database["url"]); got != want {
+				t.Errorf("the address became %s", got)
+			}
+		})
+	}
+}
+
+func TestSecretsOfOthersReachPods(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "mine"},
+		StringData: map[string]string{"url": "postgres://me:old@example.com/store"},
+	}
+	if err := c.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"--set", "infrastructure.postgresql.enabled=false", "--set", "database.existingSecret=mine"}
+	c.helm(append([]string{"install", "store", store}, values...)...)
+	before := c.pods()
+	secret.StringData = map[string]string{"url": "postgres://me:new@example.com/store"}
+	if err := c.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+
+	c.helm(append([]string{"upgrade", "store", store}, values...)...)
+
+	if changed := replaced(before, c.pods()); !cmp.Equal(changed, map[string]bool{"store-db": true}) {
+		t.Errorf("the pods of %v are replaced", changed)
+	}
+}
+
+func TestAnUninstallKeepsDataForTheNextInstall(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	c.helm("install", "store", store)
+	before := c.secrets()
+
+	c.helm("uninstall", "store")
+	c.gone(new(appsv1.Deployment), "store-db")
+	c.gone(new(v1alpha1.DatabaseSchema), "store-database")
+	c.gone(new(v1alpha1.KafkaTopic), "store-log-channel") // the topic itself is kept
+	c.helm("install", "store", store)
+
+	after := c.secrets()
+	for _, name := range []string{"store-admin", "store-postgresql"} {
+		if diff := cmp.Diff(before[name], after[name]); diff != "" {
+			t.Errorf("%s has changed:\n%s", name, diff)
+		}
+	}
+}
+
+func TestAnUninstallKeepsNothingIfAskedTo(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	c.helm("install", "store", store, "--set", "global.keepData=false")
+	c.helm("uninstall", "store")
+	c.gone(new(corev1.Secret), "store-admin")
+	c.gone(new(corev1.Secret), "store-postgresql")
+}
+
+// TestAKafkaTopicThatTakesItsTopicAlongIsLeft is about an object that would wait for ever for the operator to see to its end.
+func TestAKafkaTopicThatTakesItsTopicAlongIsLeft(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	c.helm("install", "store", store, "--set", "kafka.topic.deletionPolicy=Delete")
+	c.helm("uninstall", "store")
+	c.get(new(v1alpha1.KafkaTopic), "store-log-channel")
+}
+
+func TestNotesSayHowToGetIn(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, controlplane.Shared(t))
+	notes := c.helm("install", "store", store)
+	for _, want := range []string{
+		"kubectl --namespace " + c.namespace + " port-forward service/store-api 8081:8081\n",
+		"get secret store-admin --template '{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}'",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("they do not say %s:\n%s", want, notes)
+		}
+	}
+}

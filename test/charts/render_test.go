@@ -1,0 +1,259 @@
+package charts
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+)
+
+func TestValuesDoWhatTheySay(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		set   []string
+		check func(t *testing.T, o objects)
+	}{
+		"the API and the DB service are scaled by their load, and so have no number of pods": {
+			check: func(t *testing.T, o objects) {
+				for _, name := range []string{"store-api", "store-db"} {
+					scaler := find[*autoscalingv2.HorizontalPodAutoscaler](t, o, name)
+					if *scaler.Spec.MinReplicas < 2 || find[*appsv1.Deployment](t, o, name).Spec.Replicas != nil {
+						t.Errorf("%s: %v", name, scaler.Spec)
+					}
+				}
+			},
+		},
+		"without autoscaling there is a number of pods": {
+			set: []string{"api.autoscaling.enabled=false", "api.replicas=4"},
+			check: func(t *testing.T, o objects) {
+				scaled := has[*autoscalingv2.HorizontalPodAutoscaler](o, "store-api")
+				if n := find[*appsv1.Deployment](t, o, "store-api").Spec.Replicas; n == nil || *n != 4 || scaled {
+					t.Errorf("%v pods, and scaled: %v", n, scaled)
+				}
+			},
+		},
+		"a rolling update never has a pod less": {
+			check: func(t *testing.T, o objects) {
+				for _, name := range []string{"store-api", "store-db", "store-logging"} {
+					update := find[*appsv1.Deployment](t, o, name).Spec.Strategy.RollingUpdate
+					if update.MaxUnavailable.IntValue() != 0 || update.MaxSurge.IntValue() != 1 {
+						t.Errorf("%s: %v", name, update)
+					}
+				}
+			},
+		},
+		"gRPC clients see every pod": {
+			check: func(t *testing.T, o objects) {
+				for _, name := range []string{"store-db", "store-logging"} {
+					if s := find[*corev1.Service](t, o, name).Spec; s.ClusterIP != corev1.ClusterIPNone || !s.PublishNotReadyAddresses {
+						t.Errorf("%s: %v", name, s)
+					}
+				}
+			},
+		},
+		"an image by its digest": {
+			set: []string{
+				"api.image.repository=registry.example.com/store/api", "api.image.tag=v2", "api.image.digest=sha256:" + strings.Repeat("0", 64),
+			},
+			check: func(t *testing.T, o objects) {
+				want := "registry.example.com/store/api:v2@sha256:" + strings.Repeat("0", 64)
+				if got := find[*appsv1.Deployment](t, o, "store-api").Spec.Template.Spec.Containers[0].Image; got != want {
+					t.Errorf("got %s", got)
+				}
+			},
+		},
+		"one tag for all of the store's images": {
+			set: []string{"global.imageTag=v3", "db.image.tag=v4"},
+			check: func(t *testing.T, o objects) {
+				for name, want := range map[string]string{"api": "v3", "db": "v4", "logging": "v3", "operator": "v3"} {
+					got := find[*appsv1.Deployment](t, o, "store-"+name).Spec.Template.Spec.Containers[0].Image
+					if got != "merchstore/"+name+":"+want {
+						t.Errorf("got %s", got)
+					}
+				}
+			},
+		},
+		"large numbers stay whole": {
+			set: []string{"api.settings.LOG_QUEUE_BYTES=33554432", "infrastructure.postgresql.settings.max_connections=1000000"},
+			check: func(t *testing.T, o objects) {
+				got := find[*corev1.ConfigMap](t, o, "store-api").Data["LOG_QUEUE_BYTES"]
+				args := find[*appsv1.StatefulSet](t, o, "store-postgresql").Spec.Template.Spec.Containers[0].Args
+				if got != "33554432" || !slices.Contains(args, "max_connections=1000000") {
+					t.Errorf("got %s and %v", got, args)
+				}
+			},
+		},
+		"no admin account, when none is named": {
+			set: []string{"admin.username="},
+			check: func(t *testing.T, o objects) {
+				variables := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)
+				if _, there := variables["ADMIN_PASSWORD"]; there || has[*corev1.Secret](o, "store-admin") {
+					t.Errorf("got %v", slices.Collect(maps.Keys(variables)))
+				}
+			},
+		},
+		"only the DB service gets the admin's password": {
+			check: func(t *testing.T, o objects) {
+				for _, w := range workloads(o) {
+					if _, there := env(w.template)["ADMIN_PASSWORD"]; there != (w.name == "store-db") {
+						t.Errorf("%s: %v", w.name, there)
+					}
+				}
+			},
+		},
+		"a database of one's own": {
+			set: []string{"infrastructure.postgresql.enabled=false", "database.existingSecret=mine", "database.key=uri"},
+			check: func(t *testing.T, o objects) {
+				ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["DATABASE_URL"].ValueFrom.SecretKeyRef
+				declared := find[*v1alpha1.DatabaseSchema](t, o, "store-database").Spec.Connection
+				if ref.Name != "mine" || ref.Key != "uri" || declared.SecretName != "mine" || declared.Key != "uri" {
+					t.Errorf("the DB service reads %v, the operator %v", ref, declared)
+				}
+				if has[*appsv1.StatefulSet](o, "store-postgresql") || !has[*appsv1.StatefulSet](o, "store-kafka") {
+					t.Error("not just PostgreSQL is off")
+				}
+			},
+		},
+		"a Kafka of one's own, with TLS and a password": {
+			set: []string{
+				"infrastructure.kafka.enabled=false", "kafka.existingSecret=mine", "kafka.tls.enabled=true", "kafka.sasl=SCRAM-SHA-512",
+				"kafka.topic.replicationFactor=3",
+			},
+			check: func(t *testing.T, o objects) {
+				pod := find[*appsv1.Deployment](t, o, "store-logging").Spec.Template
+				config, variables := find[*corev1.ConfigMap](t, o, "store-logging").Data, env(pod)
+				if config["KAFKA_SECURITY_PROTOCOL"] != "SASL_SSL" || config["KAFKA_SASL_MECHANISM"] != "SCRAM-SHA-512" {
+					t.Errorf("told %v", config)
+				}
+				for _, name := range []string{"KAFKA_BROKERS", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"} {
+					if v := variables[name]; config[name] != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef.Name != "mine" {
+						t.Errorf("%s: %v", name, v)
+					}
+				}
+				certificate := pod.Spec.Containers[0].VolumeMounts[0].MountPath + "/" + pod.Spec.Volumes[0].Secret.Items[0].Path
+				if config["KAFKA_CA_FILE"] != certificate {
+					t.Errorf("%s is not where the certificate is", config["KAFKA_CA_FILE"])
+				}
+				got := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection
+				if want := (v1alpha1.KafkaConnection{SecretName: "mine", TLS: true, SASL: "SCRAM-SHA-512"}); got != want {
+					t.Errorf("the operator is told %v", got)
+				}
+			},
+		},
+		"who brings Kafka is found by all": {
+			check: func(t *testing.T, o objects) {
+				service := find[*corev1.Service](t, o, "store-kafka")
+				want := service.Name + ":9092"
+				told := find[*corev1.ConfigMap](t, o, "store-logging").Data["KAFKA_BROKERS"]
+				declared := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection.BootstrapServers
+				if told != want || declared != want {
+					t.Errorf("the logging service is told %s, the operator %s", told, declared)
+				}
+				const advertised = "advertised.listeners=PLAINTEXT://store-kafka-0.store-kafka.shop.svc:9092\n"
+				if properties := find[*corev1.ConfigMap](t, o, "store-kafka").Data["server.properties"]; !strings.Contains(properties, advertised) {
+					t.Errorf("Kafka is told %s", properties)
+				}
+			},
+		},
+		"the operator has its rights where it looks after objects, and nowhere else": {
+			set: []string{"operator.watchNamespaces={one,two}"},
+			check: func(t *testing.T, o objects) {
+				var where []string
+				for _, b := range all[*rbacv1.RoleBinding](o) {
+					where = append(where, b.Namespace)
+					if len(b.Subjects) != 1 || b.Subjects[0].Namespace != "shop" || b.Subjects[0].Name != "store-operator" {
+						t.Errorf("given to %v", b.Subjects)
+					}
+				}
+				watched := find[*corev1.ConfigMap](t, o, "store-operator").Data["WATCH_NAMESPACES"]
+				if watched != "one,two" || !slices.Equal(where, []string{"one", "two"}) {
+					t.Errorf("looks after %s, has rights in %v", watched, where)
+				}
+				if len(all[*rbacv1.ClusterRole](o))+len(all[*rbacv1.ClusterRoleBinding](o)) > 0 {
+					t.Error("has rights everywhere")
+				}
+			},
+		},
+		"no way in from outside, unless it is asked for": {
+			check: func(t *testing.T, o objects) {
+				service := find[*corev1.Service](t, o, "store-api").Spec
+				if len(all[*networkingv1.Ingress](o)) > 0 || service.Type != corev1.ServiceTypeClusterIP {
+					t.Errorf("%v", service.Type)
+				}
+			},
+		},
+		"an Ingress with TLS": {
+			set: []string{"ingress.enabled=true", "ingress.host=shop.example.com", "ingress.tlsSecret=certificate"},
+			check: func(t *testing.T, o objects) {
+				s := find[*networkingv1.Ingress](t, o, "store-api").Spec
+				if s.Rules[0].Host != "shop.example.com" || s.TLS[0].SecretName != "certificate" || s.TLS[0].Hosts[0] != "shop.example.com" {
+					t.Errorf("%v", s)
+				}
+			},
+		},
+		"data is kept on an uninstall": {
+			check: func(t *testing.T, o objects) { checkKept(t, o, true) },
+		},
+		"data goes, if that is asked for": {
+			set:   []string{"global.keepData=false"},
+			check: func(t *testing.T, o objects) { checkKept(t, o, false) },
+		},
+		"the operator can come from elsewhere": {
+			set: []string{"operator.enabled=false"},
+			check: func(t *testing.T, o objects) {
+				if has[*appsv1.Deployment](o, "store-operator") || !has[*v1alpha1.KafkaTopic](o, "store-log-channel") {
+					t.Error("not just the operator is off")
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var args []string
+			for _, s := range tt.set {
+				args = append(args, "--set", s)
+			}
+			tt.check(t, render(t, store, args...))
+		})
+	}
+}
+
+func checkKept(t *testing.T, o objects, keep bool) {
+	t.Helper()
+	const policy = "helm.sh/resource-policy"
+	annotations := map[string]map[string]string{
+		"the database's password": find[*corev1.Secret](t, o, "store-postgresql").Annotations,
+		"the admin's password":    find[*corev1.Secret](t, o, "store-admin").Annotations,
+	}
+	for what, a := range annotations {
+		if (a[policy] == "keep") != keep {
+			t.Errorf("%s: %v", what, a)
+		}
+	}
+	want := map[bool]appsv1.PersistentVolumeClaimRetentionPolicyType{
+		true: appsv1.RetainPersistentVolumeClaimRetentionPolicyType, false: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+	}[keep]
+	for _, s := range all[*appsv1.StatefulSet](o) {
+		if got := s.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
+			t.Errorf("the volume of %s: %s", s.Name, got)
+		}
+	}
+}
+
+func TestPartsCanBeInstalledAlone(t *testing.T) {
+	t.Parallel()
+	if o := render(t, operator); !has[*appsv1.Deployment](o, "store-operator") {
+		t.Error("no operator")
+	}
+	if o := render(t, infrastructure, "--set", "valkey.enabled=true"); len(all[*appsv1.StatefulSet](o)) != 3 {
+		t.Error("not PostgreSQL, Kafka and Valkey")
+	}
+}

@@ -1,0 +1,62 @@
+package charts
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBadValuesGetASentence tries what people get wrong: each must end at install time, and not in a crash loop.
+func TestBadValuesGetASentence(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		value, want string
+	}{
+		"a typo at the top":                    {"apis.replicas=1", "'apis' not allowed"},
+		"a typo further down":                  {"api.image.tagg=v1", "at '/api/image': additional properties 'tagg'"},
+		"a typo in the globals":                {"global.keepdata=false", "'keepdata' not allowed"},
+		"a setting there is not":               {"db.settings.DB_MAX_CONN=20", "at '/db/settings': additional properties 'DB_MAX_CONN'"},
+		"a setting of another service":         {"api.settings.ORDER_GROUP=20", "'ORDER_GROUP' not allowed"},
+		"a setting that the chart makes":       {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
+		"a typo in a part's values":            {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
+		"a typo in the operator's values":      {"operator.watchNamespace=x", "'watchNamespace' not allowed"},
+		"a number of pods that is none":        {"api.replicas=two", "at '/api/replicas': got string, want integer"},
+		"no pods at all":                       {"logging.replicas=0", "minimum: got 0, want 1"},
+		"a duration without a unit":            {"db.settings.TOKEN_TTL=\"3600\"", "at '/db/settings/TOKEN_TTL'"},
+		"memory that Go could not be told":     {"api.resources.limits.memory=256M", "does not match pattern"},
+		"no limit of memory":                   {"api.resources.limits.memory=null", "limits': missing property 'memory'"},
+		"an image without a tag":               {"infrastructure.postgresql.image=postgres", "at '/postgresql/image'"},
+		"a digest that is none":                {"api.image.digest=e3b0c442", "at '/api/image/digest'"},
+		"a log-in there is not":                {"kafka.sasl=GSSAPI", "value must be one of"},
+		"no database":                          {"infrastructure.postgresql.enabled=false", "database.existingSecret must name a Secret"},
+		"no Kafka":                             {"infrastructure.kafka.enabled=false", "kafka.existingSecret must name a Secret"},
+		"no infrastructure, and nothing else":  {"infrastructure.enabled=false", "database.existingSecret must name a Secret"},
+		"two databases":                        {"database.existingSecret=mine", "set infrastructure.postgresql.enabled"},
+		"two Kafkas":                           {"kafka.existingSecret=mine", "set infrastructure.kafka.enabled"},
+		"TLS to a Kafka that has none":         {"kafka.tls.enabled=true", "are for a Kafka of your own"},
+		"more copies than brokers":             {"kafka.topic.replicationFactor=3", "has one broker"},
+		"a topic that takes no messages":       {"kafka.topic.config.min\\.insync\\.replicas=2", "nothing could ever be logged"},
+		"less than the least":                  {"api.autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
+		"an end sooner than an order":          {"shutdown.timeoutSeconds=8", "must be more than db.settings.ORDER_TIMEOUT"},
+		"an order longer than the end":         {"db.settings.ORDER_TIMEOUT=30s", "must be more than db.settings.ORDER_TIMEOUT"},
+		"passwords that could never be hashed": {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := helm(t, "template", "store", store, "--set", tt.value)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAReleaseNameThatIsTooLongGetsASentence(t *testing.T) {
+	t.Parallel()
+	_, err := helm(t, "template", strings.Repeat("s", 41), store)
+	if err == nil || !strings.Contains(err.Error(), "more than 40 characters") {
+		t.Error(err)
+	}
+	if _, err := helm(t, "template", strings.Repeat("s", 40), store); err != nil {
+		t.Error(err)
+	}
+}
