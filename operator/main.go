@@ -72,17 +72,18 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
+	api.QPS = -1 // the API server itself shares its time out fairly
 	manager, err := newManager(api, s, p)
 	if err != nil {
 		return err
 	}
 	metrics := report.NewMetrics(p.Metrics)
 	topics := kafkatopic.New(manager, s.KafkaTopic, metrics, s.Resync, s.Namespaces)
-	if err := topics.SetUp(manager, s.MaxBackoff); err != nil {
+	if err := topics.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of KafkaTopics: %w", err)
 	}
 	schemas := databaseschema.New(manager, s.DatabaseSchema, metrics, s.Resync)
-	if err := schemas.SetUp(manager, s.MaxBackoff); err != nil {
+	if err := schemas.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of DatabaseSchemas: %w", err)
 	}
 	p.CheckReady("cache", func(ctx context.Context) error {
@@ -91,7 +92,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		}
 		return nil
 	})
-	return p.Serve(ctx, controllers(ctx, manager), process.Part{ //nolint:contextcheck // parts are stopped, not cancelled
+	return p.Serve(ctx, controllers(ctx, manager), process.Part{
 		Name: "Kafka clients", Stop: func(context.Context) error { topics.Close(); return nil },
 	})
 }

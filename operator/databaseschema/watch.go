@@ -26,7 +26,7 @@ const (
 )
 
 // SetUp has the manager run the Reconciler.
-func (r *Reconciler) SetUp(m manager.Manager, maxBackoff time.Duration) error {
+func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
 	for index, names := range map[string]func(v1alpha1.DatabaseSchemaSpec) []string{
 		secretIndex: func(spec v1alpha1.DatabaseSchemaSpec) []string { return []string{spec.Connection.SecretName} },
 		configMapIndex: func(spec v1alpha1.DatabaseSchemaSpec) (names []string) {
@@ -36,7 +36,7 @@ func (r *Reconciler) SetUp(m manager.Manager, maxBackoff time.Duration) error {
 			return names
 		},
 	} {
-		err := m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.DatabaseSchema{}, index, func(obj client.Object) []string {
+		err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.DatabaseSchema{}, index, func(obj client.Object) []string {
 			s, ok := obj.(*v1alpha1.DatabaseSchema)
 			if !ok {
 				return nil

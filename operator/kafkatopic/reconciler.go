@@ -78,13 +78,13 @@ const (
 )
 
 // SetUp has the manager run the Reconciler.
-func (r *Reconciler) SetUp(m manager.Manager, maxBackoff time.Duration) error {
+func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
 	for name, value := range map[string]func(*v1alpha1.KafkaTopic) string{
 		bySecret: func(t *v1alpha1.KafkaTopic) string { return t.Spec.Connection.SecretName },
 		byTopic:  (*v1alpha1.KafkaTopic).Topic,
 	} {
 		index := func(obj client.Object) []string { return []string{value(obj.(*v1alpha1.KafkaTopic))} } //nolint:forcetypeassert // as said below
-		if err := m.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.KafkaTopic{}, name, index); err != nil {
+		if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.KafkaTopic{}, name, index); err != nil {
 			return fmt.Errorf("index KafkaTopics: %w", err)
 		}
 	}

@@ -29,5 +29,5 @@ func After(d time.Duration) reconcile.Result { return reconcile.Result{RequeueAf
 
 // jitter gives a time between 4/5 of d and d.
 func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Float64()*float64(d)/5) //nolint:gosec // chance, not a secret
+	return d - time.Duration(rand.Float64()*float64(d)/5)
 }

@@ -89,10 +89,8 @@ func measure(ctx context.Context, only string) (err error) {
 }
 
 func (b *bench) idleMemory(ctx context.Context) error {
-	select { // let the start's garbage go
-	case <-time.After(5 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, 5*time.Second); err != nil { // let the start's garbage go
+		return err
 	}
 	for name, pid := range b.programs.pids() {
 		n, err := resident(pid)

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
@@ -21,12 +23,14 @@ import (
 const (
 	topics       = 200
 	convergence  = 5 * time.Minute // the most that they may take
+	settling     = 3 * time.Second
 	observedFor  = 5 * time.Minute // of a converged cluster, at the default resync
 	operatorTeam = "bench"
 )
 
 // operator declares topics and sees them made, and then sees what the operator does when there is nothing left to do.
 func (b *bench) operator(ctx context.Context) (err error) {
+	ctrllog.SetLogger(logr.Discard()) // or the client would complain that it has none
 	plane, err := controlplane.Start(ctx, filepath.Join(b.dir, "controlplane"))
 	if err != nil {
 		return err
@@ -62,16 +66,17 @@ func (b *bench) operator(ctx context.Context) (err error) {
 		return err
 	}
 	took := time.Since(began)
+	if err := pause(ctx, settling); err != nil { // the last status was seen before it was counted
+		return err
+	}
 	converged, err := scrape(ctx, ops)
 	if err != nil {
 		return err
 	}
 	b.report.note("operator: %d topics converged in %.1f s, %.0f reconciles/s", topics, took.Seconds(), converged.reconciles()/took.Seconds())
 	b.report.note("operator: calls meanwhile: %s", converged)
-	select {
-	case <-time.After(observedFor):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, observedFor); err != nil {
+		return err
 	}
 	later, err := scrape(ctx, ops)
 	if err != nil {
@@ -79,6 +84,15 @@ func (b *bench) operator(ctx context.Context) (err error) {
 	}
 	b.report.note("operator: calls in %s of nothing to do, %.0f reconciles: %s", observedFor, later.reconciles()-converged.reconciles(), later.since(converged))
 	return b.programs.stop("operator")
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func newClient(plane *controlplane.ControlPlane) (client.WithWatch, error) {
