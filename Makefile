@@ -73,7 +73,7 @@ images: packages-images build build-operator ## Put the programs into images, bu
 
 # --- a Kubernetes cluster ---------------------------------------------------------------------------------------------
 
-CLUSTER_PROGRAMS := coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
 
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
@@ -81,7 +81,8 @@ cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, wi
 
 .PHONY: cluster-down
 cluster-down: ## Remove that cluster and all that it made, also after a crash
-	@CGO_ENABLED=0 go build -trimpath -o build/cluster/ ./test/cluster
+	@mkdir -p build/cluster
+	@go build -o build/cluster/ ./test/cluster
 	@build/cluster/cluster down
 
 .PHONY: test-cluster
@@ -92,7 +93,7 @@ test-cluster: build-cluster ## Test that cluster: what runs in it, and that it l
 build-cluster: packages-cluster
 	@tools/build-kubernetes $(CLUSTER_PROGRAMS)
 	@mkdir -p build/cluster
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/cluster/ ./test/cluster ./test/cluster/pause
+	@go build -o build/cluster/ ./test/cluster ./test/cluster/pause
 
 .PHONY: clean
 clean: ## Remove what was built: programs, tools and test dependencies (the store's data stays)
@@ -111,7 +112,7 @@ verify-format: $(BIN)/golangci-lint $(BIN)/buf
 
 .PHONY: verify-vet
 verify-vet: packages-verify
-	@go vet ./...
+	@go vet -tags e2e ./...
 
 .PHONY: verify-proto
 verify-proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc

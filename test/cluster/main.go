@@ -1,0 +1,55 @@
+// Command cluster runs a real Kubernetes cluster on a Linux machine that has no container engine: the control plane as processes
+// of the machine, and three workers, each in namespaces of its own with a containerd, a kubelet and a kube-proxy. Pods, Services,
+// cluster DNS and all that kubectl does work as on any cluster; nothing outside is reached from within.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+const usage = `usage:
+  cluster up                   start the cluster, unless it runs, and wait until its nodes are ready
+  cluster down                 end it and remove all that it made, also when it was killed half-way
+  cluster load ARCHIVE.tar ... give images to all nodes
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	command := strings.Join(args[:min(1, len(args))], "")
+	if command == "" || strings.HasPrefix(strings.TrimLeft(command, "-"), "h") {
+		fmt.Fprint(out, usage)
+		return nil
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("only root may make namespaces and networks: run it as root")
+	}
+	switch args = args[1:]; {
+	case command == "up" && len(args) == 0:
+		return up(ctx, out)
+	case command == "down" && len(args) == 0:
+		return down(ctx, out)
+	case command == "load" && len(args) > 0:
+		return load(ctx, args)
+	case command == "serve" && len(args) == 0: // what up leaves running
+		return serve(ctx)
+	case command == "node" && len(args) == 1: // what serve runs in the namespaces of a node
+		return beNode(ctx, args[0])
+	default:
+		return fmt.Errorf("unknown arguments %q\n%s", append([]string{command}, args...), usage)
+	}
+}

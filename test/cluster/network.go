@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// makeBridge makes the network that all nodes are plugged into, and the host's own address in it.
+func makeBridge(ctx context.Context) error {
+	return batch(ctx, "", `
+		link add `+bridge+` type bridge
+		address add `+hostAddress+`/24 dev `+bridge+`
+		link set `+bridge+` up`)
+}
+
+// connect makes a node's network namespace and plugs it into the bridge. Its pods are reached from the host and from the other
+// nodes.
+func (n node) connect(ctx context.Context) error {
+	if err := batch(ctx, "", `
+		netns add `+n.device()+`
+		link add `+n.device()+` type veth peer name eth0 netns `+n.device()+`
+		link set `+n.device()+` master `+bridge+` up
+		route add `+n.pods()+` via `+n.address().String()); err != nil {
+		return err
+	}
+	var others strings.Builder
+	for _, other := range nodes() {
+		if other != n {
+			fmt.Fprintf(&others, "route add %s via %s\n", other.pods(), other.address())
+		}
+	}
+	return batch(ctx, n.device(), `
+		link set lo up
+		address add `+n.address().String()+`/24 dev eth0
+		link set eth0 up
+		route add default via `+hostAddress+"\n"+others.String())
+}
+
+// removeNetwork removes what is there of the network.
+func removeNetwork(ctx context.Context) error {
+	var all []error
+	for _, n := range nodes() {
+		all = append(all,
+			removeIfThere(ctx, n.namespace(), "netns", "delete", n.device()),
+			removeIfThere(ctx, filepath.Join("/sys/class/net", n.device()), "link", "delete", n.device()))
+	}
+	return errors.Join(append(all, removeIfThere(ctx, filepath.Join("/sys/class/net", bridge), "link", "delete", bridge))...)
+}
+
+// removeIfThere runs an ip command that removes something, unless the file that shows it is gone, before or meanwhile: the
+// devices of a namespace go by themselves a moment after it.
+func removeIfThere(ctx context.Context, file string, args ...string) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	err := execute(ctx, nil, "ip", args...)
+	if _, gone := os.Stat(file); errors.Is(gone, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// batch runs a list of ip commands in a network namespace, or in the host's, until one fails.
+func batch(ctx context.Context, namespace, commands string) error {
+	args := []string{"-batch", "-"}
+	if namespace != "" {
+		args = append([]string{"-netns", namespace}, args...)
+	}
+	return execute(ctx, strings.NewReader(commands), "ip", args...)
+}
