@@ -156,9 +156,10 @@ func TestTheTopicIsNotHeldTwice(t *testing.T) {
 	c.operate(func(s *Settings) { s.Workers = 8 })
 	all := make([]*v1alpha1.KafkaTopic, 8)
 	for i := range all {
-		all[i] = c.topic(fmt.Sprintf("topic-%d", i), func(t *v1alpha1.KafkaTopic) {
-			t.Spec.Connection = v1alpha1.KafkaConnection{SecretName: "kafka"}
-		})
+		all[i] = c.topic(fmt.Sprintf("topic-%d", i), func(t *v1alpha1.KafkaTopic) { t.Spec.Connection.SecretName = "kafka" })
+		if i%2 == 1 {
+			byAnotherName(all[i])
+		}
 		c.must(all[i])
 	}
 	for _, topic := range all {
@@ -166,7 +167,7 @@ func TestTheTopicIsNotHeldTwice(t *testing.T) {
 	}
 
 	onKafka(t, kafka.Shared(t).Addr()).create(all[0].Topic(), 1, nil) // or Kafka would let only one of them create it
-	c.kafkaSecret("kafka", map[string]string{"bootstrapServers": kafka.Shared(t).Addr()})
+	c.kafkaSecret("kafka", nil)
 
 	said := map[string]int{}
 	for _, topic := range all {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -48,6 +50,9 @@ type Settings struct {
 func (s Settings) Validate() error {
 	if s.Resync < time.Second || s.MaxBackoff < time.Second || s.Workers < 1 {
 		return errors.New("RESYNC and MAX_BACKOFF must be at least 1s, and WORKERS at least 1")
+	}
+	if len(s.Namespaces) == 0 || slices.ContainsFunc(s.Namespaces, func(n string) bool { return n == "" || strings.TrimSpace(n) != n }) {
+		return errors.New("WATCH_NAMESPACES must name at least one namespace, several separated by commas and nothing else")
 	}
 	if s.Lease < 3*time.Second {
 		return errors.New("LEASE_DURATION must be at least 3s")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
@@ -16,7 +15,7 @@ import (
 // cleared by the next attempt.
 type Failure struct {
 	File File
-	// Statement is the one that failed, cut short, and without quoted texts if it speaks of a password. Empty if it was none of the file's.
+	// Statement is the one that failed, cut short, before what follows if it speaks of a password. Empty if it was none of the file's.
 	Statement string
 	// Err is a *pgconn.PgError if it is the server's.
 	Err error
@@ -97,6 +96,10 @@ func (s *Session) applyOutside(ctx context.Context, f File, script Script) error
 	if err := s.mark(ctx, f); err != nil {
 		return err
 	}
+	// Such a statement waits for old transactions and holds up nobody meanwhile: giving way would only begin it all over again.
+	if _, err := s.db.ExecContext(ctx, `SET lock_timeout = 0`); err != nil {
+		return err
+	}
 	err = s.run(ctx, f)
 	if err != nil && ctx.Err() == nil {
 		_ = s.undo(ctx, f, statement) // if that fails, the mark stays, and the next attempt takes it up
@@ -138,8 +141,8 @@ func (w *watcher) Handle(_ context.Context, r slog.Record) error {
 const maxStatement = 1000
 
 func presentable(statement string) string {
-	if strings.Contains(strings.ToLower(statement), "password") {
-		statement = regexp.MustCompile(`'[^']*'`).ReplaceAllString(statement, "'…'")
+	if at := regexp.MustCompile(`(?i)password`).FindStringIndex(statement); at != nil {
+		statement = statement[:at[1]] + " …"
 	}
 	if runes := []rune(statement); len(runes) > maxStatement {
 		return string(runes[:maxStatement-1]) + "…"

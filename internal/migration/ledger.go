@@ -30,6 +30,9 @@ type Ledger struct {
 
 // ReadLedger reads the ledger. It needs no lock, and makes no tables: a database without any has an empty one.
 func (s *Session) ReadLedger(ctx context.Context) (Ledger, error) {
+	if err := s.reset(ctx); err != nil { // a file may have set where tables are looked for
+		return Ledger{}, fmt.Errorf("reset connection: %w", err)
+	}
 	var applied, running bool
 	err := s.db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL, to_regclass('goose_db_running') IS NOT NULL`).
 		Scan(&applied, &running)

@@ -140,7 +140,7 @@ func (s *Session) look(ctx context.Context, o Outside) (name string, whole bool,
 	switch o.kind {
 	case createIndex: // in the schema of its table
 		err = s.db.QueryRowContext(ctx, `SELECT indexrelid::regclass::text, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid
-			WHERE indrelid = to_regclass($1) AND relname = (parse_ident($2))[1]`, o.table, o.index).Scan(&name, &whole)
+			WHERE indrelid = to_regclass($1) AND relname = (parse_ident($2))[1]::name`, o.table, o.index).Scan(&name, &whole)
 	case dropIndex:
 		err = s.db.QueryRowContext(ctx, `SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)`,
 			o.index).Scan(&name, &whole)

@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -84,6 +85,9 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 func TestAnIndexThatCanNotBeBuiltLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ sql, state string }{
+		"its rows are not unique, its name is cut short, and none is wanted if there is one": {
+			"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS a_" + strings.Repeat("x", 70) + " ON s.a (x)", "23505",
+		},
 		"its rows are not unique": {"CREATE UNIQUE INDEX CONCURRENTLY a_x ON s.a (x)", "23505"},
 		"it is there already":     {"CREATE INDEX CONCURRENTLY there ON s.a (x)", "42P07"},
 		"its table is not there":  {"CREATE INDEX CONCURRENTLY a_x ON s.b (x)", "42P01"},
@@ -152,4 +156,27 @@ func TestAnInterruptedFileMustBeAsItWas(t *testing.T) {
 		t.Errorf("the ledger is %+v", l)
 	}
 	migrate(t, url, files)
+}
+
+// TestAMarkIsLeftBeforeAnythingElse: unless what is wanted is there already, which a crash must not make ours.
+func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
+	t.Parallel()
+	for sql, words := range map[string]string{
+		"CREATE INDEX CONCURRENTLY a_x ON s.a (x)":   "marked",
+		"DROP INDEX CONCURRENTLY s.there":            "marked",
+		"VACUUM s.a":                                 "marked",
+		"CREATE INDEX CONCURRENTLY there ON s.a (x)": "42P07",
+		"DROP INDEX CONCURRENTLY s.neither_this":     "42704",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			t.Parallel()
+			url, conn, files := indexed(t, sql)
+			execute(t, conn, `CREATE FUNCTION marked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''marked''; END';
+				CREATE TRIGGER marked BEFORE INSERT ON goose_db_running FOR EACH ROW EXECUTE FUNCTION marked()`)
+			refused(t, url, files, words)
+			if ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL OR to_regclass('s.there') IS NULL`) {
+				t.Error("it was run before it was marked")
+			}
+		})
+	}
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -53,10 +51,6 @@ func Open(ctx context.Context, config *pgx.ConnConfig, o Options) (*Session, err
 		config.RuntimeParams["application_name"] = o.Name
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // the schema changes under our feet: no plans are kept
-	// Who goes away in the middle of a statement ends it: otherwise the server would finish it, holding the lock.
-	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: answerLimit}
-	}
 	s := &Session{options: o}
 	connected := false
 	s.db = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(context.Context, *pgx.Conn) error {
@@ -80,9 +74,6 @@ func (s *Session) Close() error {
 	}
 	return nil
 }
-
-// answerLimit is how long a server may take to answer what needs no work.
-const answerLimit = 5 * time.Second
 
 // reset brings the connection back to how it is at the start: each file finds the same, whatever those before it have set.
 func (s *Session) reset(ctx context.Context) error {

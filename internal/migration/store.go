@@ -132,7 +132,7 @@ func sign(ctx context.Context, tx *sql.Tx, table string, unsigned []File) error 
 func (s *Session) mark(ctx context.Context, f File) error {
 	_, err := s.db.ExecContext(ctx,
 		`INSERT INTO `+s.schema+`.goose_db_running (version_id, checksum) VALUES ($1, $2) `+ //nolint:gosec // the same
-			`ON CONFLICT (version_id) DO UPDATE SET started_at = clock_timestamp()`, f.Version, f.Checksum)
+			`ON CONFLICT (version_id) DO UPDATE SET checksum = $2, started_at = clock_timestamp()`, f.Version, f.Checksum)
 	return err
 }
 
@@ -143,16 +143,10 @@ func (s *Session) unmark(ctx context.Context, f File) error {
 }
 
 // marked tells whether a file was begun.
-func (s *Session) marked(ctx context.Context, f File) (bool, error) {
-	var checksum string
-	err := s.db.QueryRowContext(ctx, `SELECT checksum FROM `+s.schema+`.goose_db_running WHERE version_id = $1`, f.Version).Scan(&checksum)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
-	case err == nil && checksum != f.Checksum:
-		return false, fmt.Errorf("%s was interrupted, and has been edited since", f.Name)
-	}
-	return err == nil, err
+func (s *Session) marked(ctx context.Context, f File) (marked bool, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM `+s.schema+`.goose_db_running WHERE version_id = $1 AND checksum = $2)`,
+		f.Version, f.Checksum).Scan(&marked)
+	return marked, err
 }
 
 // record says that a file was applied without running it.

@@ -105,6 +105,11 @@ func decide(s *v1alpha1.DatabaseSchema, o outlook, seen observed) decision {
 		return decision{unknown: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
 			"the Secret leads to database %s, but %s is the one that was migrated; put it back, or make another DatabaseSchema", seen.databaseID, id)}
 	}
+	if s.Status.Version > 0 && len(o.applied) == 0 {
+		return decision{unknown: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
+			"version %d was applied, and the ledger goose_db_version is gone or out of sight: look at the connection's search_path and rights; nothing is run",
+			s.Status.Version)}
+	}
 	if reason, message := drift(o); reason != "" {
 		return decision{reason: reason, message: message + "; nothing is run", drifted: true}
 	}
@@ -238,7 +243,7 @@ func failureMessage(f *v1alpha1.FailedMigration) string {
 // deadlock, a conflict of transactions, a server that is short of something or going away.
 func passes(sqlState string) bool {
 	switch sqlState {
-	case "55P03", "57014", "40001", "40P01":
+	case "55P03", "57014", "40001", "40P01", "25006": // the last is a standby's, during a failover
 		return true
 	}
 	return strings.HasPrefix(sqlState, "08") || strings.HasPrefix(sqlState, "53") || strings.HasPrefix(sqlState, "57P")

@@ -188,7 +188,7 @@ func (t *turn) remember(err error, run []migration.File) {
 	}
 	rest := run[slices.IndexFunc(run, func(f migration.File) bool { return f.Version == failure.File.Version }):]
 	t.now.Status.Failed = &v1alpha1.FailedMigration{
-		Version: failure.File.Version, Statement: failure.Statement, SQLState: server.Code,
+		Version: failure.File.Version, Statement: masked(failure.Statement, t.password), SQLState: server.Code,
 		Message:  cut(scrubbed(errors.New(server.Message), t.password), maxMessage),
 		PlanHash: planHash(rest), Generation: t.now.Generation,
 	}

@@ -88,7 +88,11 @@ func (r *Reconciler) files(ctx context.Context, s *v1alpha1.DatabaseSchema) ([]m
 
 // scrubbed gives an error's words without the password, should it be in them in whatever form, and without line breaks.
 func scrubbed(err error, password string) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	return masked(strings.Join(strings.Fields(err.Error()), " "), password)
+}
+
+// masked gives a text without the password.
+func masked(text, password string) string {
 	if password == "" {
 		return text
 	}

@@ -33,6 +33,11 @@ func (r *Reconciler) act(ctx context.Context, d *draft, s *session, cluster stri
 		}
 		return nil, err
 	}
+	if p.grow != 0 {
+		if err := s.grow(ctx, d.Topic(), p.grow); err != nil {
+			return nil, err
+		}
+	}
 	r.tell(d, p)
 	return r.settle(ctx, d, s, cluster, p)
 }
@@ -49,7 +54,7 @@ func (r *Reconciler) enter(d *draft, cluster string) {
 	d.Status.ClusterID, d.Status.TopicName = cluster, d.Topic()
 }
 
-// apply does what is planned, or only asks whether Kafka would do it.
+// apply does what is planned but for more partitions, or only asks whether Kafka would do it.
 func apply(ctx context.Context, s *session, d *draft, p plan, onlyAsk bool) error {
 	if p.create {
 		config := map[string]string{}
@@ -61,12 +66,7 @@ func apply(ctx context.Context, s *session, d *draft, p plan, onlyAsk bool) erro
 		}, onlyAsk)
 	}
 	if len(p.set)+len(p.reset) > 0 {
-		if err := s.alter(ctx, d.Topic(), p.set, p.reset, onlyAsk); err != nil {
-			return err
-		}
-	}
-	if p.grow != 0 && !onlyAsk {
-		return s.grow(ctx, d.Topic(), p.grow)
+		return s.alter(ctx, d.Topic(), p.set, p.reset, onlyAsk)
 	}
 	return nil
 }

@@ -27,10 +27,14 @@ type setting struct {
 func (s *session) clusterID(ctx context.Context) (id string, err error) {
 	err = s.call(ctx, "cluster_id", func(ctx context.Context) error {
 		cluster, err := s.admin.DescribeCluster(ctx, kafka.SetAdminRequestTimeout(s.timeout))
-		if err == nil && cluster.ClusterID != nil {
-			id = *cluster.ClusterID
+		if err != nil {
+			return err //nolint:wrapcheck // call makes a problem of it
 		}
-		return err //nolint:wrapcheck // call makes a problem of it
+		if cluster.ClusterID == nil || *cluster.ClusterID == "" { // without it, topics of one name could not be told apart
+			return kafka.NewError(kafka.ErrFail, "the brokers do not tell which cluster they are", false)
+		}
+		id = *cluster.ClusterID
+		return nil
 	})
 	return id, err
 }

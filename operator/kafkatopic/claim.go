@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
@@ -30,7 +32,7 @@ func contest(self *v1alpha1.KafkaTopic, others []v1alpha1.KafkaTopic, cluster st
 	for i := range others {
 		o := &others[i]
 		switch {
-		case o.UID == self.UID || o.Topic() != self.Topic() || letGo(o, cluster):
+		case o.UID == self.UID || o.Topic() != self.Topic() || letGo(o, cluster) || !holds(o, cluster) && outOfReach(o):
 		case o.Status.ClusterID == cluster:
 			if before(o, winner, cluster) {
 				winner = o
@@ -61,6 +63,13 @@ func letGo(t *v1alpha1.KafkaTopic, cluster string) bool {
 		return !controllerutil.ContainsFinalizer(t, finalizer)
 	}
 	return t.Spec.Paused && !holds(t, cluster)
+}
+
+// outOfReach tells whether the object can not ask Kafka now: it could not make use of the topic.
+func outOfReach(t *v1alpha1.KafkaTopic) bool {
+	c := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.Ready)
+	return c != nil && slices.Contains(
+		[]string{v1alpha1.ReasonUnreachable, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonSecretInvalid}, c.Reason)
 }
 
 func before(a, b *v1alpha1.KafkaTopic, cluster string) bool {
