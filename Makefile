@@ -24,8 +24,12 @@ run: packages-run build ## Start the whole store on this machine, with a Postgre
 	@exec build/bin/local
 
 .PHONY: test
-test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl $(BIN)/helm newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
+test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -timeout=$(TEST_TIMEOUT) $(PACKAGES)
+
+.PHONY: test-charts
+test-charts: kubernetes $(BIN)/helm ## Test the Helm charts against a real Kubernetes API server
+	@go test -race -shuffle=on -tags e2e ./test/charts
 
 .PHONY: bench
 bench: packages-bench kubernetes build build-operator ## Measure the store beside bare baselines and print one report

@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package charts tests the Helm charts: what they render, what they refuse, and what a real API server makes of them.
 package charts
 
