@@ -53,7 +53,8 @@ lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
 # --- build ------------------------------------------------------------------------------------------------------------
 
 # Every binary is static, so that an image needs nothing else. What links C (librdkafka, PostgreSQL's parser) is built against
-# musl. The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
+# musl, whose threads have a stack of 128 KiB unless told otherwise: too little for the parser, which is recursive and would crash
+# (8 MiB is as glibc has it, and as databaseschema counts on). The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
 SERVICES      := api db logging
 TAGS          := grpcnotrace,nomsgpack
 
@@ -68,7 +69,7 @@ build-operator: packages-run ## Build the operator into build/bin/ (minutes the 
 	@mkdir -p build/bin
 	@$(STATIC_C) ./operator
 
-STATIC_C      = CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static"' -o build/bin/
+STATIC_C      = CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static -Wl,-z,stack-size=8388608"' -o build/bin/
 
 TAG           ?= dev
 .PHONY: images

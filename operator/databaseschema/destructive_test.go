@@ -318,6 +318,16 @@ func TestNestingIsBounded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for _, sql := range []string{ // as deep as is let through: they may be refused by the parser, but must not end the process
+		"SELECT 1" + strings.Repeat("+1", deepest/2-10), "SELECT " + strings.Repeat("NOT ", deepest-10) + "true",
+		"SELECT 1" + strings.Repeat(" UNION SELECT 1", deepest/4-10), "SELECT * FROM a" + strings.Repeat(" JOIN a ON true", deepest/5-10),
+		strings.Repeat("SELECT (", deepest/3-10) + "1" + strings.Repeat(")", deepest/3-10), "SELECT 1" + strings.Repeat("::int", deepest/2-10),
+		"SELECT " + strings.Repeat("f(", deepest/3-10) + "1" + strings.Repeat(")", deepest/3-10),
+	} {
+		if _, err := parse(sql); err != nil && strings.Contains(err.Error(), "nested too deeply") {
+			t.Errorf("%.40s: %v", sql, err)
+		}
+	}
 	if _, err := parse("SELECT '" + strings.Repeat("a", 256<<10) + "'"); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("a large one: %v", err)
 	}
