@@ -181,7 +181,7 @@ func TestAStreamThatWaitsForMemoryEndsWhenTheServerStops(t *testing.T) {
 	}
 	f.store.settle()
 	f.store.mu.Unlock()
-	f.store.answerAll(t) // what found memory before the stream noticed
+	f.store.answerAll(t)                                                           // what found memory before the stream noticed
 	if stored, _, err := answers(full, 5*128+1); err == nil || len(stored) < fit { // one more than there can be
 		t.Errorf("%d stored, %v; want at least %d and the end", len(stored), err, fit)
 	}
