@@ -78,10 +78,14 @@ func (r *Reconciler) tell(d *draft, p plan) {
 		r.report.Corrected(d.KafkaTopic, "TopicVanished", fmt.Sprintf(
 			"Topic %s was deleted behind the operator's back, with all that was in it. It has been created again, empty.", d.Topic()))
 	case p.replaced:
-		r.report.Corrected(d.KafkaTopic, "TopicReplaced", strings.Join(append([]string{fmt.Sprintf(
-			"Topic %s was deleted and created again behind the operator's back. The new one is looked after now.", d.Topic())}, p.drift...), " "))
+		told := fmt.Sprintf("Topic %s was deleted and created again behind the operator's back. The new one is looked after now.", d.Topic())
+		if len(p.drift) > 0 {
+			told += " Put right in it: " + strings.Join(p.drift, "; ") + "."
+		}
+		r.report.Corrected(d.KafkaTopic, "TopicReplaced", told)
 	case len(p.drift) > 0:
-		r.report.Corrected(d.KafkaTopic, "DriftCorrected", "Changed behind the operator's back, and put right: "+strings.Join(p.drift, "; ")+".")
+		r.report.Corrected(d.KafkaTopic, "DriftCorrected",
+			"Changed behind the operator's back, and put right: "+strings.Join(p.drift, "; ")+".")
 	}
 }
 

@@ -45,7 +45,8 @@ var spelled = strings.NewReplacer("+", "-", "/", "_")
 // find gives a topic without its settings, or nil if there is none.
 func (s *session) find(ctx context.Context, topic string) (found *live, err error) {
 	err = s.call(ctx, "describe", func(ctx context.Context) error {
-		result, err := s.admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames([]string{topic}), kafka.SetAdminRequestTimeout(s.timeout))
+		result, err := s.admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames([]string{topic}),
+			kafka.SetAdminRequestTimeout(s.timeout))
 		if err != nil {
 			return err //nolint:wrapcheck // as above
 		}
@@ -53,7 +54,8 @@ func (s *session) find(ctx context.Context, topic string) (found *live, err erro
 		if missing(d.Error) {
 			return nil
 		}
-		found = &live{id: spelled.Replace(d.TopicID.String()), partitions: int32(len(d.Partitions)), config: map[string]setting{}} //nolint:gosec // thousands
+		found = &live{id: spelled.Replace(d.TopicID.String()), config: map[string]setting{}}
+		found.partitions = int32(len(d.Partitions)) //nolint:gosec // thousands
 		for i, p := range d.Partitions {
 			if n := int32(len(p.Replicas)); i == 0 || n < found.replicas { //nolint:gosec // a few
 				found.replicas = n

@@ -83,7 +83,12 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 		bySecret: func(t *v1alpha1.KafkaTopic) string { return t.Spec.Connection.SecretName },
 		byTopic:  (*v1alpha1.KafkaTopic).Topic,
 	} {
-		index := func(obj client.Object) []string { return []string{value(obj.(*v1alpha1.KafkaTopic))} } //nolint:forcetypeassert // as said below
+		index := func(obj client.Object) []string {
+			if t, ok := obj.(*v1alpha1.KafkaTopic); ok {
+				return []string{value(t)}
+			}
+			return nil
+		}
 		if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.KafkaTopic{}, name, index); err != nil {
 			return fmt.Errorf("index KafkaTopics: %w", err)
 		}
@@ -96,7 +101,8 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 		// What is written to the status here is no reason to look again. A deletion counts as a generation.
 		For(&v1alpha1.KafkaTopic{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.KafkaTopic{}, handler.EnqueueRequestsFromMapFunc(r.heirs), builder.WithPredicates(leaving)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users),
+			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff)}).Complete(r)
 	if err != nil {
 		return fmt.Errorf("build controller: %w", err)

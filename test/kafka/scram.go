@@ -21,7 +21,8 @@ func WithUser(name, password string) Option {
 		}
 		b.properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
 		b.properties["sasl.enabled.mechanisms"] = "SCRAM-SHA-256"
-		b.properties["listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		b.properties["listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config"] = "" +
+			"org.apache.kafka.common.security.scram.ScramLoginModule required;"
 	}
 }
 
