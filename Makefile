@@ -80,6 +80,20 @@ images: packages-images build build-operator ## Put the programs into images, bu
 
 CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
 
+.PHONY: up
+up: build build-operator $(BIN)/helm ## Put the whole store on Kubernetes: on kind where Docker runs, otherwise on a cluster without a container engine (as root)
+	@$(MAKE) up-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
+
+.PHONY: up-docker up-none
+up-docker: $(BIN)/kind
+up-none: packages-images build-cluster
+up-docker up-none: up-%:
+	@tools/up $*
+
+.PHONY: down
+down: ## Remove that cluster, the store and all its data with it
+	@if [[ -e build/cluster/kind.kubeconfig ]]; then .bin/kind delete cluster --name merchstore && rm build/cluster/kind.kubeconfig; else $(MAKE) cluster-down; fi
+
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
 	@build/cluster/cluster up
@@ -99,6 +113,7 @@ build-cluster: packages-cluster
 	@tools/build-kubernetes $(CLUSTER_PROGRAMS)
 	@mkdir -p build/cluster
 	@go build -o build/cluster/ ./test/cluster ./test/cluster/pause
+	@ln -sf "$${XDG_CACHE_HOME:-$$HOME/.cache}/merchstore/kubernetes-$$(go list -C tools/kubernetes -m -f '{{.Version}}' k8s.io/kubernetes)/kubectl" build/cluster/
 
 .PHONY: clean
 clean: ## Remove what was built: programs, tools and test dependencies (the store's data stays)
@@ -156,6 +171,7 @@ $(BIN)/gotestsum:           PACKAGE := gotest.tools/gotestsum
 $(BIN)/govulncheck:         PACKAGE := golang.org/x/vuln/cmd/govulncheck
 $(BIN)/grpcurl:             PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl
 $(BIN)/helm:                PACKAGE := helm.sh/helm/v3/cmd/helm
+$(BIN)/kind:                PACKAGE := sigs.k8s.io/kind
 $(BIN)/protoc-gen-go:       PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
 $(BIN)/protoc-gen-go-grpc:  PACKAGE := google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
@@ -168,8 +184,8 @@ $(BIN)/helm:                tools/helm/go.mod
 $(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
 	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
 $(BIN)/golangci-lint:       tools/lint/go.mod
-$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): MODULE := tools
-$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl protoc-gen-go protoc-gen-go-grpc): tools/go.mod
+$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): MODULE := tools
+$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
 
 .PHONY: kubernetes
 kubernetes: ## Build the Kubernetes API server and etcd that the tests use (once; ten minutes)

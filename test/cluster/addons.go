@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"merchstore.io/merchstore/test/controlplane"
@@ -13,8 +15,12 @@ func installAddons(ctx context.Context) error {
 	if err := kubectl(ctx, "", "wait", "--for=create", "--timeout="+readyTimeout.String(), "namespace/kube-system"); err != nil {
 		return fmt.Errorf("wait for the namespaces that Kubernetes makes: %w", err)
 	}
-	values := map[string]string{"CoreDNS": coreDNSImage, "MetricsServer": metricsServerImage, "DNS": dnsAddress}
-	for _, name := range []string{"network-policies.yaml", "coredns.yaml", "metrics-server.yaml"} {
+	folders, err := makeVolumes()
+	if err != nil {
+		return fmt.Errorf("make the folders of volumes: %w", err)
+	}
+	values := map[string]any{"CoreDNS": coreDNSImage, "MetricsServer": metricsServerImage, "DNS": dnsAddress, "Volumes": folders}
+	for _, name := range []string{"network-policies.yaml", "volumes.yaml", "coredns.yaml", "metrics-server.yaml"} {
 		manifests, err := render(name, values)
 		if err != nil {
 			return err
@@ -24,6 +30,28 @@ func installAddons(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// volumes is how many can be claimed.
+const volumes = 12
+
+type volume struct{ Name, Path string }
+
+// makeVolumes makes the folders that volumes are in. Anybody may write to them: who is in a pod is not known to the machine.
+func makeVolumes() ([]volume, error) {
+	var all []volume
+	for i := range volumes {
+		name := fmt.Sprintf("folder-%d", i+1)
+		v := volume{Name: name, Path: filepath.Join(home, "volumes", name)}
+		if err := os.MkdirAll(v.Path, 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(v.Path, 0o777); err != nil { //nolint:gosec // as said; only root gets at the folder above it
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // awaitReady returns when all nodes are ready, and so is what runs on every cluster.

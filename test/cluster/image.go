@@ -50,7 +50,7 @@ func makeImages() error {
 	)
 }
 
-// makeImage writes an image of one program as an archive, in the form that `docker save` gives it.
+// makeImage writes the archive of an image of one program.
 func makeImage(archive, name, program string) error {
 	content, err := os.ReadFile(program)
 	if err != nil {
@@ -60,11 +60,16 @@ func makeImage(archive, name, program string) error {
 	if err != nil {
 		return err
 	}
+	return writeImage(archive, name, layer, map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532"})
+}
+
+// writeImage writes an image of one layer as an archive, in the form that `docker save` gives it.
+func writeImage(archive, name string, layer []byte, config map[string]any) error {
 	sum := sha256.Sum256(layer)
-	config, err := json.Marshal(map[string]any{
+	settings, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532"},
+		"config":       config,
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
 	})
 	if err != nil {
@@ -76,7 +81,7 @@ func makeImage(archive, name, program string) error {
 	if err != nil {
 		return err
 	}
-	all, err := tarOf(file{"layer.tar", layer, 0o444}, file{"config.json", config, 0o444}, file{"manifest.json", manifest, 0o444})
+	all, err := tarOf(file{"layer.tar", layer, 0o444}, file{"config.json", settings, 0o444}, file{"manifest.json", manifest, 0o444})
 	if err != nil {
 		return err
 	}

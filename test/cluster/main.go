@@ -18,6 +18,7 @@ const usage = `usage:
   cluster up                   start the cluster, unless it runs, and wait until its nodes are ready
   cluster down                 end it and remove all that it made, also when it was killed half-way
   cluster load ARCHIVE.tar ... give images to all nodes
+  cluster infrastructure       give all nodes an image with PostgreSQL, Kafka and Redis, which is made from packages the first time
 `
 
 func main() {
@@ -45,6 +46,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return down(ctx, out)
 	case command == "load" && len(args) > 0:
 		return load(ctx, args)
+	case command == "infrastructure" && len(args) == 0:
+		archive, err := infrastructure(ctx, out)
+		if err != nil {
+			return err
+		}
+		return load(ctx, []string{archive})
 	case command == "serve" && len(args) == 0: // what up leaves running
 		return serve(ctx)
 	case command == "node" && len(args) == 1: // what serve runs in the namespaces of a node

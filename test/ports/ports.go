@@ -7,21 +7,31 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 )
+
+const first, count, tries = 20000, 12000, 100
+
+// next is where to look next, as a distance from a random start: no port is given twice by one process, also if it is not in use yet
+// when the next caller looks.
+var next = func() *atomic.Uint32 {
+	var start atomic.Uint32
+	start.Store(rand.Uint32N(count))
+	return &start
+}()
 
 // Free returns n free ports of 127.0.0.1, all below the range from which the kernel takes the ports of outgoing connections: from that
 // range, one could be gone when a server is restarted, or a client that retries could end up connected to itself.
 func Free(ctx context.Context, n int) ([]int, error) {
-	const first, count, tries = 20000, 12000, 100
 	var listen net.ListenConfig
 	var ports []int
 	for range n * tries {
-		port := first + rand.IntN(count)
+		port := first + int(next.Add(1)%count)
 		l, err := listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}
-		defer l.Close() // at the end: until then the port isn't found a second time
+		_ = l.Close()
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}

@@ -43,7 +43,7 @@ securityContext:
   seccompProfile:
     type: RuntimeDefault
 topologySpreadConstraints:
-  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  {{- range .root.Values.spreadOver }}
   - topologyKey: {{ . }}
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
