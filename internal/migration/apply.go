@@ -35,8 +35,11 @@ func (f *Failure) Unwrap() error { return f.Err }
 func (s *Session) Apply(ctx context.Context, f File) error {
 	s.watch.statement = ""
 	if err := s.apply(ctx, f); err != nil {
-		if server := new(pgconn.PgError); errors.As(err, &server) {
-			err = server // without goose's frame
+		switch server := new(pgconn.PgError); { // without goose's frame
+		case errors.As(err, &server):
+			err = server
+		case errors.Is(err, errNotHeld):
+			s.watch.statement, err = "", errNotHeld
 		}
 		return &Failure{File: f, Statement: presentable(s.watch.statement), Err: err}
 	}
@@ -49,6 +52,9 @@ func (s *Session) apply(ctx context.Context, f File) error {
 		return err
 	}
 	if err := s.reset(ctx); err != nil {
+		return err
+	}
+	if err := s.checkLock(ctx); err != nil {
 		return err
 	}
 	if script.NoTransaction {
@@ -109,7 +115,10 @@ func (s *Session) applyOutside(ctx context.Context, f File, script Script) error
 
 // undo takes back what a failed statement has left, and the mark with it. An index that was dropped by halves can only be dropped wholly.
 func (s *Session) undo(ctx context.Context, f File, o Outside) error {
-	if _, err := s.clear(ctx, o); err != nil {
+	if err := s.checkLock(ctx); err != nil {
+		return err
+	}
+	if done, err := s.clear(ctx, o); err != nil || done { // what failed was to record it
 		return err
 	}
 	if name, whole, err := s.look(ctx, o); err != nil || name != "" && !whole {

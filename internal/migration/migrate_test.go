@@ -320,46 +320,6 @@ func TestSeveralAtOnceApplyEachFileOnce(t *testing.T) {
 	}
 }
 
-func TestTheLockIsSeenAndGoesWithItsConnection(t *testing.T) {
-	t.Parallel()
-	url := database.Empty(t)
-	holder, other := open(t, url), open(t, url)
-	if err := holder.Lock(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Lock(t.Context(), 200*time.Millisecond); !errors.Is(err, migration.ErrLocked) || !strings.Contains(err.Error(), "(test)") {
-		t.Errorf("the lock is given twice, or its holder not named: %v", err)
-	}
-	canceled, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	if err := other.Lock(canceled, 0); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waiting for the lock ends with: %v", err)
-	}
-	if err := holder.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := open(t, url).Lock(t.Context(), limit); err != nil {
-		t.Errorf("the lock outlives its holder: %v", err)
-	}
-}
-
-func TestASessionNeverGoesOnWithoutItsLock(t *testing.T) {
-	t.Parallel()
-	url := database.Empty(t)
-	s := open(t, url)
-	if err := errors.Join(s.Lock(t.Context(), 0), s.Prepare(t.Context(), nil)); err != nil {
-		t.Fatal(err)
-	}
-	execute(t, connect(t, url), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'`)
-	files := up(t, "CREATE TABLE a (x int)")
-	for range 3 {
-		if err := s.Apply(t.Context(), files[0]); err == nil {
-			t.Fatal("a file was applied on another connection, without the lock")
-		}
-	}
-	migrate(t, url, files)
-}
-
 func TestFilesDoNotInheritSettings(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
@@ -427,27 +387,6 @@ func TestWhatWasTakenBackIsAppliedAgain(t *testing.T) {
 	migrate(t, url, files)
 	if !ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
 		t.Error("it was not applied")
-	}
-}
-
-func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
-	t.Parallel()
-	url := database.Empty(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- migration.Migrate(ctx, url, up(t, "CREATE TABLE a (x int);\nSELECT pg_sleep(600)"))
-	}()
-	conn := connect(t, url)
-	const sleeping = `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`
-	await(t, conn, "the sleep", sleeping, 1)
-	cancel()
-	if err := <-ended; err == nil {
-		t.Error("it ended as if it was done")
-	}
-	await(t, conn, "the end of the sleep", sleeping, 0)
-	if ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
-		t.Error("a table is left")
 	}
 }
 

@@ -1,6 +1,7 @@
 package migration_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -178,5 +179,32 @@ func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
 				t.Error("it was run before it was marked")
 			}
 		})
+	}
+}
+
+// TestAnIndexIsWaitedForLongerThanATable: an old transaction holds it up past the lock timeout, but it holds up nobody meanwhile.
+func TestAnIndexIsWaitedForLongerThanATable(t *testing.T) {
+	t.Parallel()
+	url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (x)")
+	old, err := connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Exec(t.Context(), `INSERT INTO s.a VALUES (2, 2)`); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, url) // with a lock timeout of one second
+	if err := errors.Join(s.Lock(t.Context(), 0), s.Prepare(t.Context(), nil)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Apply(t.Context(), files[1]) }()
+	await(t, conn, "a long wait", `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+		AND application_name = 'test' AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '2 s')`)
+	if err := old.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -18,7 +18,11 @@ const LockID = 7_305_807_842_131_045
 // ErrLocked means that somebody else is migrating the database.
 var ErrLocked = errors.New("the database is being migrated")
 
-var errLost = errors.New("the connection to the database was lost")
+var (
+	errLost    = errors.New("the connection to the database was lost")
+	errNotHeld = errors.New("the lock on the database is not held by this connection: connect to PostgreSQL itself, " +
+		"or through a pooler in session mode")
+)
 
 // Options of a Session. A time of zero leaves it to the server.
 type Options struct {
@@ -88,7 +92,8 @@ func (s *Session) reset(ctx context.Context) error {
 	if _, err := s.db.ExecContext(ctx, sql); err != nil {
 		return err
 	}
-	// With this the server notices, while it works, that a process was killed. Older ones do not know it, and need not.
+	// With this the server notices, while it works, that its client is gone: killed, or ended before pgx had cancelled the statement,
+	// which it does in the background. Servers older than version 14 do not know it, and need not.
 	_, _ = s.db.ExecContext(ctx, `SET client_connection_check_interval = '1s'`)
 	return nil
 }
@@ -120,14 +125,38 @@ func (s *Session) Lock(ctx context.Context, wait time.Duration) error {
 	}
 }
 
+// ourLock is a condition on pg_locks, and held one that the very connection that runs it has the lock: a pooler that gives each
+// transaction another of its connections would have left it behind. In both, $1 is LockID.
+const (
+	ourLock = `locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = $1
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	held = `EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND ` + ourLock + `)`
+)
+
+// checkLock finds errNotHeld.
+func (s *Session) checkLock(ctx context.Context) error {
+	var ours bool
+	if err := s.db.QueryRowContext(ctx, `SELECT `+held, int64(LockID)).Scan(&ours); err != nil {
+		return fmt.Errorf("look for lock: %w", err)
+	}
+	if !ours {
+		return errNotHeld
+	}
+	return nil
+}
+
+// answerLimit is how long the server may take to say who holds the lock.
+const answerLimit = 5 * time.Second
+
 // locked says who holds the lock.
 func (s *Session) locked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
 	var pid int
 	var name string
 	err := s.db.QueryRowContext(ctx, `
-		SELECT pid, coalesce(application_name, '') FROM pg_locks JOIN pg_database d ON d.oid = database LEFT JOIN pg_stat_activity USING (pid)
-		WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = $1
-			AND d.datname = current_database()`, int64(LockID)).Scan(&pid, &name)
+		SELECT l.pid, coalesce(application_name, '') FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE `+ourLock, int64(LockID)).Scan(&pid, &name)
 	if err != nil {
 		return ErrLocked // it may be free by now
 	}

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -63,15 +64,27 @@ func (s store) CreateVersionTable(ctx context.Context, db database.DBTxConn) err
 	return err
 }
 
-// Insert records the file, in the transaction of its own statements if it has one, and ends what was marked as begun.
+// Insert records the file, in the transaction of its own statements if it has one, and ends what was marked as begun. The error is
+// errNotHeld if the lock is not held there.
 func (s store) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
 	s.recorded()
-	_, err := db.ExecContext(ctx, `
-		WITH begun AS (DELETE FROM `+s.schema+`.goose_db_running WHERE version_id = $1 RETURNING started_at)
+	return oneRow(db.ExecContext(ctx, `
+		WITH begun AS (DELETE FROM `+s.schema+`.goose_db_running WHERE version_id = $2 AND `+held+` RETURNING started_at)
 		INSERT INTO `+s.Tablename()+` (version_id, is_applied, tstamp, name, checksum, duration_ms)
-		VALUES ($1, true, clock_timestamp() AT TIME ZONE 'UTC', $2, $3, round(1000 * extract(epoch FROM
-			clock_timestamp() - coalesce((SELECT started_at FROM begun), transaction_timestamp()))))`, r.Version, s.file.Name, s.file.Checksum)
-	return err
+		SELECT $2, true, clock_timestamp() AT TIME ZONE 'UTC', $3, $4, round(1000 * extract(epoch FROM
+			clock_timestamp() - coalesce((SELECT started_at FROM begun), transaction_timestamp())))
+		WHERE `+held, int64(LockID), r.Version, s.file.Name, s.file.Checksum))
+}
+
+// oneRow finds errNotHeld in the result of a statement that writes one row if held is so.
+func oneRow(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return cmp.Or(err, errNotHeld)
+	}
+	return nil
 }
 
 // Prepare makes the ledger, or what an older one lacks, and signs the files that were applied by something that keeps no checksums.
@@ -130,10 +143,9 @@ func sign(ctx context.Context, tx *sql.Tx, table string, unsigned []File) error 
 
 // mark says that a file that does not run in a transaction is about to begin.
 func (s *Session) mark(ctx context.Context, f File) error {
-	_, err := s.db.ExecContext(ctx,
-		`INSERT INTO `+s.schema+`.goose_db_running (version_id, checksum) VALUES ($1, $2) `+ //nolint:gosec // the same
-			`ON CONFLICT (version_id) DO UPDATE SET checksum = $2, started_at = clock_timestamp()`, f.Version, f.Checksum)
-	return err
+	return oneRow(s.db.ExecContext(ctx,
+		`INSERT INTO `+s.schema+`.goose_db_running (version_id, checksum) SELECT $2, $3 WHERE `+held+
+			` ON CONFLICT (version_id) DO UPDATE SET checksum = $3, started_at = clock_timestamp()`, int64(LockID), f.Version, f.Checksum))
 }
 
 func (s *Session) unmark(ctx context.Context, f File) error {

@@ -194,11 +194,14 @@ func (t *turn) remember(err error, run []migration.File) {
 	}
 }
 
-// afterFailure says that a migration has failed, and whether it is tried again: the look after it has written down the rest.
+// afterFailure says that a migration has failed, and whether it is tried again: the look after it has written down the rest, and has
+// shown that the database answers.
 func (t *turn) afterFailure(err error) (reconcile.Result, error) {
 	f := t.now.Status.Failed
 	if server := new(pgconn.PgError); f == nil || !errors.As(err, &server) {
-		return reconcile.Result{}, t.failed(err)
+		message := scrubbed(err, t.password)
+		t.unready(v1alpha1.ReasonRetrying, message)
+		return reconcile.Result{}, errors.New(message)
 	}
 	if passes(f.SQLState) {
 		t.unready(v1alpha1.ReasonRetrying, failureMessage(f))

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/database"
+)
+
+// TestWhatIsNoErrorOfAStatementIsSaidToo: and is tried again, for nobody knows whether it passes.
+func TestWhatIsNoErrorOfAStatementIsSaidToo(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		parameters, sql, reason string
+		words                   []string
+	}{
+		"the lock is gone, as behind a pooler": {
+			"", "SELECT pg_advisory_unlock_all()", v1alpha1.ReasonRetrying,
+			[]string{"0001_file.sql: the lock on the database is not held by this connection", "a pooler in session mode"},
+		},
+		"the connection is gone": {
+			"", "SELECT pg_terminate_backend(pg_backend_pid())", v1alpha1.ReasonUnreachable,
+			[]string{"0001_file.sql", "57P01", "the connection to the database was lost"},
+		},
+		"there is no place for a ledger": {
+			"&search_path=nowhere", "SELECT 1", v1alpha1.ReasonRetrying, []string{"the database has no schema to make tables in"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			c.operate()
+			address := database.Empty(t)
+			s := c.declared(address+test.parameters, up(test.sql))
+			now := c.awaitSchema(s, false, test.reason)
+			for _, w := range test.words {
+				if !strings.Contains(message(now), w) {
+					t.Errorf("%q is not in: %s", w, message(now))
+				}
+			}
+			c.edit(up("CREATE TABLE a (x int)"))
+			c.lead(address)
+			c.awaitVersion(s, 1)
+		})
+	}
+}
+
+// TestCredentialsCanBeChanged: also how it is said that they are wrong.
+func TestCredentialsCanBeChanged(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	conn := connect(t, server.URL("postgres"))
+	execute(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 'first-s3cret'`)
+	execute(t, conn, `CREATE DATABASE shop OWNER migrator`)
+	as := func(password string) string {
+		u, err := url.Parse(server.URL("shop"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword("migrator", password)
+		return u.String()
+	}
+	s := c.awaitVersion(c.declared(as("first-s3cret"), up("CREATE TABLE a (x int)")), 1)
+	execute(t, conn, `ALTER ROLE migrator PASSWORD 'second-s3cret'`)
+	now := c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
+	if !strings.Contains(message(now), "password authentication failed") {
+		t.Errorf("it says %s", message(now))
+	}
+	c.lead(as("second-s3cret"))
+	c.awaitVersion(s, 1)
+	c.hasNoSecret(o, s, "s3cret")
+}
+
+func TestAnotherDatabaseIsNotTouched(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	o := c.operate()
+	first, second := database.Empty(t), database.Empty(t)
+	s := c.awaitVersion(c.declared(first, up("CREATE TABLE a (x int)")), 1)
+	c.lead(second)
+	now := c.awaitSchema(s, false, v1alpha1.ReasonDatabaseChanged)
+	if now.Status.DatabaseID != s.Status.DatabaseID || !strings.Contains(message(now), s.Status.DatabaseID) || now.Status.Version != 1 {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	o.awaitReadings(t, 2)
+	if n := ask[int](t, connect(t, second), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`); n != 0 {
+		t.Errorf("the other database has %d tables", n)
+	}
+	c.lead(first)
+	c.awaitVersion(s, 1)
+}
