@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/requeue"
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/kafka"
 )
@@ -41,6 +44,17 @@ func TestTopicSettingsChangedByHandArePutRight(t *testing.T) {
 				t.Errorf("it took %v calls to create the topic and to put it right, want 2", n)
 			}
 		})
+	}
+}
+
+func TestDriftIsFoundWithinAMinuteIfNothingElseIsSet(t *testing.T) {
+	t.Parallel()
+	s, err := settings.Parse[Settings]([]string{"WATCH_NAMESPACES=shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := requeue.After(s.Resync).RequeueAfter; again <= 0 || s.Resync+s.KafkaTopic.CallTimeout > time.Minute {
+		t.Errorf("it looks again after %v at most, and asks Kafka for %v at most", s.Resync, s.KafkaTopic.CallTimeout)
 	}
 }
 

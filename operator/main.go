@@ -65,7 +65,9 @@ func main() {
 		Name:  "operator",
 		About: "keeps Kafka topics and database schemas as KafkaTopic and DatabaseSchema objects declare them",
 		Run: func(ctx context.Context, s Settings, p *process.Process) error {
-			klog.SetLogger(logr.FromSlogHandler(p.Log.Handler())) // the client's own messages; it is global, and tests run several operators
+			// The libraries' own messages; these are global, and tests run several operators.
+			klog.SetLogger(logr.FromSlogHandler(p.Log.Handler()))
+			ctrl.SetLogger(logr.FromSlogHandler(p.Log.Handler()))
 			return run(ctx, s, p)
 		},
 		Common: func(s Settings) process.Settings { return s.Process },
@@ -127,10 +129,12 @@ func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
 	}
 }
 
-// Rights that both controllers need. Markers stand apart from the function, or they are not seen.
+// Rights that both controllers need. Markers stand apart from the function, or they are not seen. Events of the old kind are what
+// leader election writes.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=merchstore,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=merchstore,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",namespace=merchstore,resources=events,verbs=create;patch
 
 func newManager(api *rest.Config, s Settings, p *process.Process) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()

@@ -201,6 +201,24 @@ func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
 	}
 }
 
+func TestTheRoleGivesAllRightsThatAreNeeded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	address := database.Empty(t)
+	o := c.start("LOG_LEVEL=DEBUG") // with the role, and no other rights
+	topic := c.topic("orders", deleting)
+	c.must(topic)
+	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
+	c.awaitVersion(c.declared(address, up(table)), 1)
+	c.remove(topic)
+	c.awaitGone(topic)
+	c.awaitEvent(&v1alpha1.KafkaTopic{ObjectMeta: c.meta("operator.merchstore.io")}, "LeaderElection") // it is about the lease
+	o.end(t)
+	if log := o.logged(t); strings.Contains(log, "forbidden") || !strings.Contains(log, "Successfully acquired lease") {
+		t.Errorf("something is forbidden, or the log is not the whole one:\n%s", log)
+	}
+}
+
 func TestNoPasswordIsShown(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

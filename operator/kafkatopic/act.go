@@ -2,7 +2,6 @@ package kafkatopic
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,11 +27,12 @@ func (r *Reconciler) act(ctx context.Context, d *draft, s *session, cluster stri
 		return nil, err
 	}
 	if err := apply(ctx, s, d, p, false); err != nil {
-		if is(err, v1alpha1.ReasonRefused) || errors.Is(err, errOutdated) {
+		if is(err, v1alpha1.ReasonRefused) {
 			d.Status.ManagedConfig = before
 		}
 		return nil, err
 	}
+	d.Status.ManagedConfig = p.managed // also if Kafka refuses more partitions
 	if p.grow != 0 {
 		if err := s.grow(ctx, d.Topic(), p.grow); err != nil {
 			return nil, err

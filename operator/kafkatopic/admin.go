@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
 // live is a topic as Kafka tells of it.
@@ -30,13 +32,34 @@ func (s *session) clusterID(ctx context.Context) (id string, err error) {
 		if err != nil {
 			return err //nolint:wrapcheck // call makes a problem of it
 		}
-		if cluster.ClusterID == nil || *cluster.ClusterID == "" { // without it, topics of one name could not be told apart
-			return kafka.NewError(kafka.ErrFail, "the brokers do not tell which cluster they are", false)
+		if cluster.ClusterID != nil {
+			id = *cluster.ClusterID
 		}
-		id = *cluster.ClusterID
 		return nil
 	})
-	return id, err
+	if err != nil {
+		return "", err
+	}
+	return id, checkClusterID(id)
+}
+
+// checkClusterID sees to it that topics of one name in different clusters can be told apart.
+func checkClusterID(id string) error {
+	if id == "" {
+		return &problem{v1alpha1.ReasonRefused, "The brokers do not tell which cluster they are."}
+	}
+	return nil
+}
+
+// checkTopicID sees to it that a topic can be told from another that has its name. Brokers before Kafka 2.8 give none an id, which
+// librdkafka shows as one of zeros.
+func checkTopicID(id string) error {
+	if strings.Trim(id, "A") == "" {
+		return &problem{
+			v1alpha1.ReasonRefused, "The brokers give topics no ids, as those before Kafka 2.8: the topic is neither taken nor deleted.",
+		}
+	}
+	return nil
 }
 
 // spelled is an id as Kafka's own tools show it; librdkafka uses the other alphabet of base64.
@@ -63,10 +86,10 @@ func (s *session) find(ctx context.Context, topic string) (found *live, err erro
 		}
 		return failed(d.Error)
 	})
-	if err != nil {
+	if err != nil || found == nil {
 		return nil, err
 	}
-	return found, nil
+	return found, checkTopicID(found.id)
 }
 
 // describe gives a topic, or nil if there is none.

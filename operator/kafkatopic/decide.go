@@ -45,6 +45,9 @@ func decide(t *v1alpha1.KafkaTopic, cluster string, topic *live) plan {
 		}
 	}
 	p := plan{replaced: before.TopicID != "" && before.TopicID != topic.id, set: map[string]string{}}
+	if p.replaced { // in a topic that somebody else has made there is nothing that this object has set
+		before.ManagedConfig = nil
+	}
 	p.reason, p.message = compare(t.Spec, topic)
 	p.config(t.Spec.Config, before.ManagedConfig, topic.config)
 	if topic.partitions < t.Spec.Partitions {
@@ -71,8 +74,7 @@ func (p *plan) config(declared map[string]v1alpha1.ConfigValue, own []string, co
 		}
 	}
 	for _, key := range own {
-		// In a topic that somebody else has made there is nothing that this object has set.
-		if _, wanted := declared[key]; !wanted && config[key].own && !p.replaced {
+		if _, wanted := declared[key]; !wanted && config[key].own {
 			p.reset = append(p.reset, key)
 		}
 	}

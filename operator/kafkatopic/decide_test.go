@@ -147,8 +147,8 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		"the topic was deleted": {declared(), nil, plan{create: true, vanished: true, managed: own}},
-		"the topic was made anew as declared": {
-			declared(), found(func(l *live) { l.id = "other" }), plan{replaced: true, managed: own},
+		"the topic was made anew as declared, and its settings are those of who made it": {
+			declared(), found(func(l *live) { l.id = "other" }), plan{replaced: true},
 		},
 		"the topic was made anew with less": {
 			declared(), found(func(l *live) { l.id, l.partitions, l.config["retention.ms"] = "other", 1, setting{"5", true} }),
@@ -159,6 +159,18 @@ func TestDecide(t *testing.T) {
 		},
 		"the topic was made anew with a setting that has left the spec: it is somebody else's now": {
 			declared(edited, without("retention.ms")), found(func(l *live) { l.id = "other" }), plan{replaced: true},
+		},
+		"the topic was made anew, in part as declared": {
+			declared(with("cleanup.policy", "compact"), func(t *v1alpha1.KafkaTopic) {
+				t.Status.ManagedConfig = []string{"cleanup.policy", "retention.ms"}
+			}),
+			found(func(l *live) { l.id, l.config["retention.ms"] = "other", setting{"5", true} }, func(l *live) {
+				l.config["cleanup.policy"] = setting{"compact", true}
+			}),
+			plan{
+				replaced: true, set: map[string]string{"retention.ms": "1000"}, managed: own,
+				drift: []string{`retention.ms was "5" and is to be "1000"`},
+			},
 		},
 		"another cluster, where there is no topic": {
 			declared(func(t *v1alpha1.KafkaTopic) { t.Status.ClusterID = "old" }), nil, plan{create: true, managed: own},

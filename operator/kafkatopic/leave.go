@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -22,8 +23,8 @@ func (r *Reconciler) leave(ctx context.Context, d *draft) error {
 		return r.finalize(ctx, d, false)
 	}
 	err := r.connected(ctx, d, func(s *session) error { return r.remove(ctx, d, s) })
-	var p *problem
-	if (errors.As(err, &p) || errors.Is(err, errOutdated)) && time.Since(d.DeletionTimestamp.Time) > r.settings.DeletionDeadline {
+	overdue := time.Since(d.DeletionTimestamp.Time) > r.settings.DeletionDeadline
+	if overdue && err != nil && ctx.Err() == nil && !errors.Is(err, errAgain) && !apierrors.IsNotFound(err) {
 		r.report.Warning(d.KafkaTopic, "TopicLeft", fmt.Sprintf("Topic %s could not be deleted within %s, and is left: %v",
 			d.Topic(), r.settings.DeletionDeadline, err))
 		ctrl.LoggerFrom(ctx).Error(err, "let go of a KafkaTopic whose topic could not be deleted in time", "topic", d.Topic())
@@ -76,7 +77,7 @@ func (r *Reconciler) gone(ctx context.Context, d *draft, s *session) error {
 		select {
 		case <-retry.C:
 		case <-deadline:
-			return errOutdated
+			return &problem{v1alpha1.ReasonRefused, "Kafka has accepted the deletion, but still shows the topic."}
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the topic to go: %w", ctx.Err())
 		}

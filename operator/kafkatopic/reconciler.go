@@ -55,6 +55,7 @@ type Reconciler struct {
 	metrics    *report.Metrics
 	pool       *pool
 	locks      locks
+	backoff    requeue.Limiter // SetUp makes it
 }
 
 // New makes a Reconciler for the objects of some namespaces. It needs Close.
@@ -97,13 +98,14 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool { return !e.ObjectNew.GetDeletionTimestamp().IsZero() },
 	}
+	r.backoff = requeue.Backoff(maxBackoff)
 	err := ctrl.NewControllerManagedBy(m).
 		// What is written to the status here is no reason to look again. A deletion counts as a generation.
 		For(&v1alpha1.KafkaTopic{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.KafkaTopic{}, handler.EnqueueRequestsFromMapFunc(r.heirs), builder.WithPredicates(leaving)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users),
 			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff)}).Complete(r)
+		WithOptions(controller.Options{RateLimiter: r.backoff}).Complete(r)
 	if err != nil {
 		return fmt.Errorf("build controller: %w", err)
 	}
@@ -162,8 +164,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	} else {
 		err = r.keep(ctx, d)
 	}
-	var p *problem
-	if errors.As(err, &p) {
+	if p := toSay(err, r.backoff.NumRequeues(request)); p != nil {
 		d.say(p)
 		if failed := r.save(ctx, d); failed != nil {
 			err = errors.Join(err, failed)
@@ -179,4 +180,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	default:
 		return requeue.After(r.resync), nil
 	}
+}
+
+// toSay is the problem, if an error is one, that is to be shown after so many failures in a row. Errors of the API server are not:
+// it would have to take them.
+func toSay(err error, failures int) *problem {
+	var p *problem
+	if !errors.As(err, &p) || errors.Is(err, errOutdated) && failures == 0 {
+		return nil
+	}
+	return p
 }

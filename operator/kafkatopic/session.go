@@ -16,7 +16,8 @@ import (
 // grace is how long a call goes on when no broker can be reached: a name may have several addresses.
 const grace = 2 * time.Second
 
-// errOutdated is Kafka's answer to a change of something that is no longer as it was when it was looked at.
+// errOutdated is with Kafka's answer to a change of something that is no longer as it was when it was looked at. Looking again helps,
+// unless Kafka goes on to answer so.
 var errOutdated = errors.New("the topic has changed meanwhile")
 
 // session is a client of a Kafka cluster. librdkafka's calls only say that time has run out when a broker can't be reached or
@@ -46,7 +47,7 @@ func newSession(c connection, timeout time.Duration, metrics *report.Metrics) (*
 	admin, err := kafka.NewAdminClientFromProducer(producer)
 	if err != nil {
 		producer.Close()
-		return nil, fmt.Errorf("make a Kafka admin client: %w", err)
+		return nil, &problem{v1alpha1.ReasonUnreachable, mask("no client can be made: "+err.Error(), c.password, c.key)}
 	}
 	s := &session{
 		connection: c, timeout: timeout, metrics: metrics, producer: producer, admin: admin, down: make(chan struct{}),
@@ -135,13 +136,14 @@ func (s *session) verdict(err error) error {
 	var e kafka.Error
 	words := err.Error()
 	if errors.As(err, &e) && e.Code() >= kafka.ErrUnknown { // lower ones are librdkafka's own
+		refused := &problem{v1alpha1.ReasonRefused, mask(words, s.connection.password, s.connection.key)}
 		switch e.Code() { //nolint:exhaustive // all others are a no
 		case kafka.ErrTopicAlreadyExists, kafka.ErrUnknownTopicOrPart, kafka.ErrInvalidPartitions:
-			return errOutdated
+			return fmt.Errorf("%w: %w", errOutdated, refused)
 		case kafka.ErrRequestTimedOut, kafka.ErrBrokerNotAvailable, kafka.ErrLeaderNotAvailable, kafka.ErrNetworkException,
 			kafka.ErrNotController, kafka.ErrSaslAuthenticationFailed, kafka.ErrThrottlingQuotaExceeded:
 		default:
-			return &problem{v1alpha1.ReasonRefused, mask(words, s.connection.password, s.connection.key)}
+			return refused
 		}
 	} else {
 		s.mu.Lock()

@@ -1,35 +1,58 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// WithUser adds a listener, at [Broker.SASLAddr], that lets in only who knows a password: SASL_PLAINTEXT with SCRAM-SHA-256. The
-// other listener stays open to all.
+// WithUser adds a listener, at [Broker.SASLAddr], that lets in only who knows a password, by SASL PLAIN, SCRAM-SHA-256 or
+// SCRAM-SHA-512. The other listener stays open to all.
 func WithUser(name, password string) Option {
 	return func(b *Broker) {
-		b.users = append(b.users, fmt.Sprintf("SCRAM-SHA-256=[name=%s,password=%s]", name, password))
-		if len(b.users) > 1 {
+		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+			b.users = append(b.users, fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, name, password))
+			b.properties["listener.name.users."+strings.ToLower(mechanism)+".sasl.jaas.config"] = "" +
+				"org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		}
+		const plain = "listener.name.users.plain.sasl.jaas.config"
+		others := cmp.Or(strings.TrimSuffix(b.properties[plain], ";"), "org.apache.kafka.common.security.plain.PlainLoginModule required")
+		b.properties[plain] = fmt.Sprintf("%s user_%s=%q;", others, name, password)
+		if len(b.users) > 2 {
 			return
 		}
 		for _, key := range []string{"listeners", "advertised.listeners"} {
-			b.properties[key] += ",SASL_PLAINTEXT://" + b.SASLAddr()
+			b.properties[key] += ",USERS://" + b.SASLAddr()
 		}
-		b.properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
-		b.properties["sasl.enabled.mechanisms"] = "SCRAM-SHA-256"
-		b.properties["listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config"] = "" +
-			"org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		b.properties["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+		const protocols = "listener.security.protocol.map"
+		b.properties[protocols] = cmp.Or(b.properties[protocols], "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,USERS:SASL_PLAINTEXT")
+	}
+}
+
+// WithTLS encrypts the listener that [WithUser] adds. Both files are PEM: the broker's key with its certificate, and the authority
+// whose certificates clients must have.
+func WithTLS(keyAndCertificate, clientAuthority string) Option {
+	return func(b *Broker) {
+		b.properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,USERS:SASL_SSL"
+		for key, value := range map[string]string{
+			"client.auth":   "required",
+			"keystore.type": "PEM", "keystore.location": keyAndCertificate,
+			"truststore.type": "PEM", "truststore.location": clientAuthority,
+		} {
+			b.properties["listener.name.users.ssl."+key] = value
+		}
 	}
 }
 
 // SASLAddr is the bootstrap address, host:port, for users with passwords.
 func (b *Broker) SASLAddr() string { return fmt.Sprintf("127.0.0.1:%d", b.saslPort) }
 
-// SetPassword gives a user another password.
+// SetPassword gives a user another password for SCRAM-SHA-256, and leaves those for the other mechanisms.
 func (b *Broker) SetPassword(t testing.TB, name, password string) {
 	t.Helper()
 	admin, err := b.admin()

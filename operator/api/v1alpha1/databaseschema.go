@@ -99,9 +99,11 @@ type DatabaseSchemaStatus struct {
 	DatabaseID string `json:"databaseID,omitempty"`
 	// Version is the newest that is applied; 0 if none is.
 	// +optional
+	// +kubebuilder:default=0
 	Version int64 `json:"version"`
 	// Pending is how many files up to the target are not applied.
 	// +optional
+	// +kubebuilder:default=0
 	Pending int32 `json:"pending"`
 	// Plan is what is to be applied next.
 	// +optional

@@ -81,9 +81,10 @@ type KafkaTopicSpec struct {
 	Paused bool `json:"paused,omitempty"`
 }
 
-// ConfigValue is the value of a topic's setting.
+// ConfigValue is the value of a topic's setting. None of Kafka's needs other characters, and librdkafka cuts it at a zero byte.
 //
 // +kubebuilder:validation:MaxLength=1024
+// +kubebuilder:validation:XValidation:rule="self.matches('^[ -~]*$')",message="config values must be of printable ASCII characters, with no line breaks"
 type ConfigValue string
 
 // DeletionPolicy says what becomes of a topic when its object is deleted.

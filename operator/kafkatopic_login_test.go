@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/kafka"
+)
+
+// encrypted starts a broker that talks TLS to users who have a certificate and a password, and gives what their Secret needs.
+func encrypted(t *testing.T, user, password string) map[string]string {
+	t.Helper()
+	dir, plane := t.TempDir(), controlplane.Shared(t) // whose authority does for Kafka too
+	if err := plane.IssueServer(dir, "kafka", net.IPv4(127, 0, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	client, err := plane.User(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) string {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	keystore := filepath.Join(dir, "keystore.pem")
+	if err := os.WriteFile(keystore, []byte(read("server.key")+read("server.crt")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broker := startBroker(t, kafka.WithUser(user, password), kafka.WithTLS(keystore, filepath.Join(dir, "ca.crt")),
+		kafka.WithClusterID("another-test-cluster-3"))
+	return map[string]string{
+		"bootstrapServers": broker.SASLAddr(), "username": user, "password": password,
+		"ca.crt": read("ca.crt"), "tls.crt": string(client.CertData), "tls.key": string(client.KeyData),
+	}
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	const password, wrong = "right-password", "wrong-password"
+	right := encrypted(t, "operator", password)
+	server := httptest.NewTLSServer(nil)
+	server.Close()
+	stranger := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	const untrusted = "certificate verify failed: broker certificate could not be verified"
+	type data = map[string]string
+	for name, tt := range map[string]struct {
+		sasl   v1alpha1.SASLMechanism
+		secret data   // what is otherwise in it than it should be; nothing takes the key away
+		says   string // nothing if it gets in
+	}{
+		"PLAIN":                                 {"PLAIN", nil, ""},
+		"SCRAM-SHA-256":                         {"SCRAM-SHA-256", nil, ""},
+		"SCRAM-SHA-512":                         {"SCRAM-SHA-512", nil, ""},
+		"PLAIN with a wrong password":           {"PLAIN", data{"password": wrong}, "SASL authentication error: Authentication failed: Invalid username or password"},
+		"SCRAM-SHA-512 with a wrong password":   {"SCRAM-SHA-512", data{"password": wrong}, "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"},
+		"a user whom Kafka does not know":       {"SCRAM-SHA-512", data{"username": "nobody"}, "Authentication failed during authentication due to invalid credentials"},
+		"brokers of another authority":          {"PLAIN", data{"ca.crt": stranger}, untrusted},
+		"brokers that the system does not know": {"PLAIN", data{"ca.crt": ""}, untrusted},
+		"a broker of another name":              {"PLAIN", data{"bootstrapServers": strings.Replace(right["bootstrapServers"], "127.0.0.1", "localhost", 1)}, untrusted},
+		"no certificate of its own":             {"PLAIN", data{"tls.crt": "", "tls.key": ""}, "alert bad certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			said := new(lines)
+			c.logs = io.MultiWriter(said, t.Output())
+			o := c.operate()
+			secret := data{}
+			for key, value := range right {
+				if changed, otherwise := tt.secret[key]; otherwise {
+					value = changed
+				}
+				if value != "" {
+					secret[key] = value
+				}
+			}
+			c.kafkaSecret("kafka", secret)
+			topic := c.topic("orders", func(t *v1alpha1.KafkaTopic) {
+				t.Spec.Connection = v1alpha1.KafkaConnection{SecretName: "kafka", TLS: true, SASL: tt.sasl}
+			})
+			c.must(topic)
+
+			ready, reason := tt.says == "", v1alpha1.ReasonUnreachable
+			if ready {
+				reason = v1alpha1.ReasonAsDeclared
+			}
+			await(c, topic, new(v1alpha1.KafkaTopicList), reason+" "+tt.says, func(t *v1alpha1.KafkaTopic) bool {
+				return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), tt.says)
+			})
+			c.awaitEvent(topic, reason)
+			for _, text := range []string{said.String(), c.everything(), o.metrics(t)} {
+				for _, hidden := range []string{password, wrong, "PRIVATE KEY"} {
+					if strings.Contains(text, hidden) {
+						t.Errorf("%s is told: %s", hidden, text)
+					}
+				}
+			}
+		})
+	}
+}

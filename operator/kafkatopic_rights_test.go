@@ -1,0 +1,80 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/kafka"
+)
+
+// allow gives a user rights on all topics.
+func (h byHand) allow(user string, operations ...confluent.ACLOperation) {
+	h.t.Helper()
+	var rights confluent.ACLBindings
+	for _, operation := range operations {
+		rights = append(rights, confluent.ACLBinding{
+			Type: confluent.ResourceTopic, Name: "*", ResourcePatternType: confluent.ResourcePatternTypeLiteral,
+			Principal: "User:" + user, Host: "*", Operation: operation, PermissionType: confluent.ACLPermissionTypeAllow,
+		})
+	}
+	results, err := h.CreateACLs(h.context(), rights)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, result := range results {
+		if result.Error.Code() != confluent.ErrNoError {
+			h.t.Fatal(result.Error)
+		}
+	}
+}
+
+func TestRightsThatTheOperatorLacksInKafka(t *testing.T) {
+	t.Parallel()
+	broker := startBroker(t, kafka.WithUser("operator", "x"), kafka.WithClusterID("another-test-cluster-4"),
+		kafka.WithProperty("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+		kafka.WithProperty("super.users", "User:ANONYMOUS"))
+	hand := onKafka(t, broker.Addr())
+	c := newCluster(t)
+	c.operate()
+	c.kafkaSecret("kafka", map[string]string{"bootstrapServers": broker.SASLAddr(), "username": "operator", "password": "x"})
+	topic := c.topic("orders", deleting, configured(values{"retention.ms": "1000"}), func(t *v1alpha1.KafkaTopic) {
+		t.Spec.Connection, t.Spec.Partitions = v1alpha1.KafkaConnection{SecretName: "kafka", SASL: "SCRAM-SHA-512"}, 2
+	})
+	hand.create(topic.Topic(), 1, nil)
+	refused := func(says string, ok func(*v1alpha1.KafkaTopic) bool) *v1alpha1.KafkaTopic {
+		t.Helper()
+		return await(c, topic, new(v1alpha1.KafkaTopicList), says, func(t *v1alpha1.KafkaTopic) bool {
+			return is(t, v1alpha1.Ready, false, v1alpha1.ReasonRefused) && strings.Contains(strings.ToLower(message(t)), says) && ok(t)
+		})
+	}
+
+	c.must(topic)
+	refused("authorization failed", func(*v1alpha1.KafkaTopic) bool { return true })
+
+	// Settings are kept when more partitions are refused, and are still this object's own.
+	hand.allow("operator", confluent.ACLOperationDescribe, confluent.ACLOperationDescribeConfigs, confluent.ACLOperationAlterConfigs)
+	eventually(t, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
+	change(c, topic, configured(values{"segment.ms": "100000"}))
+	refused("", func(t *v1alpha1.KafkaTopic) bool { return slices.Equal(t.Status.ManagedConfig, []string{"segment.ms"}) })
+	wantConfig(t, hand.config(topic.Topic()), map[string]string{"segment.ms": "100000"})
+	hand.set(topic.Topic(), "retention.ms", "5") // which is nobody's concern any more
+
+	hand.allow("operator", confluent.ACLOperationAlter)
+	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
+	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "5", "segment.ms": "100000"})
+	if n := hand.partitions(topic.Topic()); n != 2 {
+		t.Errorf("%d partitions, want 2", n)
+	}
+
+	c.remove(topic)
+	refused("authorization failed", func(t *v1alpha1.KafkaTopic) bool { return !t.DeletionTimestamp.IsZero() })
+	hand.allow("operator", confluent.ACLOperationDelete)
+	c.awaitGone(topic)
+	if hand.id(topic.Topic()) != "" {
+		t.Error("the topic is still there")
+	}
+}
