@@ -28,7 +28,7 @@ import (
 
 // Settings are those of every gRPC server.
 type Settings struct {
-	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"5m" help:"after this a client is asked to connect anew, so that new pods get their share"`
+	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"after this a client is asked to connect anew, so that new pods get their share"`
 	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"greatest request in bytes"`
 }
 
