@@ -36,7 +36,7 @@ bench: packages-bench kubernetes build build-operator ## Measure the store besid
 	@go run ./test/bench
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen ## Write what comes from proto/ and from the operator's types
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write what comes from proto/, from the operator's types and from the charts
 	@buf generate
 	@tools/generate-operator .
 	@tools/generate-charts .
@@ -93,6 +93,10 @@ up-docker up-none: up-%:
 .PHONY: down
 down: ## Remove that cluster, the store and all its data with it
 	@if [[ -e build/cluster/kind.kubeconfig ]]; then .bin/kind delete cluster --name merchstore && rm build/cluster/kind.kubeconfig; else $(MAKE) cluster-down; fi
+
+.PHONY: e2e
+e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes
+	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -v ./test/e2e -url "$$URL"
 
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
@@ -152,7 +156,7 @@ verify-tidy:
 
 .PHONY: verify-shell
 verify-shell: packages-verify
-	@shellcheck .ci/run $$(grep -rlE '^#!.*\b(ba)?sh\b' tools)
+	@shellcheck .ci/run $$(grep -rlE '^#!.*\b(ba)?sh\b' tools test/cluster k8s)
 
 .PHONY: verify-vulnerabilities
 verify-vulnerabilities: $(BIN)/govulncheck

@@ -31,6 +31,7 @@ func main() {
 		Name: "api", About: "the REST service of the merch store",
 		Run:    run,
 		Common: func(s Settings) process.Settings { return s.Process },
+		Tasks:  map[string]func(context.Context, Settings, *process.Process) error{"check": check},
 	}))
 }
 

@@ -22,6 +22,7 @@ type Settings struct {
 	IdleTimeout    time.Duration   `env:"IDLE_TIMEOUT" envDefault:"120s" help:"time an unused connection is kept"`
 	TrustedProxies []string        `env:"TRUSTED_PROXIES" help:"addresses or networks whose X-Forwarded-For is believed, with commas between; empty: nobody's"`
 	CORSOrigins    []string        `env:"CORS_ORIGINS" help:"origins whose scripts may use the API, with commas between, or *; empty: none"`
+	CheckURL       string          `env:"CHECK_URL" envDefault:"http://127.0.0.1:8081" help:"where the task check finds the store, which it tries as a customer would"`
 	Rates          RateSettings
 	Log            logstream.Settings
 	Process        process.Settings

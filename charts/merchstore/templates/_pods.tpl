@@ -64,15 +64,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 
 {{- /* Alive and ready are not the same: a DB service whose database is away is alive, and would only lose time by a restart. */}}
 {{- define "merchstore.container" -}}
-{{- with .values.image -}}
-image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
-imagePullPolicy: {{ .pullPolicy }}
-{{- end }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+{{ include "merchstore.image" . }}
 envFrom:
   - configMapRef:
       name: {{ include "merchstore.name" . }}
@@ -84,6 +76,19 @@ livenessProbe:
   httpGet: {path: /healthz, port: ops}
   timeoutSeconds: 3
 resources: {{- toYaml .values.resources | nindent 2 }}
+{{- end }}
+
+{{- /* What runs, and what it may not do. */}}
+{{- define "merchstore.image" -}}
+{{- with .values.image -}}
+image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+imagePullPolicy: {{ .pullPolicy }}
+{{- end }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
 {{- end }}
 
 {{- /* Takes "goShare" as well: how much of the limit is Go's, in percent, so that it collects garbage before the kernel ends it. */}}

@@ -28,7 +28,7 @@
 {{- end }}
 
 {{- define "merchstore.database.secret" -}}
-{{ .Values.database.existingSecret | default (printf "%s-postgresql" .Release.Name) }}
+{{- with .Values.database.existingSecret }}{{ . }}{{ else }}{{ include "infrastructure.postgresql.secret" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.database.key" -}}
@@ -53,6 +53,7 @@
 
 {{- define "merchstore.database.content" -}}
 {{- with .Values.database.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- else with .Subcharts.infrastructure.Values.postgresql.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
 {{- else }}{{ include "infrastructure.postgresql.url" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 

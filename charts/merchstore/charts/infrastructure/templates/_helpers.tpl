@@ -34,6 +34,10 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
 {{- end }}
 
+{{- define "infrastructure.postgresql.secret" -}}
+{{ .Values.postgresql.existingSecret | default (printf "%s-postgresql" .Release.Name) }}
+{{- end }}
+
 {{- define "infrastructure.kafka.bootstrapServers" -}}
 {{ .Release.Name }}-kafka:9092
 {{- end }}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes up passwords and keys for kustomization.yaml, beside it in secrets/, unless they are there. Keep them: the database knows them.
+set -euo pipefail
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+
+# random gives 32 hexadecimal digits.
+random() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# keep NAME writes what it is given on standard input to a file, unless that is there.
+keep() { [[ -e secrets/$1.env ]] || { cat >"secrets/$1.env.part" && mv "secrets/$1.env.part" "secrets/$1.env"; }; }
+
+keep jwt <<<"keys=k1:$(random)$(random)"
+keep admin <<<"username=admin
+password=$(random)"
+password=$(random)
+keep postgresql <<<"postgres-password=$(random)
+password=$password
+url=postgres://merchstore:$password@store-postgresql:5432/merchstore?sslmode=disable"
+echo "The admin's name and password are in $PWD/secrets/admin.env"
