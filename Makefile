@@ -12,7 +12,7 @@ BIN           := $(CURDIR)/.bin
 export PATH   := $(BIN):$(PATH)
 
 TEST_TIMEOUT  ?= 25m
-# Narrows `make test`, for example: make test PACKAGES=./services/db/...
+# Vetting is for make verify. This narrows `make test`, for example: make test PACKAGES=./services/db/...
 PACKAGES      ?= ./...
 
 .PHONY: help
@@ -25,11 +25,11 @@ run: packages-run build ## Start the whole store on this machine, with a Postgre
 
 .PHONY: test
 test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
-	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -timeout=$(TEST_TIMEOUT) $(PACKAGES)
+	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-charts
 test-charts: kubernetes $(BIN)/helm ## Test the Helm charts against a real Kubernetes API server
-	@go test -race -shuffle=on -tags e2e ./test/charts
+	@go test -race -shuffle=on -vet=off -tags e2e ./test/charts
 
 .PHONY: bench
 bench: packages-bench kubernetes build build-operator ## Measure the store beside bare baselines and print one report

@@ -25,17 +25,17 @@ const (
 
 // startAPIServer starts an API server on etcd and returns when it is ready.
 func (p *ControlPlane) startAPIServer(ctx context.Context, program, etcd string, port int, options []Option) error {
-	s := settings{host: host, keys: p.KeyFile(""), apiserver: flags{}}
+	s := settings{host: host, port: port, keys: p.KeyFile(""), apiserver: flags{}}
 	for _, option := range options {
 		option(&s)
 	}
 	if err := p.writeKeys(s.keys, s.host); err != nil {
 		return fmt.Errorf("make its keys: %w", err)
 	}
-	all := apiserverFlags(s.keys, etcd, s.host, port)
+	all := apiserverFlags(s.keys, etcd, s.host, s.port)
 	maps.Copy(all, s.apiserver)
 	var err error
-	url := "https://" + net.JoinHostPort(s.host, strconv.Itoa(port))
+	url := "https://" + net.JoinHostPort(s.host, strconv.Itoa(s.port))
 	if p.config, err = p.userConfig(url, "administrator", "system:masters"); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ type Option func(*settings)
 
 type settings struct {
 	host      string // where the API server listens
+	port      int
 	keys      string // the folder of its keys
 	apiserver flags  // besides, or instead of, the usual ones
 }

@@ -13,7 +13,7 @@ import (
 // it, shows kubelets who it is and looks who they are, and takes other API servers in, such as one for metrics.
 func WithNodes(address string) Option {
 	return func(s *settings) {
-		s.host = address
+		s.host, s.port = address, clusterPort
 		key := func(name string) string { return filepath.Join(s.keys, name) }
 		for name, value := range (flags{
 			"endpoint-reconciler-type":           "lease",
@@ -35,6 +35,9 @@ func WithNodes(address string) Option {
 		}
 	}
 }
+
+// clusterPort is where the API servers of clusters listen, and what NetworkPolicies let pass.
+const clusterPort = 6443
 
 // frontProxy is who the API server is to other API servers, which believe it alone when it says for whom it asks.
 const frontProxy = "front-proxy"

@@ -1,0 +1,95 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// ordersAreRight compares what buyers were told with what they find: each order that was answered 201 once, and no other.
+func (s *traffic) ordersAreRight(t *testing.T) {
+	var sold int
+	for _, b := range s.buyers {
+		found := s.orders(t, b)
+		for id, n := range found {
+			if b.placed[id] == "" || n != 1 {
+				t.Errorf("%s has order %d %d times, which was placed with key %q", b.name, id, n, b.placed[id])
+			}
+		}
+		for id, key := range b.placed {
+			if found[id] == 0 {
+				t.Errorf("%s was told 201 for order %d, key %s, and does not have it", b.name, id, key)
+			}
+		}
+		sold += len(found)
+	}
+	var product struct{ Stock int }
+	s.read(t, s.buyers[0], fmt.Sprintf("/api/v1/products/%d", s.product), &product)
+	if product.Stock != stock-sold {
+		t.Errorf("%d pieces are left, want %d - %d = %d", product.Stock, stock, sold, stock-sold)
+	}
+	t.Logf("%d orders", sold)
+}
+
+// orders are how often each order is listed.
+func (s *traffic) orders(t *testing.T, b *buyer) map[int64]int {
+	t.Helper()
+	found := map[int64]int{}
+	for cursor := ""; ; {
+		var page struct {
+			Orders     []struct{ ID int64 }
+			NextCursor string `json:"next_cursor"`
+		}
+		s.read(t, b, "/api/v1/orders?limit=100&cursor="+url.QueryEscape(cursor), &page)
+		for _, o := range page.Orders {
+			found[o.ID]++
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			return found
+		}
+	}
+}
+
+func (s *traffic) read(t *testing.T, b *buyer, path string, into any) {
+	t.Helper()
+	a, err := s.ask(t.Context(), b, http.MethodGet, path, "", "")
+	if err != nil || a.status != http.StatusOK {
+		t.Fatalf("GET %s: %d %s %v", path, a.status, a.body, err)
+	}
+	if err := json.Unmarshal(a.body, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logIsComplete looks in the log channel for the message of each request that was answered. Kafka itself may not call anybody, not even
+// by its own name: a client does it.
+func (s *traffic) logIsComplete(t *testing.T) {
+	c := cluster{t: t}
+	image := c.kubectl("get", "pod", "store-kafka-0", "--template={{(index .spec.containers 0).image}}")
+	const read = "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server store-kafka:9092 --topic log-channel --from-beginning " +
+		"--timeout-ms 10000 --formatter-property print.headers=true --formatter-property print.value=false 2>/dev/null | " +
+		"grep -o 'request_id:[^,[:space:]]*' | cut -d : -f 2 | sort -u"
+	c.eventually(fmt.Sprintf("the messages of %d requests are in Kafka", len(s.ids)), func() bool {
+		said, err := c.run(image, "merchstore.io/kafka-client=true", read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logged := map[string]bool{}
+		for id := range strings.FieldsSeq(said) {
+			logged[id] = true
+		}
+		missing := 0
+		for id := range s.ids {
+			if !logged[id] {
+				missing++
+			}
+		}
+		t.Logf("the log has messages of %d requests; of the %d that were answered, %d are missing", len(logged), len(s.ids), missing)
+		return missing == 0
+	})
+}

@@ -1,0 +1,180 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const namespace = "shop"
+
+// cluster is what kubectl reaches.
+type cluster struct{ t *testing.T }
+
+// kubectl runs kubectl for the store's namespace and returns what it says.
+func (c cluster) kubectl(args ...string) string {
+	c.t.Helper()
+	said, err := c.try(args...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return said
+}
+
+func (c cluster) try(args ...string) (string, error) {
+	c.t.Helper()
+	out, err := exec.CommandContext(c.t.Context(), "kubectl", append([]string{"--namespace", namespace}, args...)...).Output()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// deployments are the store's, in the order that calls go.
+var deployments = []string{"store-api", "store-db", "store-logging", "store-operator"}
+
+// settle returns when everything is as it should be.
+func (c cluster) settle() {
+	c.t.Helper()
+	for _, d := range deployments {
+		c.kubectl("rollout", "status", "deployment/"+d, "--timeout="+limit.String())
+	}
+	for _, s := range []string{"store-postgresql", "store-kafka"} {
+		c.kubectl("rollout", "status", "statefulset/"+s, "--timeout="+limit.String())
+	}
+}
+
+// pods are the names of a workload's pods that are not about to go.
+func (c cluster) pods(workload string) []string {
+	c.t.Helper()
+	all := c.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=store,app.kubernetes.io/name="+strings.TrimPrefix(workload, "store-"),
+		`--template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}`)
+	return strings.Fields(all)
+}
+
+// gone returns when pods are.
+func (c cluster) gone(pods ...string) {
+	c.t.Helper()
+	for _, p := range pods {
+		c.kubectl("wait", "--for=delete", "--timeout="+limit.String(), "pod/"+p)
+	}
+}
+
+// replicas has the autoscaler of a deployment keep just so many pods.
+func (c cluster) replicas(deployment string, n int) {
+	c.t.Helper()
+	before := c.pods(deployment)
+	c.kubectl("patch", "horizontalpodautoscaler", deployment, "--type=merge", fmt.Sprintf(`--patch={"spec":{"minReplicas":%d,"maxReplicas":%d}}`, n, n))
+	c.kubectl("wait", "--timeout="+limit.String(), fmt.Sprintf("--for=jsonpath={.spec.replicas}=%d", n), "deployment/"+deployment)
+	c.kubectl("rollout", "status", "--timeout="+limit.String(), "deployment/"+deployment)
+	after := c.pods(deployment)
+	c.gone(slices.DeleteFunc(before, func(p string) bool { return slices.Contains(after, p) })...)
+}
+
+// kill ends the process that a pod's container is made of, as the kernel does when memory is short. It is one of this machine: the
+// cluster's nodes are on it.
+func (c cluster) kill(pod string) {
+	c.t.Helper()
+	_, container, _ := strings.Cut(c.kubectl("get", "pod", pod, "--template={{(index .status.containerStatuses 0).containerID}}"), "://")
+	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, file := range groups {
+		group, err := os.ReadFile(file)
+		if err != nil || container == "" || !strings.Contains(string(group), container) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil || !first(pid) {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			c.t.Fatal(err)
+		}
+		return
+	}
+	c.t.Fatalf("no process of pod %s is found on this machine", pod)
+}
+
+// first tells whether a process is the first one in its own namespace.
+func first(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && regexp.MustCompile(`(?m)^NSpid:.*\t1$`).Match(status)
+}
+
+// restarts returns how often a pod's container was started again.
+func (c cluster) restarts(pod string) string {
+	c.t.Helper()
+	return c.kubectl("get", "pod", pod, "--template={{(index .status.containerStatuses 0).restartCount}}")
+}
+
+// metrics reads a pod's metrics: what lines begin with, and the sum of their values. NetworkPolicies are no hindrance to a port that
+// is forwarded.
+func (c cluster) sum(pod, series string) float64 {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	defer cancel()
+	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", "pod/"+pod, ":9090")
+	said, err := forward.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := forward.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { cancel(); _ = forward.Wait() }()
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("forward a port of pod %s: %v", pod, err)
+	}
+	local := strings.Fields(strings.TrimPrefix(line, "Forwarding from "))[0]
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local+"/metrics", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var sum float64
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(name, series) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			sum += v
+		}
+	}
+	return sum
+}
+
+// eventually asks again and again.
+func (c cluster) eventually(what string, is func() bool) {
+	c.t.Helper()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for enough := time.After(limit); !is(); {
+		select {
+		case <-again.C:
+		case <-enough:
+			c.t.Fatalf("%s: not within %s", what, limit)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// fences checks what pods must not do.
+func fences(t *testing.T) {
+	c := cluster{t: t}
+	image := c.kubectl("get", "pod", "store-postgresql-0", "--template={{(index .spec.containers 0).image}}")
+	t.Run("who is no client of PostgreSQL can't reach it", func(t *testing.T) {
+		c := cluster{t: t}
+		const ask = "pg_isready --host store-postgresql --timeout 3"
+		if said, err := c.run(image, "merchstore.io/postgresql-client=true", ask); err != nil {
+			t.Errorf("a pod with the label of a client can't reach PostgreSQL: %v %s", err, said)
+		}
+		if said, err := c.run(image, "merchstore.io/postgresql-client=false", ask); err == nil {
+			t.Errorf("a pod without the label of a client reaches PostgreSQL: %s", said)
+		}
+	})
+	t.Run("a pod that breaks the restricted standard is refused", func(t *testing.T) {
+		c := cluster{t: t}
+		_, err := c.try("run", "rootful", "--image="+image, "--restart=Never", "--dry-run=server", "--command", "--", "true")
+		if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted`) {
+			t.Errorf("a pod that may be root is not refused: %v", err)
+		}
+	})
+}
+
+// run runs a command in a pod of its own to its end, and returns what it says. The pod has a label that NetworkPolicies may know.
+func (c cluster) run(image, label, command string) (string, error) {
+	c.t.Helper()
+	const name = "visitor"
+	remove := func() {
+		if err := exec.Command("kubectl", "--namespace", namespace, "delete", "pod", name, "--ignore-not-found").Run(); err != nil {
+			c.t.Errorf("remove pod %s: %v", name, err)
+		}
+	}
+	defer remove()
+	c.kubectl("run", name, "--image="+image, "--restart=Never", "--labels="+label, fmt.Sprintf(`--overrides={"spec":{
+		"automountServiceAccountToken":false,
+		"securityContext":{"runAsNonRoot":true,"runAsUser":999,"seccompProfile":{"type":"RuntimeDefault"}},
+		"containers":[{"name":%q,"image":%q,"command":["/bin/sh","-c",%q],
+			"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`, name, image, command))
+	var phase string
+	c.eventually("the visitor's command ends", func() bool {
+		phase = c.kubectl("get", "pod", name, "--template={{.status.phase}}")
+		return phase == "Succeeded" || phase == "Failed"
+	})
+	said := c.kubectl("logs", name)
+	if phase == "Failed" {
+		return said, fmt.Errorf("the command in pod %s failed: %s", name, said)
+	}
+	return said, nil
+}

@@ -1,0 +1,22 @@
+//go:build e2e
+
+package e2e
+
+import "testing"
+
+// kills ends processes with SIGKILL, one pod of each kind at a time.
+func kills(t *testing.T, s *traffic) {
+	for _, workload := range append(deployments, "store-kafka", "store-postgresql") {
+		t.Run(workload, func(t *testing.T) {
+			c := cluster{t: t}
+			s.mark()
+			pod := c.pods(workload)[0]
+			before := c.restarts(pod)
+			c.kill(pod)
+			c.eventually("the container is started again", func() bool { return c.restarts(pod) != before })
+			c.kubectl("wait", "--for=condition=Ready", "--timeout="+limit.String(), "pod/"+pod)
+			c.settle()
+			s.nothingWorse(t)
+		})
+	}
+}

@@ -1,0 +1,83 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// everyPodGetsItsShare counts the calls that DB pods get, three of which one is new.
+func everyPodGetsItsShare(c cluster, _ *traffic) {
+	const calls = `grpc_server_handled_total{grpc_code="OK",grpc_method="PlaceOrder"`
+	c.replicas("store-db", 3)
+	defer c.replicas("store-db", 2)
+	pods := c.pods("store-db")
+	count := func() (all []float64) {
+		for _, p := range pods {
+			all = append(all, c.sum(p, calls))
+		}
+		return all
+	}
+	// Clients hear of a new pod when a connection has come of age.
+	c.eventually("all pods are called", func() bool { return !slices.Contains(count(), 0) })
+	before := count()
+	<-time.After(30 * time.Second)
+	shares := count()
+	var sum float64
+	for i := range shares {
+		shares[i] -= before[i]
+		sum += shares[i]
+	}
+	fair := sum / float64(len(pods))
+	c.t.Logf("calls of %v in half a minute: %v", pods, shares)
+	for i, share := range shares {
+		if share < 0.8*fair || share > 1.2*fair {
+			c.t.Errorf("%s got %.0f calls, its share would be %.0f", pods[i], share, fair)
+		}
+	}
+}
+
+func updates(c cluster, _ *traffic) {
+	for _, d := range deployments {
+		old := c.pods(d)
+		c.kubectl("rollout", "restart", "deployment/"+d)
+		c.kubectl("rollout", "status", "deployment/"+d, "--timeout="+limit.String())
+		c.gone(old...)
+	}
+}
+
+func scaling(c cluster, _ *traffic) {
+	for _, n := range []int{6, 2} {
+		c.replicas("store-api", n)
+	}
+}
+
+// deletions deletes each pod in turn. There is but one of PostgreSQL's: without it nothing can be bought, see kills.
+func deletions(c cluster, _ *traffic) {
+	for _, d := range deployments {
+		for _, p := range c.pods(d) {
+			c.kubectl("delete", "pod", p)
+			c.settle()
+		}
+	}
+	c.kubectl("delete", "pod", "store-kafka-0")
+	c.settle()
+}
+
+// drain empties a node that neither PostgreSQL nor Kafka is on, and lets it have pods again.
+func drain(c cluster, _ *traffic) {
+	busy := c.kubectl("get", "pod", "store-postgresql-0", "store-kafka-0", "--template={{range .items}}{{.spec.nodeName}} {{end}}")
+	all := c.kubectl("get", "nodes", "--selector=!node-role.kubernetes.io/control-plane", "--template={{range .items}}{{.metadata.name}} {{end}}")
+	for node := range strings.FieldsSeq(all) {
+		if slices.Contains(strings.Fields(busy), node) {
+			continue
+		}
+		defer c.kubectl("uncordon", node)
+		c.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+limit.String())
+		c.settle()
+		return
+	}
+	c.t.Fatalf("of the nodes %s none can be drained: %s are PostgreSQL's and Kafka's", all, busy)
+}
