@@ -12,17 +12,18 @@ BIN           := $(CURDIR)/.bin
 export PATH   := $(BIN):$(PATH)
 
 TEST_TIMEOUT  ?= 25m
-# Vetting is for make verify. This narrows `make test`, for example: make test PACKAGES=./services/db/...
+# Narrows `make test`, for example: make test PACKAGES=./services/db/...
 PACKAGES      ?= ./...
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: packages-run build ## Start the whole store on this machine, with a PostgreSQL and a Kafka of its own (Ctrl-C stops it)
 	@exec build/bin/local
 
+# Without vetting, which is a part of `make verify`.
 .PHONY: test
 test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
@@ -85,14 +86,19 @@ up: build build-operator $(BIN)/helm ## Put the whole store on Kubernetes: on ki
 	@$(MAKE) up-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
 
 .PHONY: up-docker up-none
-up-docker: $(BIN)/kind
+up-docker: $(BIN)/kind $(if $(shell command -v kubectl),,kubectl)
 up-none: packages-images build-cluster
 up-docker up-none: up-%:
 	@tools/up $*
 
 .PHONY: down
 down: ## Remove that cluster, the store and all its data with it
-	@if [[ -e build/cluster/kind.kubeconfig ]]; then .bin/kind delete cluster --name merchstore && rm build/cluster/kind.kubeconfig; else $(MAKE) cluster-down; fi
+	@$(MAKE) down-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
+
+.PHONY: down-docker down-none
+down-docker: $(BIN)/kind
+	@kind delete cluster --name merchstore
+down-none: cluster-down
 
 .PHONY: e2e
 e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes
@@ -117,6 +123,12 @@ build-cluster: packages-cluster
 	@tools/build-kubernetes $(CLUSTER_PROGRAMS)
 	@mkdir -p build/cluster
 	@go build -o build/cluster/ ./test/cluster ./test/cluster/pause
+	@$(MAKE) kubectl
+
+.PHONY: kubectl
+kubectl:
+	@tools/build-kubernetes kubectl
+	@mkdir -p build/cluster
 	@ln -sf "$${XDG_CACHE_HOME:-$$HOME/.cache}/merchstore/kubernetes-$$(go list -C tools/kubernetes -m -f '{{.Version}}' k8s.io/kubernetes)/kubectl" build/cluster/
 
 .PHONY: clean
@@ -149,6 +161,11 @@ verify-operator: $(BIN)/controller-gen
 .PHONY: verify-charts
 verify-charts: $(BIN)/helm
 	@tools/verify-charts
+
+# Not a part of verify: skaffold takes minutes to build.
+.PHONY: verify-skaffold
+verify-skaffold: $(BIN)/skaffold $(BIN)/helm ## Check that skaffold understands skaffold.yaml, and render each of its profiles
+	@tools/verify-skaffold
 
 .PHONY: verify-tidy
 verify-tidy:
@@ -188,6 +205,9 @@ $(BIN)/helm:                tools/helm/go.mod
 $(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
 	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
 $(BIN)/golangci-lint:       tools/lint/go.mod
+$(BIN)/skaffold:            PACKAGE := github.com/GoogleContainerTools/skaffold/v2/cmd/skaffold
+$(BIN)/skaffold:            MODULE := tools/skaffold
+$(BIN)/skaffold:            tools/skaffold/go.mod
 $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): MODULE := tools
 $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +59,30 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{WithWatch: c, t: t, namespace: plane.Namespace(t), logs: t.Output()}
+	return &cluster{WithWatch: c, t: t, namespace: plane.Namespace(t), logs: output(t)}
+}
+
+// output takes what an operator says, as long as the test runs: a manager that has stopped may have some last words.
+func output(t *testing.T) io.Writer {
+	t.Helper()
+	o := &testOutput{to: t.Output()}
+	t.Cleanup(func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.to = io.Discard
+	})
+	return o
+}
+
+type testOutput struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (o *testOutput) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.to.Write(b)
 }
 
 // operator is an operator that runs in this process, with no more rights than its role gives.

@@ -94,7 +94,7 @@ func TestTopicSecret(t *testing.T) {
 	broker.SetPassword(t, "operator", right)
 	c := newCluster(t)
 	said := new(lines)
-	c.logs = io.MultiWriter(said, t.Output())
+	c.logs = io.MultiWriter(said, output(t))
 	o := c.operate(rarely, func(s *Settings) { s.MaxBackoff = s.Resync }) // only the Secret's change can lead to another look
 	topic := c.topic("orders", deleting, func(t *v1alpha1.KafkaTopic) {
 		t.Spec.Connection = v1alpha1.KafkaConnection{SecretName: "kafka", SASL: "SCRAM-SHA-256"}

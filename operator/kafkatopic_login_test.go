@@ -74,7 +74,7 @@ func TestLogin(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t)
 			said := new(lines)
-			c.logs = io.MultiWriter(said, t.Output())
+			c.logs = io.MultiWriter(said, output(t))
 			o := c.operate()
 			secret := data{}
 			for key, value := range right {

@@ -65,7 +65,8 @@ func (s store) CreateVersionTable(ctx context.Context, db database.DBTxConn) err
 }
 
 // Insert records the file, in the transaction of its own statements if it has one, and ends what was marked as begun. The error is
-// errNotHeld if the lock is not held there.
+// errNotHeld if the lock is not held there, or has not kept somebody else from recording the file: a pooler may have given both the
+// same connection, to which the lock belongs.
 func (s store) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
 	s.recorded()
 	return oneRow(db.ExecContext(ctx, `
@@ -73,7 +74,8 @@ func (s store) Insert(ctx context.Context, db database.DBTxConn, r database.Inse
 		INSERT INTO `+s.Tablename()+` (version_id, is_applied, tstamp, name, checksum, duration_ms)
 		SELECT $2, true, clock_timestamp() AT TIME ZONE 'UTC', $3, $4, round(1000 * extract(epoch FROM
 			clock_timestamp() - coalesce((SELECT started_at FROM begun), transaction_timestamp())))
-		WHERE `+held, int64(LockID), r.Version, s.file.Name, s.file.Checksum))
+		WHERE `+held+` AND NOT coalesce((SELECT is_applied FROM `+s.Tablename()+` WHERE version_id = $2 ORDER BY id DESC LIMIT 1), false)`,
+		int64(LockID), r.Version, s.file.Name, s.file.Checksum))
 }
 
 // oneRow finds errNotHeld in the result of a statement that writes one row if held is so.

@@ -27,7 +27,7 @@ import (
 // Settings are those of the controller.
 type Settings struct {
 	CallTimeout      time.Duration `env:"KAFKA_CALL_TIMEOUT" envDefault:"10s" help:"how long Kafka may take to answer"`
-	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" help:"how long the deletion of a KafkaTopic waits for a Kafka that is away before the object is let go and the topic left"`
+	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" help:"how long the deletion of a KafkaTopic waits for a topic that can not be deleted, for Kafka is away or refuses it, before the object is let go and the topic left"`
 }
 
 // Validate finds settings that cannot work.

@@ -17,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
 	"merchstore.io/merchstore/test/controlplane"
 )
 
@@ -50,6 +54,7 @@ func TestCluster(t *testing.T) {
 	t.Run("kubectl logs shows what a pod says", logsAreShown)
 	t.Run("kubectl port-forward reaches a Service", portForward)
 	t.Run("a pod below the restricted standard is refused", weakPodIsRefused)
+	t.Run("an image that is pushed to the registry runs", func(t *testing.T) { pushedImageRuns(t, programs) })
 	t.Run("the load of pods is measured, as autoscalers need it", loadIsMeasured)
 	t.Run("NetworkPolicies are enforced", policiesAreEnforced)
 
@@ -120,6 +125,28 @@ func loadProbe(t *testing.T, programs string) {
 	}
 	command(t, programs, "load", archive)
 	kube(t, "apply", "--filename=testdata/probe.yaml")
+	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
+}
+
+// pushedImageRuns pushes the probe under a name that no node knows.
+func pushedImageRuns(t *testing.T, programs string) {
+	const image = registryAddress + "/merchstore-test/pushed:dev"
+	archive := filepath.Join(t.TempDir(), "pushed.tar")
+	if err := makeImage(archive, image, filepath.Join(programs, "probe")); err != nil {
+		t.Fatal(err)
+	}
+	to, err := name.ParseReference(image, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := tarball.ImageFromPath(archive, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(to, pushed, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	kube(t, "--namespace=probe", "set", "image", "daemonset/probe", "*="+image)
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 

@@ -22,14 +22,15 @@ var nodeFiles = map[string]string{
 	"kube-proxy.yaml": "kube-proxy.yaml",
 	"containerd.toml": "containerd.toml",
 	"cni.conflist":    "cni/pods.conflist",
+	"hosts.toml":      "registries/" + registryAddress + "/hosts.toml",
 }
 
 // settings is what the templates in files speak of.
 type settings struct {
 	node node
 
-	Address, Device, Pods, Socket string
-	DNS, PodRange, Pause          string
+	Address, Device, Pods, Socket  string
+	DNS, PodRange, Pause, Registry string
 }
 
 // File is where one of the node's files is.
@@ -39,7 +40,7 @@ func (s settings) File(path string) string { return s.node.file(path) }
 func (n node) configure(plane *controlplane.ControlPlane) error {
 	s := settings{
 		node: n, Address: n.address().String(), Device: n.device(), Pods: n.pods(), Socket: n.containerd(),
-		DNS: dnsAddress, PodRange: podRange, Pause: pauseImage,
+		DNS: dnsAddress, PodRange: podRange, Pause: pauseImage, Registry: registryAddress,
 	}
 	for from, to := range nodeFiles {
 		text, err := render(from, s)

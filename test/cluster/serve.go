@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -26,6 +27,7 @@ const (
 type supervisor struct {
 	plane    *controlplane.ControlPlane
 	programs []*child.Process
+	registry *http.Server
 	fail     context.CancelCauseFunc // ends it all, for a reason
 }
 
@@ -60,6 +62,9 @@ func (s *supervisor) start(ctx context.Context) error {
 	defer cancel()
 	if err := makeBridge(ctx); err != nil {
 		return fmt.Errorf("make the nodes' network: %w", err)
+	}
+	if err := s.startRegistry(ctx); err != nil {
+		return err
 	}
 	if err := s.startControlPlane(ctx); err != nil {
 		return err
@@ -148,8 +153,12 @@ func (s *supervisor) stop() error {
 	for _, p := range s.programs {
 		p.Kill()
 	}
-	if s.plane == nil {
-		return nil
+	var errs []error
+	if s.registry != nil {
+		errs = append(errs, s.registry.Close())
 	}
-	return s.plane.Stop()
+	if s.plane != nil {
+		errs = append(errs, s.plane.Stop())
+	}
+	return errors.Join(errs...)
 }

@@ -102,10 +102,10 @@ func explain(out io.Writer, first string) error {
 
   export KUBECONFIG=%s PATH=%s:$PATH
   kubectl get nodes
-  %s load IMAGE.tar ...   # gives images to all nodes
+  %s load IMAGE.tar ...   # gives images to all nodes; or push them to %s, without TLS
   make cluster-down
 
 What its programs say is in %s.
-`, workers, first, kubeconfig(), filepath.Dir(program), self, filepath.Dir(logFile("any")))
+`, workers, first, kubeconfig(), filepath.Dir(program), self, registryAddress, filepath.Dir(logFile("any")))
 	return err
 }

@@ -108,7 +108,7 @@ func (p *ControlPlane) Kubeconfig(t testing.TB, config *rest.Config) string {
 
 // WriteKubeconfig writes how to get at the API server into a file that only we can read.
 func WriteKubeconfig(path string, config *rest.Config) error {
-	const name = "test"
+	const name = "merchstore"
 	c := clientcmdapi.NewConfig()
 	c.Clusters[name] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
 	c.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}

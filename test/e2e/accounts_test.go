@@ -28,6 +28,9 @@ func (s *traffic) ordersAreRight(t *testing.T) {
 		}
 		sold += len(found)
 	}
+	if sold == 0 {
+		t.Error("nothing was sold")
+	}
 	var product struct{ Stock int }
 	s.read(t, s.buyers[0], fmt.Sprintf("/api/v1/products/%d", s.product), &product)
 	if product.Stock != stock-sold {
@@ -69,6 +72,9 @@ func (s *traffic) read(t *testing.T, b *buyer, path string, into any) {
 // logIsComplete looks in the log channel for the message of each request that was answered. Kafka itself may not call anybody, not even
 // by its own name: a client does it.
 func (s *traffic) logIsComplete(t *testing.T) {
+	if len(s.ids) == 0 {
+		t.Fatal("no request was answered")
+	}
 	c := cluster{t: t}
 	image := c.kubectl("get", "pod", "store-kafka-0", "--template={{(index .spec.containers 0).image}}")
 	const read = "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server store-kafka:9092 --topic log-channel --from-beginning " +

@@ -79,7 +79,9 @@ func (c cluster) replicas(deployment string, n int) {
 	c.t.Helper()
 	before := c.pods(deployment)
 	c.kubectl("patch", "horizontalpodautoscaler", deployment, "--type=merge", fmt.Sprintf(`--patch={"spec":{"minReplicas":%d,"maxReplicas":%d}}`, n, n))
-	c.kubectl("wait", "--timeout="+limit.String(), fmt.Sprintf("--for=jsonpath={.spec.replicas}=%d", n), "deployment/"+deployment)
+	for _, replicas := range []string{"spec.replicas", "status.replicas"} {
+		c.kubectl("wait", "--timeout="+limit.String(), fmt.Sprintf("--for=jsonpath={.%s}=%d", replicas, n), "deployment/"+deployment)
+	}
 	c.kubectl("rollout", "status", "--timeout="+limit.String(), "deployment/"+deployment)
 	after := c.pods(deployment)
 	c.gone(slices.DeleteFunc(before, func(p string) bool { return slices.Contains(after, p) })...)

@@ -48,4 +48,6 @@ func TestStore(t *testing.T) {
 	t.Run("what is killed comes back, and nothing is lost", func(t *testing.T) { kills(t, s) })
 	s.close()
 	t.Run("every order is there once, still", s.ordersAreRight)
+	t.Run("uninstalling and installing again keeps everything", func(t *testing.T) { reinstall(t, s) })
+	t.Run("helm test goes through the store", func(t *testing.T) { cluster{t: t}.helm("test", "store") })
 }

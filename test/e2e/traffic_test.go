@@ -21,6 +21,8 @@ const (
 	// pause is what a shopper waits for after an order and a look at the product: together they make some 150 requests a second.
 	pause = 100 * time.Millisecond
 	stock = 1_000_000
+
+	password = "a long password" // of each shopper
 )
 
 // traffic is people who buy and look around all the time. Who gets no answer, or one that says to come again, asks again with the
@@ -62,7 +64,6 @@ func openShop(t *testing.T, c cluster) *traffic {
 	s.product = made.ID
 	for i := range shoppers {
 		b := newBuyer(fmt.Sprintf("shopper-%s-%d", s.round, i))
-		const password = "a long password"
 		s.must(t, b, "/api/v1/users/create", fmt.Sprintf(`{"sid":"%s","username":"%[1]s","email":"%[1]s@example.com","password":"%s"}`, b.name, password), nil)
 		b.token = s.login(t, b, b.name, password)
 		s.buyers = append(s.buyers, b)
@@ -146,7 +147,7 @@ func (s *traffic) insist(b *buyer, method, path, body, key string, want int, int
 				return
 			}
 		}
-		s.complain(a, fmt.Errorf("%s %s %s: %d %s: %w", time.Now().UTC().Format("15:04:05.000"), method, path, a.status, a.body, err))
+		s.complain(a, errors.Join(fmt.Errorf("%s %s %s: %d %s", time.Now().UTC().Format("15:04:05.000"), method, path, a.status, a.body), err))
 		select {
 		case <-time.After(100 * time.Millisecond): // less patient than the answer says
 		case <-ctx.Done():
@@ -188,6 +189,8 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 	if b.token != "" {
 		request.Header.Set("Authorization", "Bearer "+b.token)
 	}
+	// Half of all requests come over new connections, as those of new visitors do: each is a chance to be sent to a pod that is gone.
+	request.Close = method == http.MethodGet
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
 	}
@@ -221,6 +224,9 @@ func (s *traffic) nothingFailed(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.requests == 0 {
+		t.Error("there was no traffic")
+	}
 	if n := len(s.trouble); n > 0 {
 		t.Errorf("%d of %d requests failed, the first ones:\n%v", n, s.requests, errors.Join(s.trouble[:min(n, 10)]...))
 	}
@@ -232,6 +238,9 @@ func (s *traffic) nothingWorse(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.requests == 0 {
+		t.Error("there was no traffic")
+	}
 	for _, err := range s.trouble {
 		if errors.Is(err, errFatal) {
 			t.Error(err)

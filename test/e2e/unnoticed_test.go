@@ -20,8 +20,9 @@ func everyPodGetsItsShare(c cluster, _ *traffic) {
 		}
 		return all
 	}
-	// Clients hear of a new pod when a connection has come of age.
 	c.eventually("all pods are called", func() bool { return !slices.Contains(count(), 0) })
+	// That is when one client has heard of the new pod; the last one does when a connection of its own comes of age, after a minute.
+	<-time.After(70 * time.Second)
 	before := count()
 	<-time.After(30 * time.Second)
 	shares := count()
@@ -49,9 +50,11 @@ func updates(c cluster, _ *traffic) {
 }
 
 func scaling(c cluster, _ *traffic) {
-	for _, n := range []int{6, 2} {
-		c.replicas("store-api", n)
+	c.replicas("store-api", 6)
+	for _, p := range c.pods("store-api") {
+		c.eventually("pod "+p+" is asked", func() bool { return c.sum(p, "http_requests_total") > 0 })
 	}
+	c.replicas("store-api", 2)
 }
 
 // deletions deletes each pod in turn. There is but one of PostgreSQL's: without it nothing can be bought, see kills.
@@ -66,18 +69,20 @@ func deletions(c cluster, _ *traffic) {
 	c.settle()
 }
 
-// drain empties a node that neither PostgreSQL nor Kafka is on, and lets it have pods again.
+// drain empties a node that has pods of the store, but neither PostgreSQL nor Kafka, and lets it have pods again.
 func drain(c cluster, _ *traffic) {
 	busy := c.kubectl("get", "pod", "store-postgresql-0", "store-kafka-0", "--template={{range .items}}{{.spec.nodeName}} {{end}}")
 	all := c.kubectl("get", "nodes", "--selector=!node-role.kubernetes.io/control-plane", "--template={{range .items}}{{.metadata.name}} {{end}}")
 	for node := range strings.FieldsSeq(all) {
-		if slices.Contains(strings.Fields(busy), node) {
+		pods := c.kubectl("get", "pods", "--output=name", "--field-selector=spec.nodeName="+node)
+		if slices.Contains(strings.Fields(busy), node) || !strings.Contains(pods, "store-api-") || !strings.Contains(pods, "store-db-") {
 			continue
 		}
+		c.t.Logf("%s has %s", node, strings.Fields(pods))
 		defer c.kubectl("uncordon", node)
 		c.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+limit.String())
 		c.settle()
 		return
 	}
-	c.t.Fatalf("of the nodes %s none can be drained: %s are PostgreSQL's and Kafka's", all, busy)
+	c.t.Fatalf("none of the nodes %s has pods of the API and of the DB service, and neither PostgreSQL nor Kafka, which are on %s", all, busy)
 }

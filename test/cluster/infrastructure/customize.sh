@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Adds to the files that packages have made, in a folder, what makes an image of them. The links are for the chart, which uses the names
+# of the official images.
+# Usage: customize.sh FOLDER JARS
+set -euo pipefail
+root=$1 jars=$2
+scripts=$(dirname "$0")
+
+mkdir -p "$root/opt/kafka/bin"
+cp -r "$jars" "$root/opt/kafka/libs"
+install -m 755 "$scripts"/kafka-*.sh "$root/opt/kafka/bin"
+install -m 755 "$scripts/entrypoint.sh" "$root/usr/local/bin"
+chroot "$root" sh -c 'ln -s /usr/lib/postgresql/* /opt/postgresql'
+ln -s redis-server "$root/usr/bin/valkey-server"
+ln -s redis-cli "$root/usr/bin/valkey-cli"
+# The users of the official images, which PostgreSQL looks up.
+printf 'database:x:999:999::/tmp:/bin/sh\nkafka:x:1000:1000::/tmp:/bin/sh\n' >>"$root/etc/passwd"
+# What this machine is told about packages is its own business, and a database comes with the package.
+rm -rf "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/postgresql/*

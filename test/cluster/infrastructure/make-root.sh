@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Writes the archive of all files of an image with PostgreSQL, Kafka and Redis, from the Debian or Ubuntu packages that this machine gets
+# its own from, and Kafka's jars.
+# Usage: make-root.sh ROOT.tar JARS
+set -euo pipefail
+root=$1 jars=$2
+scripts=$(dirname "$0")
+
+for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list ''; do
+	[[ ! -e $sources ]] || break
+done
+[[ $sources ]] || { echo "this machine has neither Debian's nor Ubuntu's packages" >&2; exit 1; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+apt-config dump Acquire >"$work/apt.conf" # how packages are got at, by a proxy for instance
+
+# PostgreSQL compiles queries only where it finds the means to, which are larger than itself.
+mmdebstrap --quiet --mode=root --variant=essential --include=postgresql,default-jre-headless,redis-server \
+	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	--dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/llvmjit*' --dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/bitcode/*' \
+	--dpkgopt='path-exclude=/usr/lib/*/libLLVM*' --dpkgopt='path-exclude=/usr/lib/*/libz3*' \
+	--aptopt="$work/apt.conf" --customize-hook="bash '$scripts/customize.sh' \"\$1\" '$jars'" \
+	'' "$root" "$sources"
