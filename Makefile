@@ -111,7 +111,7 @@ cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, wi
 .PHONY: cluster-down
 cluster-down: ## Remove that cluster and all that it made, also after a crash
 	@mkdir -p build/cluster
-	@go build -o build/cluster/ ./test/cluster
+	@CGO_ENABLED=0 go build -trimpath -o build/cluster/ ./test/cluster
 	@build/cluster/cluster down
 
 .PHONY: test-cluster
@@ -122,7 +122,7 @@ test-cluster: build-cluster ## Test that cluster: what runs in it, and that it l
 build-cluster: packages-cluster
 	@tools/build-kubernetes $(CLUSTER_PROGRAMS)
 	@mkdir -p build/cluster
-	@go build -o build/cluster/ ./test/cluster ./test/cluster/pause
+	@CGO_ENABLED=0 go build -trimpath -o build/cluster/ ./test/cluster ./test/cluster/pause
 	@$(MAKE) kubectl
 
 .PHONY: kubectl

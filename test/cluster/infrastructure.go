@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/kafka/jars"
 )
 
 // infrastructureImage has PostgreSQL, Kafka and Valkey (or Redis, which it comes from) in it: where there is no way to the official
@@ -34,11 +34,11 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look for the user's cache: %w", err)
 	}
-	jars, err := kafka.Jars(ctx)
+	libraries, err := jars.Dir(ctx)
 	if err != nil {
 		return "", err
 	}
-	version, err := infrastructureVersion(jars)
+	version, err := infrastructureVersion(libraries)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +56,7 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 		return "", fmt.Errorf("make a folder to work in: %w", err)
 	}
 	root := filepath.Join(work, "root.tar")
-	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, jars); err != nil {
+	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, libraries); err != nil {
 		return "", fmt.Errorf("make an image's files: %w", err)
 	}
 	layer, err := os.ReadFile(root)
@@ -67,9 +67,9 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 }
 
 // infrastructureVersion changes with all that the image is made of, but for the packages' own versions.
-func infrastructureVersion(jars string) (string, error) {
+func infrastructureVersion(libraries string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, filepath.Base(jars), infrastructureConfig)
+	fmt.Fprintln(h, filepath.Base(libraries), infrastructureConfig)
 	err := fs.WalkDir(infrastructureFiles, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -1,5 +1,5 @@
 // Package kafka runs a real Apache Kafka broker for tests and benchmarks: one node in KRaft's combined mode, started from
-// Kafka's own jars on free ports of 127.0.0.1. It needs a Java runtime, and Maven the first time (see [Jars]).
+// Kafka's own jars on free ports of 127.0.0.1. It needs a Java runtime, and Maven the first time (see package jars).
 //
 // A test that only wants topics uses the broker that its test binary shares:
 //
@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/test/kafka/jars"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -69,7 +70,7 @@ func WithClusterID(id string) Option {
 // Start formats a log directory in dir and starts a broker on it. It returns when the broker answers a metadata request.
 // What the broker says goes to broker.log in dir; its end is part of the error when the start fails.
 func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) {
-	jars, err := Jars(ctx)
+	libraries, err := jars.Dir(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	}
 	b := &Broker{
 		dir:        dir,
-		jars:       jars,
+		jars:       libraries,
 		jvm:        []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"},
 		properties: newProperties(filepath.Join(dir, "data"), free[0], free[1]),
 		clusterID:  clusterID,

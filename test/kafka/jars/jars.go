@@ -1,4 +1,5 @@
-package kafka
+// Package jars fetches Kafka's own jars. It is apart from what uses them, which is in part C and takes minutes to build.
+package jars
 
 import (
 	"context"
@@ -15,12 +16,15 @@ import (
 	"time"
 )
 
+// tailLimit is how much of what Maven says is part of an error.
+const tailLimit = 4 << 10
+
 //go:embed pom.xml
 var pom []byte
 
-// Jars returns the directory with Kafka's jars, in the user's cache. When they are not there yet they are fetched with Maven,
+// Dir returns the directory with Kafka's jars, in the user's cache. When they are not there yet they are fetched with Maven,
 // once, whatever the number of test binaries that ask at the same time. A change of pom.xml leads to a new directory.
-func Jars(ctx context.Context) (string, error) {
+func Dir(ctx context.Context) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("looking for the cache of Kafka's jars: %w", err)
@@ -75,7 +79,7 @@ func fetch(ctx context.Context, cache, dir string) error {
 	mvn := exec.CommandContext(ctx, "mvn", "--batch-mode", "--no-transfer-progress", "--quiet", "--file", work,
 		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib)
 	if out, err := mvn.CombinedOutput(); err != nil {
-		return fmt.Errorf("running Maven: %w\n%s", err, tail(out))
+		return fmt.Errorf("running Maven: %w\n%s", err, out[max(0, len(out)-tailLimit):])
 	}
 	return os.Rename(lib, dir)
 }
