@@ -81,13 +81,12 @@ func TestReadGoesOnFromWhereItStarted(t *testing.T) {
 	p := newProducer(t, s)
 	put(t, p, "before")
 
-	for name, test := range map[string]struct {
+	// In this order: each leaves a message, and of two in different partitions either can be read first.
+	for _, test := range []struct {
+		name          string
 		fromBeginning bool
-		want          []string
-	}{
-		"from the beginning": {true, []string{"before", "after"}},
-		"from now on":        {false, []string{"after"}},
-	} {
+	}{{"from the beginning", true}, {"from now on", false}} {
+		name := test.name
 		started := make(chan struct{})
 		got := make(chan string)
 		ctx, cancel := context.WithCancel(t.Context())
