@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -37,7 +38,7 @@ func (c cluster) run(image, label, command string) (string, error) {
 	c.t.Helper()
 	const name = "visitor"
 	remove := func() {
-		if err := exec.Command("kubectl", "--namespace", namespace, "delete", "pod", name, "--ignore-not-found").Run(); err != nil {
+		if err := exec.CommandContext(context.Background(), "kubectl", "--namespace", namespace, "delete", "pod", name, "--ignore-not-found").Run(); err != nil {
 			c.t.Errorf("remove pod %s: %v", name, err)
 		}
 	}

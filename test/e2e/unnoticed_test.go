@@ -69,20 +69,25 @@ func deletions(c cluster, _ *traffic) {
 	c.settle()
 }
 
-// drain empties a node that has pods of the store, but neither PostgreSQL nor Kafka, and lets it have pods again.
+// drain empties a node and lets it have pods again: of those that neither PostgreSQL nor Kafka is on, the one that has most of the
+// store's pods.
 func drain(c cluster, _ *traffic) {
-	busy := c.kubectl("get", "pod", "store-postgresql-0", "store-kafka-0", "--template={{range .items}}{{.spec.nodeName}} {{end}}")
+	busy := strings.Fields(c.kubectl("get", "pod", "store-postgresql-0", "store-kafka-0", "--template={{range .items}}{{.spec.nodeName}} {{end}}"))
 	all := c.kubectl("get", "nodes", "--selector=!node-role.kubernetes.io/control-plane", "--template={{range .items}}{{.metadata.name}} {{end}}")
+	var fullest string
+	var most []string
 	for node := range strings.FieldsSeq(all) {
-		pods := c.kubectl("get", "pods", "--output=name", "--field-selector=spec.nodeName="+node)
-		if slices.Contains(strings.Fields(busy), node) || !strings.Contains(pods, "store-api-") || !strings.Contains(pods, "store-db-") {
-			continue
+		pods := strings.Fields(c.kubectl("get", "pods", "--output=name", "--selector=app.kubernetes.io/name in (api, db, logging)",
+			"--field-selector=spec.nodeName="+node))
+		if !slices.Contains(busy, node) && len(pods) > len(most) {
+			fullest, most = node, pods
 		}
-		c.t.Logf("%s has %s", node, strings.Fields(pods))
-		defer c.kubectl("uncordon", node)
-		c.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+limit.String())
-		c.settle()
-		return
 	}
-	c.t.Fatalf("none of the nodes %s has pods of the API and of the DB service, and neither PostgreSQL nor Kafka, which are on %s", all, busy)
+	if fullest == "" {
+		c.t.Fatalf("none of the nodes %s has pods of the store, but for %s, which are PostgreSQL's and Kafka's", all, busy)
+	}
+	c.t.Logf("%s has %s", fullest, most)
+	defer c.kubectl("uncordon", fullest)
+	c.kubectl("drain", fullest, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+limit.String())
+	c.settle()
 }

@@ -5,6 +5,9 @@
 replicas: {{ .values.replicas }}
 {{- end }}
 revisionHistoryLimit: 3
+{{- if ne .name "api" }}
+minReadySeconds: {{ .root.Values.minReadySeconds }}
+{{- end }}
 strategy:
   rollingUpdate:
     # A new pod first, then an old one less.
@@ -106,7 +109,8 @@ securityContext:
 {{- end }}
 
 {{- define "merchstore.config" -}}
-DRAIN_DELAY: "{{ .root.Values.shutdown.drainDelaySeconds }}s"
+{{- /* Clients of the gRPC services are told by their connection, at once; those of the API hear of it from the Service, later. */}}
+DRAIN_DELAY: "{{ eq .name "api" | ternary .root.Values.shutdown.drainDelaySeconds 0 }}s"
 SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
 {{- include (printf "merchstore.%s.config" .name) .root }}
 {{- range $name, $value := .values.settings }}
