@@ -113,13 +113,25 @@ func env(template corev1.PodTemplateSpec) map[string]corev1.EnvVar {
 func TestPodsEndWithinTheirGracePeriod(t *testing.T) {
 	t.Parallel()
 	o := render(t, store, "--set", "shutdown.drainDelaySeconds=12,shutdown.timeoutSeconds=40")
-	for _, name := range []string{"store-api", "store-db", "store-logging"} {
+	// Only clients that come through a Service need time to hear that a pod goes.
+	for name, delay := range map[string]string{"store-api": "12s", "store-db": "0s", "store-logging": "0s"} {
 		config := find[*corev1.ConfigMap](t, o, name).Data
-		if config["DRAIN_DELAY"] != "12s" || config["SHUTDOWN_TIMEOUT"] != "40s" {
+		if config["DRAIN_DELAY"] != delay || config["SHUTDOWN_TIMEOUT"] != "40s" {
 			t.Errorf("%s is told %v", name, config)
 		}
 		if grace := *find[*appsv1.Deployment](t, o, name).Spec.Template.Spec.TerminationGracePeriodSeconds; grace < 52 {
 			t.Errorf("%s is killed after %d s", name, grace)
+		}
+	}
+}
+
+// TestNewPodsAreKnownBeforeOldOnesGo: clients of the gRPC services hear of them by DNS, whose answers can be half a minute old.
+func TestNewPodsAreKnownBeforeOldOnesGo(t *testing.T) {
+	t.Parallel()
+	o := render(t, store)
+	for name, atLeast := range map[string]int32{"store-api": 0, "store-db": 31, "store-logging": 31} {
+		if ready := find[*appsv1.Deployment](t, o, name).Spec.MinReadySeconds; ready < atLeast {
+			t.Errorf("an old pod of %s goes when a new one has been ready for %d s", name, ready)
 		}
 	}
 }

@@ -28,9 +28,9 @@ var sources = map[string][]string{
 	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
 }
 
-// fixed are settings that nobody can set, because the chart relies on what they are by default.
+// fixed are settings that nobody can set, because the chart relies on what they are by default, or sets them for `helm test`.
 var fixed = map[string][]string{
-	"api":      {"HTTP_ADDR", "OPS_ADDR"},
+	"api":      {"HTTP_ADDR", "OPS_ADDR", "CHECK_URL"},
 	"db":       {"GRPC_ADDR", "OPS_ADDR"},
 	"logging":  {"GRPC_ADDR", "OPS_ADDR", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
 	"operator": {"OPS_ADDR", "KUBECONFIG"},
