@@ -128,11 +128,21 @@ func loadProbe(t *testing.T, programs string) {
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 
-// pushedImageRuns pushes the probe under a name that no node knows.
+// pushedImageRuns pushes the probe under a name that no node knows, and as another image than the one that was loaded: what a kubelet has
+// pulled it doesn't use under a name that it has no proof for.
 func pushedImageRuns(t *testing.T, programs string) {
 	const image = registryAddress + "/merchstore-test/pushed:dev"
 	archive := filepath.Join(t.TempDir(), "pushed.tar")
-	if err := makeImage(archive, image, filepath.Join(programs, "probe")); err != nil {
+	program, err := os.ReadFile(filepath.Join(programs, "probe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := tarOf(file{"program", program, 0o555})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532", "Labels": map[string]string{"pushed": "true"}}
+	if err := writeImage(archive, image, layer, config); err != nil {
 		t.Fatal(err)
 	}
 	to, err := name.ParseReference(image, name.Insecure)
