@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 
@@ -53,24 +52,16 @@ func TestCredentialsCanBeChanged(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	conn := connect(t, server.URL("postgres"))
-	execute(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 'first-s3cret'`)
-	execute(t, conn, `CREATE DATABASE shop OWNER migrator`)
-	as := func(password string) string {
-		u, err := url.Parse(server.URL("shop"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.User = url.UserPassword("migrator", password)
-		return u.String()
-	}
-	s := c.awaitVersion(c.declared(as("first-s3cret"), up("CREATE TABLE a (x int)")), 1)
-	execute(t, conn, `ALTER ROLE migrator PASSWORD 'second-s3cret'`)
+	conn := database.Connect(t, server.URL("postgres"))
+	database.Exec(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 'first-s3cret'`)
+	database.Exec(t, conn, `CREATE DATABASE shop OWNER migrator`)
+	s := c.awaitVersion(c.declared(as(t, server.URL("shop"), "migrator", "first-s3cret"), up("CREATE TABLE a (x int)")), 1)
+	database.Exec(t, conn, `ALTER ROLE migrator PASSWORD 'second-s3cret'`)
 	now := c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
 	if !strings.Contains(message(now), "password authentication failed") {
 		t.Errorf("it says %s", message(now))
 	}
-	c.lead(as("second-s3cret"))
+	c.lead(as(t, server.URL("shop"), "migrator", "second-s3cret"))
 	c.awaitVersion(s, 1)
 	c.hasNoSecret(o, s, "s3cret")
 }
@@ -87,7 +78,7 @@ func TestAnotherDatabaseIsNotTouched(t *testing.T) {
 		t.Errorf("the status is %+v", now.Status)
 	}
 	o.awaitReadings(t, 2)
-	if n := ask[int](t, connect(t, second), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`); n != 0 {
+	if n := database.Ask[int](t, database.Connect(t, second), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`); n != 0 {
 		t.Errorf("the other database has %d tables", n)
 	}
 	c.lead(first)

@@ -16,12 +16,12 @@ func TestAMigrationThatFailsWaitsForAChange(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate()
 	address := database.Empty(t)
-	conn := connect(t, address)
+	conn := database.Connect(t, address)
 	f := up("CREATE SEQUENCE attempts", "CREATE TABLE b (x int);\nSELECT nextval('attempts');\nINSERT INTO b SELECT 1 / 0;\nCREATE TABLE d (x int)")
 	s := c.declared(address, f)
 	attempts := func(want int) {
 		t.Helper()
-		if n := ask[int](t, conn, `SELECT last_value FROM attempts`); n != want {
+		if n := database.Ask[int](t, conn, `SELECT last_value FROM attempts`); n != want {
 			t.Errorf("it was tried %d times, want %d", n, want)
 		}
 	}
@@ -80,8 +80,8 @@ func TestOneDatabaseIsMigratedByOneAtATime(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
 	address := database.Empty(t)
-	local := connect(t, address)
-	execute(t, local, `SELECT pg_advisory_lock($1)`, int64(migration.LockID))
+	local := database.Connect(t, address)
+	database.Exec(t, local, `SELECT pg_advisory_lock($1)`, int64(migration.LockID))
 	s := c.declared(address, up("CREATE TABLE a (x int)"))
 	if now := c.awaitSchema(s, false, v1alpha1.ReasonLocked); !strings.Contains(message(now), "PostgreSQL's process") {
 		t.Errorf("it says %s", message(now))
@@ -90,7 +90,7 @@ func TestOneDatabaseIsMigratedByOneAtATime(t *testing.T) {
 	if got := tables(t, local); got != "" {
 		t.Errorf("there are the tables %s", got)
 	}
-	execute(t, local, `SELECT pg_advisory_unlock($1)`, int64(migration.LockID))
+	database.Exec(t, local, `SELECT pg_advisory_unlock($1)`, int64(migration.LockID))
 	c.awaitVersion(s, 1)
 }
 
@@ -100,8 +100,8 @@ func TestAMigrationGivesWayToTraffic(t *testing.T) {
 	c := newCluster(t)
 	c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
 	address := database.Empty(t)
-	reader, other := connect(t, address), connect(t, address)
-	execute(t, reader, `CREATE TABLE a (x int)`)
+	reader, other := database.Connect(t, address), database.Connect(t, address)
+	database.Exec(t, reader, `CREATE TABLE a (x int)`)
 	tx, err := reader.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestAMigrationGivesWayToTraffic(t *testing.T) {
 	if got := tables(t, other); got != "a b" {
 		t.Errorf("there are the tables %s", got)
 	}
-	execute(t, other, `SET statement_timeout = '20s'; SELECT * FROM a`) // nobody is held up for good
+	database.Exec(t, other, `SET statement_timeout = '20s'; SELECT * FROM a`) // nobody is held up for good
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,11 @@ func TestADatabaseThatGoesAwayInTheMiddleIsMigratedLater(t *testing.T) {
 	c := newCluster(t)
 	c.operate()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	conn := connect(t, server.URL("postgres"))
-	execute(t, conn, `CREATE TABLE wait (x int); INSERT INTO wait VALUES (600)`)
+	conn := database.Connect(t, server.URL("postgres"))
+	database.Exec(t, conn, `CREATE TABLE wait (x int); INSERT INTO wait VALUES (600)`)
 	s := c.declared(server.URL("postgres"), up("CREATE TABLE a (x int)", "CREATE TABLE b (x int);\nSELECT pg_sleep(x) FROM wait"))
 	awaitAnswer(t, conn, "the sleep", `SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)
-	execute(t, conn, `UPDATE wait SET x = 0`)
+	database.Exec(t, conn, `UPDATE wait SET x = 0`)
 	server.Kill()
 	c.awaitSchemaWhere(s, "unready", func(s *v1alpha1.DatabaseSchema) bool {
 		return is(s, v1alpha1.Ready, false, v1alpha1.ReasonUnreachable) || is(s, v1alpha1.Ready, false, v1alpha1.ReasonRetrying)

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -18,6 +15,7 @@ import (
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/test/database"
 )
 
 // Names of what a test's namespace has, of each kind one unless the test says otherwise.
@@ -147,50 +145,23 @@ func (o *operator) awaitReadings(t *testing.T, number float64) {
 	eventually(t, "more looks at databases", func() bool { return readings() >= from+number })
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
-// ask gives the one value that a query finds.
-func ask[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
-	t.Helper()
-	var v T
-	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return v
-}
-
-func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 // awaitAnswer asks until the answer is yes.
 func awaitAnswer(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
 	t.Helper()
-	eventually(t, what, func() bool { return ask[bool](t, conn, sql, args...) })
+	eventually(t, what, func() bool { return database.Ask[bool](t, conn, sql, args...) })
 }
 
 // tables lists those that migrations have made.
 func tables(t *testing.T, conn *pgx.Conn) string {
 	t.Helper()
-	return ask[string](t, conn, `SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables
+	return database.Ask[string](t, conn, `SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables
 		WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'`)
 }
 
 // history is the ledger in a form that any writing changes.
 func history(t *testing.T, conn *pgx.Conn) string {
 	t.Helper()
-	return ask[string](t, conn, `SELECT string_agg(version_id || ' ' || ctid || ' ' || xmin, ', ' ORDER BY id) FROM goose_db_version`)
+	return database.Ask[string](t, conn, `SELECT string_agg(version_id || ' ' || ctid || ' ' || xmin, ', ' ORDER BY id) FROM goose_db_version`)
 }
 
 // hasNoSecret looks everywhere where the operator shows something, but for its log.
@@ -204,22 +175,20 @@ func (c *cluster) hasNoSecret(o *operator, s *v1alpha1.DatabaseSchema, secret st
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, o.ops+"/metrics", nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	metrics, err := io.ReadAll(answer.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for where, text := range map[string][]byte{"the object or its events": object, "the metrics": metrics} {
-		if len(text) < 100 || bytes.Contains(text, []byte(secret)) {
+	for where, text := range map[string]string{"the object or its events": string(object), "the metrics": o.metrics(c.t)} {
+		if len(text) < 100 || strings.Contains(text, secret) {
 			c.t.Errorf("%q is in %s:\n%s", secret, where, text)
 		}
 	}
+}
+
+// as is a database's address with another login.
+func as(t *testing.T, address, user, password string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(user, password)
+	return u.String()
 }

@@ -147,7 +147,7 @@ func TestLargeFilesAreMigratedOrRefused(t *testing.T) {
 			c := newCluster(t)
 			c.operate()
 			url := database.Empty(t)
-			execute(t, connect(t, url), `CREATE TABLE a (x numeric)`)
+			database.Exec(t, database.Connect(t, url), `CREATE TABLE a (x numeric)`)
 			s := c.declared(url, up(test.sql))
 			if test.reason == "" {
 				c.awaitVersion(s, 1)

@@ -30,7 +30,7 @@ func TestAnIndexIsBuiltConcurrently(t *testing.T) {
 	c.operate()
 	url := database.Empty(t)
 	c.awaitVersion(c.declared(url, up(table, outside(buildI))), 2)
-	if conn := connect(t, url); !ask[bool](t, conn, wholeI) || !ask[bool](t, conn, noMarks) {
+	if conn := database.Connect(t, url); !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) {
 		t.Error("the index is not there, or a mark is left")
 	}
 }
@@ -41,18 +41,18 @@ func TestAnInterruptedIndexIsSaidAndTakenUp(t *testing.T) {
 	c := newCluster(t)
 	c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	s := c.awaitVersion(c.declared(url, up(table)), 1)
-	if _, err := conn.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)`); err == nil || ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass`) {
+	if _, err := conn.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)`); err == nil || database.Ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass`) {
 		t.Fatalf("the index is whole: %v", err)
 	}
-	execute(t, conn, leaveMark, checksum(outside(buildI)))
+	database.Exec(t, conn, leaveMark, checksum(outside(buildI)))
 	c.edit(up(table, outside(buildI)))
 	c.awaitVersion(s, 2)
 	if e := c.awaitEvent(s, v1alpha1.ReasonDirty); e.Type != "Warning" || !strings.Contains(e.Note, "version 2 was interrupted") {
 		t.Errorf("the event is %s: %s", e.Type, e.Note)
 	}
-	if !ask[bool](t, conn, wholeI) || !ask[bool](t, conn, noMarks) {
+	if !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) {
 		t.Error("the index is not as it should be, or the mark is left")
 	}
 }
@@ -62,19 +62,19 @@ func TestAnInterruptedFileThatWasEditedIsLeft(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	s := c.awaitVersion(c.declared(url, up(table)), 1)
-	execute(t, conn, leaveMark, checksum(outside(buildI)))
+	database.Exec(t, conn, leaveMark, checksum(outside(buildI)))
 	c.edit(up(table, outside(buildI+" WHERE x > 0")))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonDirty)
 	if !strings.Contains(message(now), "goose_db_running") {
 		t.Errorf("it does not say what to do: %s", message(now))
 	}
 	o.awaitReadings(t, 2)
-	if ask[bool](t, conn, wholeI) || !ask[bool](t, conn, oneMark) {
+	if database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, oneMark) {
 		t.Error("it was run, or the mark is gone")
 	}
-	execute(t, conn, `DELETE FROM goose_db_running`)
+	database.Exec(t, conn, `DELETE FROM goose_db_running`)
 	c.awaitVersion(s, 2)
 }
 
@@ -83,13 +83,13 @@ func TestAnIndexThatCanNotBeBuiltLeavesNothingToClear(t *testing.T) {
 	c := newCluster(t)
 	c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	s := c.declared(url, up(table, outside("CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)")))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonFailed)
 	if f := now.Status.Failed; f == nil || f.SQLState != "23505" {
 		t.Errorf("the status is %+v", now.Status)
 	}
-	if ask[bool](t, conn, `SELECT to_regclass('i') IS NOT NULL`) || !ask[bool](t, conn, noMarks) {
+	if database.Ask[bool](t, conn, `SELECT to_regclass('i') IS NOT NULL`) || !database.Ask[bool](t, conn, noMarks) {
 		t.Error("an index or a mark is left")
 	}
 	c.edit(up(table, outside(buildI)))

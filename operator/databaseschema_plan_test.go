@@ -18,12 +18,12 @@ func TestADestructivePlanWaitsForItsOwnApproval(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	f := up("CREATE TABLE a AS SELECT 1 AS x, 2 AS y")
 	s := c.awaitVersion(c.declared(url, f), 1)
 	present := func(want string) {
 		t.Helper()
-		if got := ask[string](t, conn, `SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute
+		if got := database.Ask[string](t, conn, `SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute
 			WHERE attrelid = 'a'::regclass AND attnum > 0 AND NOT attisdropped`); got != want {
 			t.Errorf("the table has %s, want %s", got, want)
 		}
@@ -74,15 +74,15 @@ func TestTheRestOfAnApprovedPlanIsRun(t *testing.T) {
 	c := newCluster(t)
 	c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
-	execute(t, conn, `CREATE TABLE a AS SELECT 1 AS x`)
+	conn := database.Connect(t, url)
+	database.Exec(t, conn, `CREATE TABLE a AS SELECT 1 AS x`)
 	s := c.declared(url, up("CREATE TABLE b (x int)", "DROP TABLE a;\nSELECT 1 / count(*) FROM b"))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired)
 	c.respec(s, approve(now.Status.Plan.Hash))
 	if now = c.awaitSchema(s, false, v1alpha1.ReasonFailed); now.Status.Version != 1 || tables(t, conn) != "a b" {
 		t.Errorf("there are %s, and the status is %+v", tables(t, conn), now.Status)
 	}
-	execute(t, conn, `INSERT INTO b VALUES (1)`)
+	database.Exec(t, conn, `INSERT INTO b VALUES (1)`)
 	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = new(int64(2)) }) // to have it tried again
 	c.awaitVersion(s, 2)
 	if got := tables(t, conn); got != "b" {
@@ -112,7 +112,7 @@ func TestTheTargetIsKept(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate()
 	url := database.Empty(t)
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	to := func(version int64) func(*v1alpha1.DatabaseSchemaSpec) {
 		return func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = &version }
 	}

@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,6 +24,7 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -244,33 +242,9 @@ func (c *cluster) awaitEvent(obj client.Object, reason string) eventsv1.Event {
 // metric sums the samples of a metric (of a histogram, its count) whose labels have these values.
 func (o *operator) metric(t *testing.T, name string, labels map[string]string) float64 {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.ops+"/metrics", nil)
+	read, err := metrics.Read(t.Context(), o.ops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := 0.0
-next:
-	for _, m := range families[name].GetMetric() {
-		have := map[string]string{}
-		for _, l := range m.GetLabel() {
-			have[l.GetName()] = l.GetValue()
-		}
-		for k, v := range labels {
-			if have[k] != v {
-				continue next
-			}
-		}
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-	}
-	return sum
+	return read.Sum(name, labels)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/metrics"
 )
 
 // startBroker starts one that a test may kill.
@@ -183,16 +183,7 @@ func (c *cluster) everything() string {
 // metrics is all that the operator measures.
 func (o *operator) metrics(t *testing.T) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.ops+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := metrics.Text(t.Context(), o.ops)
 	if err != nil {
 		t.Fatal(err)
 	}

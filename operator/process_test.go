@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,8 +112,8 @@ func TestTheSecondOperatorTakesOverWhenTheFirstIsKilled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
-	conn := connect(t, address)
-	execute(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
+	conn := database.Connect(t, address)
+	database.Exec(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
 	first, second := c.start(), c.start()
 	s := c.declared(address, slow())
 	awaitAnswer(t, conn, "the migration", sleeping)
@@ -124,13 +123,13 @@ func TestTheSecondOperatorTakesOverWhenTheFirstIsKilled(t *testing.T) {
 	if !first.leads(t) || second.leads(t) {
 		t.Fatal("not exactly one of the operators works")
 	}
-	execute(t, conn, `UPDATE pause SET seconds = 0`)
+	database.Exec(t, conn, `UPDATE pause SET seconds = 0`)
 	first.child.Kill()
 	c.awaitVersion(s, 2)
 	if !second.leads(t) {
 		t.Error("the second operator does not lead")
 	}
-	if got := ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1 2 3" || !ask[bool](t, conn, onceEach) {
+	if got := database.Ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1 2 3" || !database.Ask[bool](t, conn, onceEach) {
 		t.Errorf("the rows are %s, and the ledger is %s", got, history(t, conn))
 	}
 }
@@ -139,8 +138,8 @@ func TestAnOperatorThatIsStoppedLeavesNothingByHalves(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
-	conn := connect(t, address)
-	execute(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
+	conn := database.Connect(t, address)
+	database.Exec(t, conn, `CREATE TABLE pause AS SELECT 600 AS seconds`)
 	first := c.start("LEASE_DURATION=60s")
 	s := c.declared(address, slow())
 	awaitAnswer(t, conn, "the migration", sleeping)
@@ -157,13 +156,13 @@ func TestAnOperatorThatIsStoppedLeavesNothingByHalves(t *testing.T) {
 		t.Errorf("the lease is still held by %s", holder)
 	}
 	awaitAnswer(t, conn, "the end of its session", awake)
-	if got := ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1" || tables(t, conn) != "a pause" {
+	if got := database.Ask[string](t, conn, `SELECT string_agg(x::text, ' ' ORDER BY x) FROM a`); got != "1" || tables(t, conn) != "a pause" {
 		t.Errorf("the rows are %s, and the tables %s", got, tables(t, conn))
 	}
-	execute(t, conn, `UPDATE pause SET seconds = 0`)
+	database.Exec(t, conn, `UPDATE pause SET seconds = 0`)
 	c.start("LEASE_DURATION=60s") // need not wait for as long
 	c.awaitVersion(s, 2)
-	if !ask[bool](t, conn, onceEach) {
+	if !database.Ask[bool](t, conn, onceEach) {
 		t.Errorf("the ledger is %s", history(t, conn))
 	}
 }
@@ -173,7 +172,7 @@ func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
-	conn, writer := connect(t, address), connect(t, address)
+	conn, writer := database.Connect(t, address), database.Connect(t, address)
 	first := c.start("MIGRATION_LOCK_TIMEOUT=1m")
 	s := c.awaitVersion(c.declared(address, up(table)), 1)
 	tx, err := writer.Begin(t.Context())
@@ -190,13 +189,13 @@ func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if ask[bool](t, conn, wholeI) || !ask[bool](t, conn, oneMark) {
+	if database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, oneMark) {
 		t.Fatal("nothing was interrupted")
 	}
 	c.start()
 	c.awaitVersion(s, 2)
 	c.awaitEvent(s, v1alpha1.ReasonDirty)
-	if !ask[bool](t, conn, wholeI) || !ask[bool](t, conn, noMarks) || !ask[bool](t, conn, onceEach) {
+	if !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) || !database.Ask[bool](t, conn, onceEach) {
 		t.Errorf("the index is not whole, or the ledger is %s", history(t, conn))
 	}
 }
@@ -224,23 +223,15 @@ func TestNoPasswordIsShown(t *testing.T) {
 	c := newCluster(t)
 	o := c.start("LOG_LEVEL=DEBUG")
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	conn := connect(t, server.URL("postgres"))
-	execute(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 's3cret pass/word'`)
-	execute(t, conn, `CREATE DATABASE shop OWNER migrator`)
-	as := func(password string) string {
-		u, err := url.Parse(server.URL("shop"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.User = url.UserPassword("migrator", password)
-		return u.String()
-	}
+	conn := database.Connect(t, server.URL("postgres"))
+	database.Exec(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 's3cret pass/word'`)
+	database.Exec(t, conn, `CREATE DATABASE shop OWNER migrator`)
 	f := up("CREATE TABLE a (x int)", "CREATE ROLE someone PASSWORD 's3cret of a role'") // which the migrator may not
-	s := c.declared(as("s3cret wrong/word"), f)
+	s := c.declared(as(t, server.URL("shop"), "migrator", "s3cret wrong/word"), f)
 	c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
-	c.lead(strings.Replace(as("s3cret wrong/word"), fmt.Sprint(server.Port()), "1", 1)) // where nobody listens
+	c.lead(strings.Replace(as(t, server.URL("shop"), "migrator", "s3cret wrong/word"), fmt.Sprint(server.Port()), "1", 1)) // where nobody listens
 	c.awaitSchemaWhere(s, "refused", func(s *v1alpha1.DatabaseSchema) bool { return strings.Contains(message(s), "connection refused") })
-	c.lead(as("s3cret pass/word"))
+	c.lead(as(t, server.URL("shop"), "migrator", "s3cret pass/word"))
 	if now := c.awaitSchema(s, false, v1alpha1.ReasonFailed); !strings.Contains(now.Status.Failed.Statement, "CREATE ROLE someone") {
 		t.Errorf("the status is %+v", now.Status)
 	}

@@ -69,14 +69,14 @@ func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
 	go func() {
 		done <- migration.Migrate(ctx, url, up(t, "CREATE TABLE a (x int);\nSELECT pg_sleep(600)"))
 	}()
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	await(t, conn, "the sleep", sleeping)
 	cancel()
 	if err := <-done; err == nil {
 		t.Error("it ended as if it was done")
 	}
 	await(t, conn, "the end of the sleep", ended)
-	if ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
+	if database.Ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
 		t.Error("a table is left")
 	}
 }
@@ -91,7 +91,7 @@ func TestWhoIsKilledEndsTheStatement(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Apply(t.Context(), up(t, "SELECT pg_sleep(600)")[0]) }()
-	conn := connect(t, url)
+	conn := database.Connect(t, url)
 	await(t, conn, "the sleep", sleeping)
 	if err := line.Close(); err != nil {
 		t.Fatal(err)

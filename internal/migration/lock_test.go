@@ -43,7 +43,7 @@ func TestASessionNeverGoesOnWithoutItsLock(t *testing.T) {
 	if err := errors.Join(s.Lock(t.Context(), 0), s.Prepare(t.Context(), nil)); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, connect(t, url), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'`)
+	database.Exec(t, database.Connect(t, url), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'`)
 	files := up(t, "CREATE TABLE a (x int)")
 	for range 3 {
 		if err := s.Apply(t.Context(), files[0]); err == nil {
@@ -75,7 +75,7 @@ func TestNothingIsRunWithoutTheLock(t *testing.T) {
 			if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 0 {
 				t.Errorf("the ledger is %+v", l)
 			}
-			if !ask[bool](t, conn, `SELECT to_regclass('made') IS NULL AND to_regclass('s."An x"') IS NOT NULL`) {
+			if !database.Ask[bool](t, conn, `SELECT to_regclass('made') IS NULL AND to_regclass('s."An x"') IS NOT NULL`) {
 				t.Error("something was run, or cleared away that somebody else may be building")
 			}
 		})
@@ -91,14 +91,14 @@ func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
 		t.Parallel()
 		url := database.Empty(t)
 		refused(t, url, up(t, "CREATE TABLE a (x int);\n"+letGo), "apply 0001_file.sql: "+notHeld, "a pooler in session mode")
-		if l := ledger(t, url); len(l.Applied) != 0 || ask[bool](t, connect(t, url), `SELECT to_regclass('a') IS NOT NULL`) {
+		if l := ledger(t, url); len(l.Applied) != 0 || database.Ask[bool](t, database.Connect(t, url), `SELECT to_regclass('a') IS NOT NULL`) {
 			t.Errorf("the ledger is %+v, or a table is left", l)
 		}
 	})
 	t.Run("outside of one", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (lose(x))")
-		execute(t, conn, lose)
+		database.Exec(t, conn, lose)
 		refused(t, url, files, notHeld)
 		if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 1 {
 			t.Errorf("the ledger is %+v", l)
@@ -108,16 +108,16 @@ func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
 	t.Run("outside of one, and fails", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "CREATE UNIQUE INDEX CONCURRENTLY a_x ON s.a (lose(x))")
-		execute(t, conn, lose)
+		database.Exec(t, conn, lose)
 		refused(t, url, files, "23505")
-		if l := ledger(t, url); len(l.Interrupted) != 1 || !ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL`) {
+		if l := ledger(t, url); len(l.Interrupted) != 1 || !database.Ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL`) {
 			t.Errorf("the ledger is %+v, or what somebody else may have begun was cleared away", l)
 		}
 	})
 	t.Run("outside of one, before it is marked", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "VACUUM s.a")
-		execute(t, conn, `CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END';
+		database.Exec(t, conn, `CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END';
 			CREATE TRIGGER lose BEFORE INSERT ON goose_db_running FOR EACH STATEMENT EXECUTE FUNCTION lose()`)
 		refused(t, url, files, notHeld)
 		if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 0 {
@@ -133,10 +133,10 @@ func TestWhatCouldNotBeRecordedIsNotRunAgain(t *testing.T) {
 		t.Run(sql, func(t *testing.T) {
 			t.Parallel()
 			url, conn, files := indexed(t, sql)
-			execute(t, conn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''the disk is full''; END';
+			database.Exec(t, conn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''the disk is full''; END';
 				CREATE TRIGGER refuse BEFORE INSERT ON goose_db_version FOR EACH ROW EXECUTE FUNCTION refuse()`)
 			refused(t, url, files, "the disk is full")
-			execute(t, conn, `DROP TRIGGER refuse ON goose_db_version`)
+			database.Exec(t, conn, `DROP TRIGGER refuse ON goose_db_version`)
 			migrate(t, url, files)
 			if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
 				t.Errorf("the ledger is %+v", l)

@@ -81,38 +81,11 @@ func refused(t *testing.T, url string, files []migration.File, words ...string) 
 	}
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
-// ask gives the one value that a query finds.
-func ask[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
-	t.Helper()
-	var v T
-	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return v
-}
-
-func execute(t *testing.T, conn *pgx.Conn, sql string) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 // await asks until the answer is yes.
 func await(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
 	t.Helper()
 	end := time.After(limit)
-	for again := time.Tick(20 * time.Millisecond); !ask[bool](t, conn, sql, args...); {
+	for again := time.Tick(20 * time.Millisecond); !database.Ask[bool](t, conn, sql, args...); {
 		select {
 		case <-again:
 		case <-end:
@@ -168,10 +141,10 @@ func TestLedgerTellsWhatWasApplied(t *testing.T) {
 	if took := applied[1].Took; took < 200*time.Millisecond || took > limit {
 		t.Errorf("a sleep of 200 ms took %v", took)
 	}
-	conn := connect(t, url)
-	before := ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`)
+	conn := database.Connect(t, url)
+	before := database.Ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`)
 	migrate(t, url, files)
-	if after := ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`); after != before {
+	if after := database.Ask[string](t, conn, `SELECT xmin::text || ctid::text FROM goose_db_version WHERE version_id = 2`); after != before {
 		t.Error("a second run writes")
 	}
 }
@@ -186,8 +159,8 @@ func TestAFailureLeavesNothingAndSaysWhatFailed(t *testing.T) {
 	if !errors.As(err, &failure) || failure.File.Version != 2 || !errors.As(err, &server) || server.Code != "42703" {
 		t.Errorf("%#v is not a failure that can be asked", err)
 	}
-	conn := connect(t, url)
-	if got := ask[string](t, conn, `SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^[abcd]$'`); got != "a" {
+	conn := database.Connect(t, url)
+	if got := database.Ask[string](t, conn, `SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^[abcd]$'`); got != "a" {
 		t.Errorf("tables %s, want a", got)
 	}
 	if l := ledger(t, url); len(l.Applied) != 1 {
@@ -215,7 +188,7 @@ func TestNothingIsRunThatCanNotBeRead(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	refused(t, url, up(t, "CREATE TABLE a (x int)", "-- +goose Up\nSELECT 1"), "0002_file.sql", "semicolon")
-	if ask[bool](t, connect(t, url), `SELECT to_regclass('a') IS NOT NULL`) {
+	if database.Ask[bool](t, database.Connect(t, url), `SELECT to_regclass('a') IS NOT NULL`) {
 		t.Error("the file before it was run")
 	}
 }
@@ -241,7 +214,7 @@ func TestHistoryIsNotContradicted(t *testing.T) {
 			migrate(t, url, c.first)
 			before := ledger(t, url)
 			refused(t, url, c.then, append(c.words, "nothing is migrated")...)
-			if after := ledger(t, url); len(after.Applied) != len(before.Applied) || ask[bool](t, connect(t, url), `SELECT to_regclass('d') IS NOT NULL`) {
+			if after := ledger(t, url); len(after.Applied) != len(before.Applied) || database.Ask[bool](t, database.Connect(t, url), `SELECT to_regclass('d') IS NOT NULL`) {
 				t.Errorf("the ledger was %+v, and is %+v", before, after)
 			}
 		})
@@ -253,7 +226,7 @@ func TestANewerDatabaseIsLeft(t *testing.T) {
 	url := database.Empty(t)
 	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", outside("VACUUM"))
 	migrate(t, url, files)
-	execute(t, connect(t, url), `INSERT INTO goose_db_running (version_id, checksum) VALUES (4, 'a newer program is at it')`)
+	database.Exec(t, database.Connect(t, url), `INSERT INTO goose_db_running (version_id, checksum) VALUES (4, 'a newer program is at it')`)
 	migrate(t, url, files[:1])
 	migrate(t, url, nil)
 }
@@ -315,7 +288,7 @@ func TestSeveralAtOnceApplyEachFileOnce(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if n := ask[int](t, connect(t, url), `SELECT count(*) FROM a`); n != 2 {
+	if n := database.Ask[int](t, database.Connect(t, url), `SELECT count(*) FROM a`); n != 2 {
 		t.Errorf("%d rows, want 2", n)
 	}
 }
@@ -328,11 +301,11 @@ func TestFilesDoNotInheritSettings(t *testing.T) {
 		"CREATE TABLE a AS SELECT current_setting('search_path') AS path, current_setting('lock_timeout') AS lock, current_user AS who",
 		"SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.b (x int)", // as pg_dump writes
 		"DROP ROLE heir_of_nothing"))
-	conn := connect(t, url)
-	if got := ask[string](t, conn, `SELECT path || ' ' || lock || ' ' || (who = session_user) FROM a`); got != `"$user", public 0 true` {
+	conn := database.Connect(t, url)
+	if got := database.Ask[string](t, conn, `SELECT path || ' ' || lock || ' ' || (who = session_user) FROM a`); got != `"$user", public 0 true` {
 		t.Errorf("the second file found %s", got)
 	}
-	if n := ask[int](t, conn, `SELECT count(*) FROM pg_class WHERE relname = 'goose_db_version'`); n != 1 {
+	if n := database.Ask[int](t, conn, `SELECT count(*) FROM pg_class WHERE relname = 'goose_db_version'`); n != 1 {
 		t.Errorf("%d ledgers", n)
 	}
 }
@@ -340,11 +313,13 @@ func TestFilesDoNotInheritSettings(t *testing.T) {
 func TestFilesFindTheRoleThatIsMeantForThem(t *testing.T) {
 	t.Parallel()
 	address := database.Empty(t)
-	conn := connect(t, address)
-	execute(t, conn, `CREATE ROLE owner_of_all NOLOGIN; CREATE ROLE migrator_for_owner LOGIN PASSWORD 'pw' IN ROLE owner_of_all;
+	conn := database.Connect(t, address)
+	database.Exec(t, conn, `CREATE ROLE owner_of_all NOLOGIN; CREATE ROLE migrator_for_owner LOGIN PASSWORD 'pw' IN ROLE owner_of_all;
 		ALTER ROLE migrator_for_owner SET role = 'owner_of_all'; GRANT ALL ON SCHEMA public TO owner_of_all`)
 	t.Cleanup(func() {
-		_, _ = conn.Exec(context.Background(), `DROP OWNED BY owner_of_all; DROP ROLE migrator_for_owner, owner_of_all`)
+		if _, err := conn.Exec(context.Background(), `DROP OWNED BY owner_of_all; DROP ROLE migrator_for_owner, owner_of_all`); err != nil {
+			t.Errorf("drop the roles, which are the whole server's: %v", err)
+		}
 	})
 	u, err := url.Parse(address)
 	if err != nil {
@@ -352,7 +327,7 @@ func TestFilesFindTheRoleThatIsMeantForThem(t *testing.T) {
 	}
 	u.User = url.UserPassword("migrator_for_owner", "pw")
 	migrate(t, u.String(), up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
-	if got := ask[string](t, conn, `SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE schemaname = 'public'`); got != "owner_of_all" {
+	if got := database.Ask[string](t, conn, `SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE schemaname = 'public'`); got != "owner_of_all" {
 		t.Errorf("the tables belong to %s", got)
 	}
 }
@@ -364,7 +339,7 @@ func TestTheLedgerIsFoundWhereItIs(t *testing.T) {
 	files := up(t, "CREATE SCHEMA AUTHORIZATION CURRENT_USER", "CREATE TABLE a (x int)")
 	migrate(t, url, files[:1])
 	migrate(t, url, files)
-	if n := ask[int](t, connect(t, url), `SELECT count(*) FROM pg_class WHERE relname = 'goose_db_version'`); n != 1 || len(ledger(t, url).Applied) != 2 {
+	if n := database.Ask[int](t, database.Connect(t, url), `SELECT count(*) FROM pg_class WHERE relname = 'goose_db_version'`); n != 1 || len(ledger(t, url).Applied) != 2 {
 		t.Errorf("there are %d ledgers, and one is %+v", n, ledger(t, url))
 	}
 }
@@ -372,7 +347,7 @@ func TestTheLedgerIsFoundWhereItIs(t *testing.T) {
 func TestAnEmptyLedgerOfGooseIsExtended(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
-	execute(t, connect(t, url), `CREATE TABLE goose_db_version (id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, version_id bigint NOT NULL,
+	database.Exec(t, database.Connect(t, url), `CREATE TABLE goose_db_version (id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, version_id bigint NOT NULL,
 		is_applied boolean NOT NULL, tstamp timestamp NOT NULL DEFAULT now()); INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)`)
 	migrate(t, url, up(t, "CREATE TABLE a (x int)"))
 }
@@ -382,10 +357,10 @@ func TestWhatWasTakenBackIsAppliedAgain(t *testing.T) {
 	url := database.Empty(t)
 	files := up(t, "CREATE TABLE a (x int)")
 	migrate(t, url, files)
-	conn := connect(t, url)
-	execute(t, conn, `DROP TABLE a; INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, false)`) // as goose did of old
+	conn := database.Connect(t, url)
+	database.Exec(t, conn, `DROP TABLE a; INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, false)`) // as goose did of old
 	migrate(t, url, files)
-	if !ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
+	if !database.Ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
 		t.Error("it was not applied")
 	}
 }

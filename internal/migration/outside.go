@@ -53,17 +53,17 @@ func ParseOutside(script Script) (Outside, error) {
 	var o Outside
 	switch {
 	case next("create", "unique", "index", "concurrently"), next("create", "index", "concurrently"):
-		_ = next("if", "not", "exists")
+		next("if", "not", "exists") // these may be missing
 		o.kind, o.index = createIndex, take()
 		if next("on") {
-			_ = next("only")
+			next("only")
 			o.table = take()
 		}
 		if o.table == "" {
 			return Outside{}, errors.New("builds an index without a name: with one, a half-built index could be found after a crash")
 		}
 	case next("drop", "index", "concurrently"):
-		_ = next("if", "exists")
+		next("if", "exists")
 		o.kind, o.index = dropIndex, take()
 	case next("vacuum"):
 		o.kind = vacuum

@@ -18,7 +18,7 @@ func indexed(t *testing.T, sql string) (string, *pgx.Conn, []migration.File) {
 	url := database.Empty(t)
 	files := up(t, "CREATE SCHEMA s;\nCREATE TABLE s.a (x int, y int);\nINSERT INTO s.a VALUES (1, 1), (1, 2);\nCREATE INDEX there ON s.a (y)", outside(sql))
 	migrate(t, url, files[:1])
-	return url, connect(t, url), files
+	return url, database.Connect(t, url), files
 }
 
 // interrupt leaves the mark of a process that was killed in the middle of a file.
@@ -35,7 +35,7 @@ func broken(t *testing.T, conn *pgx.Conn, name string) {
 	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CREATE UNIQUE INDEX CONCURRENTLY %s ON s.a (x)`, name)); err == nil {
 		t.Fatal("an index was built that can't be")
 	}
-	if ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)`, "s."+name) {
+	if database.Ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)`, "s."+name) {
 		t.Fatal("the index is valid")
 	}
 }
@@ -55,7 +55,7 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 		}},
 		"interrupted when it was built": {build, func(t *testing.T, conn *pgx.Conn, f migration.File) {
 			interrupt(t, conn, f)
-			execute(t, conn, build)
+			database.Exec(t, conn, build)
 		}},
 		"half-built by others, and only wanted if there is none": {
 			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
@@ -63,7 +63,7 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 		},
 		"built by others, and only wanted if there is none": {
 			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
-			func(t *testing.T, conn *pgx.Conn, _ migration.File) { execute(t, conn, build) },
+			func(t *testing.T, conn *pgx.Conn, _ migration.File) { database.Exec(t, conn, build) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 			migrate(t, url, files)
 			migrate(t, url, files)
 			const whole = `SELECT count(*) = 1 AND bool_and(indisvalid) AND bool_and(NOT indisunique) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname = 'An x'`
-			if !ask[bool](t, conn, whole) {
+			if !database.Ask[bool](t, conn, whole) {
 				t.Error("there is no valid index, or more than one")
 			}
 			if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
@@ -100,7 +100,7 @@ func TestAnIndexThatCanNotBeBuiltLeavesNothing(t *testing.T) {
 			t.Parallel()
 			url, conn, files := indexed(t, c.sql)
 			refused(t, url, files, c.state, c.sql)
-			if got := ask[string](t, conn, `SELECT string_agg(relname, ' ') FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 's.a'::regclass`); got != "there" {
+			if got := database.Ask[string](t, conn, `SELECT string_agg(relname, ' ') FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 's.a'::regclass`); got != "there" {
 				t.Errorf("indexes: %s", got)
 			}
 			if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 0 {
@@ -119,7 +119,7 @@ func TestDroppingAnIndexIsTakenUpAgain(t *testing.T) {
 		"interrupted before it began": interrupt,
 		"interrupted when it was gone": func(t *testing.T, conn *pgx.Conn, f migration.File) {
 			interrupt(t, conn, f)
-			execute(t, conn, "DROP INDEX s.there")
+			database.Exec(t, conn, "DROP INDEX s.there")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestDroppingAnIndexIsTakenUpAgain(t *testing.T) {
 			url, conn, files := indexed(t, "DROP INDEX CONCURRENTLY s.there")
 			before(t, conn, files[1])
 			migrate(t, url, files)
-			if ask[bool](t, conn, `SELECT to_regclass('s.there') IS NOT NULL`) {
+			if database.Ask[bool](t, conn, `SELECT to_regclass('s.there') IS NOT NULL`) {
 				t.Error("the index is still there")
 			}
 			if l := ledger(t, url); len(l.Applied) != 2 || len(l.Interrupted) != 0 {
@@ -172,10 +172,10 @@ func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
 		t.Run(sql, func(t *testing.T) {
 			t.Parallel()
 			url, conn, files := indexed(t, sql)
-			execute(t, conn, `CREATE FUNCTION marked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''marked''; END';
+			database.Exec(t, conn, `CREATE FUNCTION marked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''marked''; END';
 				CREATE TRIGGER marked BEFORE INSERT ON goose_db_running FOR EACH ROW EXECUTE FUNCTION marked()`)
 			refused(t, url, files, words)
-			if ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL OR to_regclass('s.there') IS NULL`) {
+			if database.Ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL OR to_regclass('s.there') IS NULL`) {
 				t.Error("it was run before it was marked")
 			}
 		})
@@ -186,7 +186,7 @@ func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
 func TestAnIndexIsWaitedForLongerThanATable(t *testing.T) {
 	t.Parallel()
 	url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (x)")
-	old, err := connect(t, url).Begin(t.Context())
+	old, err := database.Connect(t, url).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
@@ -93,22 +94,24 @@ func (r *Reconciler) tell(d *draft, p plan) {
 func (r *Reconciler) settle(ctx context.Context, d *draft, s *session, cluster string, p plan) (*live, error) {
 	wanted := d.DeepCopy()
 	wanted.Status.TopicID, wanted.Status.ManagedConfig = "", p.managed
-	deadline, retry := time.After(r.settings.CallTimeout), time.NewTicker(50*time.Millisecond)
-	defer retry.Stop()
-	for {
-		topic, err := s.describe(ctx, d.Topic())
-		if err != nil {
-			return nil, err
-		}
-		if !decide(wanted, cluster, topic).changes() {
-			return topic, nil
-		}
-		select {
-		case <-retry.C:
-		case <-deadline:
-			return nil, &problem{v1alpha1.ReasonRefused, "Kafka has accepted the change, but does not show it."}
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for Kafka to show what it has changed: %w", ctx.Err())
-		}
+	var topic *live
+	err := r.await(ctx, "Kafka has accepted the change, but does not show it.", func() (_ bool, err error) {
+		topic, err = s.describe(ctx, d.Topic())
+		return err == nil && !decide(wanted, cluster, topic).changes(), err
+	})
+	return topic, err
+}
+
+// await asks again and again whether Kafka shows what it has accepted. If it takes too long, that is a problem, in the words given.
+func (r *Reconciler) await(ctx context.Context, late string, shows func() (bool, error)) error {
+	const pause = 50 * time.Millisecond
+	err := wait.PollUntilContextTimeout(ctx, pause, r.settings.CallTimeout, true, func(context.Context) (bool, error) { return shows() })
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("wait for Kafka to show what it has done: %w", ctx.Err())
+	case wait.Interrupted(err):
+		return &problem{v1alpha1.ReasonRefused, late}
+	default:
+		return err
 	}
 }

@@ -67,19 +67,8 @@ func (r *Reconciler) remove(ctx context.Context, d *draft, s *session) error {
 
 // gone waits until Kafka no longer shows the topic, so that whoever names it next does not take it for a new one.
 func (r *Reconciler) gone(ctx context.Context, d *draft, s *session) error {
-	deadline, retry := time.After(r.settings.CallTimeout), time.NewTicker(50*time.Millisecond)
-	defer retry.Stop()
-	for {
+	return r.await(ctx, "Kafka has accepted the deletion, but still shows the topic.", func() (bool, error) {
 		topic, err := s.find(ctx, d.Topic())
-		if err != nil || topic == nil || topic.id != d.Status.TopicID {
-			return err
-		}
-		select {
-		case <-retry.C:
-		case <-deadline:
-			return &problem{v1alpha1.ReasonRefused, "Kafka has accepted the deletion, but still shows the topic."}
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the topic to go: %w", ctx.Err())
-		}
-	}
+		return err == nil && (topic == nil || topic.id != d.Status.TopicID), err
+	})
 }

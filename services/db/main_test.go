@@ -196,25 +196,13 @@ func (s *service) product(owner account, stock int32) *merchstorev1.Product {
 // sql connects to the service's database behind its back.
 func (s *service) sql() *pgx.Conn {
 	s.t.Helper()
-	conn, err := pgx.Connect(s.t.Context(), s.url)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		if err := conn.Close(context.Background()); err != nil {
-			s.t.Errorf("close connection: %v", err)
-		}
-	})
-	return conn
+	return database.Connect(s.t, s.url)
 }
 
 // count runs a query that gives one number.
-func (s *service) count(sql string, args ...any) (n int) {
+func (s *service) count(sql string, args ...any) int {
 	s.t.Helper()
-	if err := s.sql().QueryRow(s.t.Context(), sql, args...).Scan(&n); err != nil {
-		s.t.Fatal(err)
-	}
-	return n
+	return database.Ask[int](s.t, s.sql(), sql, args...)
 }
 
 // ready asks /readyz.

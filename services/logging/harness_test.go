@@ -3,10 +3,8 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,8 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,6 +25,7 @@ import (
 	"merchstore.io/merchstore/internal/rpc"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/ports"
 	"merchstore.io/merchstore/test/stack"
 )
@@ -139,33 +136,11 @@ func (s *service) logger(t *testing.T, o logstream.Options) (*logstream.Client, 
 // metric is one of the service's own metrics.
 func (s *service) metric(t *testing.T, name string) float64 {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: limit}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.ops+"/metrics", http.NoBody)
+	read, err := metrics.Read(t.Context(), "http://"+s.ops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	families, err := parse(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return families[name]
-}
-
-func parse(r io.Reader) (map[string]float64, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(r)
-	values := map[string]float64{}
-	for name, family := range families {
-		for _, m := range family.GetMetric() {
-			values[name] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	return values, err
+	return read.Sum(name, nil)
 }
 
 // counters sums a registry's counters and gauges by name.

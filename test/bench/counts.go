@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+
+	"merchstore.io/merchstore/test/metrics"
 )
 
 // counts are an operator's counters at one moment, by what is counted.
@@ -18,19 +17,9 @@ type counts map[string]float64
 
 // scrape reads them from its metrics.
 func scrape(ctx context.Context, ops string) (counts, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/metrics", nil)
+	families, err := metrics.Read(ctx, "http://"+ops)
 	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	defer resp.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
+		return nil, err
 	}
 	c := counts{}
 	for _, m := range families["controller_runtime_reconcile_total"].GetMetric() {

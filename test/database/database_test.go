@@ -27,47 +27,17 @@ func migrate(ctx context.Context, url string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return conn
-}
-
-func execute(t *testing.T, conn *pgx.Conn, sql string) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-func count(t *testing.T, conn *pgx.Conn, sql string) int {
-	t.Helper()
-	var n int
-	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return n
-}
-
 func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	t.Parallel()
 	for range 8 {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			one, two := connect(t, database.New(t)), connect(t, database.New(t))
-			execute(t, one, "INSERT INTO orders (item) VALUES ('mug')")
-			if n := count(t, one, "SELECT count(*) FROM orders"); n != 1 {
+			one, two := database.Connect(t, database.New(t)), database.Connect(t, database.New(t))
+			database.Exec(t, one, "INSERT INTO orders (item) VALUES ('mug')")
+			if n := database.Ask[int](t, one, "SELECT count(*) FROM orders"); n != 1 {
 				t.Errorf("%d orders in the first database, want 1", n)
 			}
-			if n := count(t, two, "SELECT count(*) FROM orders"); n != 0 {
+			if n := database.Ask[int](t, two, "SELECT count(*) FROM orders"); n != 0 {
 				t.Errorf("%d orders in the second database, want none", n)
 			}
 		})
@@ -76,15 +46,15 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 
 func TestEmptyDatabaseHasNoTables(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, database.Empty(t))
-	if n := count(t, conn, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n != 0 {
+	conn := database.Connect(t, database.Empty(t))
+	if n := database.Ask[int](t, conn, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n != 0 {
 		t.Errorf("%d tables, want none", n)
 	}
 }
 
 func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 	t.Parallel()
-	watch := connect(t, database.Empty(t))
+	watch := database.Connect(t, database.Empty(t))
 	var name string
 	t.Run("a test", func(t *testing.T) {
 		address, err := url.Parse(database.New(t))
@@ -92,11 +62,11 @@ func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 			t.Fatal(err)
 		}
 		name = address.Path[1:]
-		if n := count(t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 1 {
+		if n := database.Ask[int](t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 1 {
 			t.Errorf("database %s is not there", name)
 		}
 	})
-	if n := count(t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 0 {
+	if n := database.Ask[int](t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 0 {
 		t.Errorf("database %s is left", name)
 	}
 }
@@ -104,20 +74,20 @@ func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 func TestServerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	other := connect(t, database.Empty(t))
-	conn := connect(t, server.URL("postgres"))
-	execute(t, conn, "CREATE TABLE kept (id int)")
+	other := database.Connect(t, database.Empty(t))
+	conn := database.Connect(t, server.URL("postgres"))
+	database.Exec(t, conn, "CREATE TABLE kept (id int)")
 	server.Kill()
 	if _, err := conn.Exec(t.Context(), "SELECT 1"); err == nil {
 		t.Error("a killed server answers")
 	}
-	if n := count(t, other, "SELECT 1"); n != 1 {
+	if n := database.Ask[int](t, other, "SELECT 1"); n != 1 {
 		t.Error("the shared server is gone too")
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(t, connect(t, server.URL("postgres")), "SELECT count(*) FROM kept"); n != 0 {
+	if n := database.Ask[int](t, database.Connect(t, server.URL("postgres")), "SELECT count(*) FROM kept"); n != 0 {
 		t.Errorf("%d rows in an empty table", n)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"merchstore.io/merchstore/test/metrics"
 )
 
 const namespace = "shop"
@@ -125,9 +126,8 @@ func (c cluster) restarts(pod string) string {
 	return c.kubectl("get", "pod", pod, "--template={{(index .status.containerStatuses 0).restartCount}}")
 }
 
-// metrics reads a pod's metrics: what lines begin with, and the sum of their values. NetworkPolicies are no hindrance to a port that
-// is forwarded.
-func (c cluster) sum(pod, series string) float64 {
+// sum is that of a pod's metric, see [metrics.Families.Sum]. NetworkPolicies are no hindrance to a port that is forwarded.
+func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	defer cancel()
@@ -145,26 +145,11 @@ func (c cluster) sum(pod, series string) float64 {
 		c.t.Fatalf("forward a port of pod %s: %v", pod, err)
 	}
 	local := strings.Fields(strings.TrimPrefix(line, "Forwarding from "))[0]
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local+"/metrics", nil)
+	read, err := metrics.Read(ctx, "http://"+local)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	var sum float64
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(name, series) {
-			v, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			sum += v
-		}
-	}
-	return sum
+	return read.Sum(metric, labels)
 }
 
 // eventually asks again and again.

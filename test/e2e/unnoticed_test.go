@@ -10,13 +10,13 @@ import (
 
 // everyPodGetsItsShare counts the calls that DB pods get, three of which one is new.
 func everyPodGetsItsShare(c cluster, _ *traffic) {
-	const calls = `grpc_server_handled_total{grpc_code="OK",grpc_method="PlaceOrder"`
+	orders := map[string]string{"grpc_method": "PlaceOrder", "grpc_code": "OK"}
 	c.replicas("store-db", 3)
 	defer c.replicas("store-db", 2)
 	pods := c.pods("store-db")
 	count := func() (all []float64) {
 		for _, p := range pods {
-			all = append(all, c.sum(p, calls))
+			all = append(all, c.sum(p, "grpc_server_handled_total", orders))
 		}
 		return all
 	}
@@ -52,7 +52,7 @@ func updates(c cluster, _ *traffic) {
 func scaling(c cluster, _ *traffic) {
 	c.replicas("store-api", 6)
 	for _, p := range c.pods("store-api") {
-		c.eventually("pod "+p+" is asked", func() bool { return c.sum(p, "http_requests_total") > 0 })
+		c.eventually("pod "+p+" is asked", func() bool { return c.sum(p, "http_requests_total", nil) > 0 })
 	}
 	c.replicas("store-api", 2)
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/stack"
 )
 
@@ -78,16 +78,11 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 // metric reads a counter or gauge of a process, summed over its labels.
 func (s *store) metric(process, name string) int {
 	s.t.Helper()
-	text := s.ops(process, "/metrics")
-	sum := 0.0
-	for _, line := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text.body), -1) {
-		v, err := strconv.ParseFloat(line[1], 64)
-		if err != nil {
-			s.t.Fatalf("metric %s: %v", name, err)
-		}
-		sum += v
+	read, err := metrics.Read(s.t.Context(), s.OpsURL(process))
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	return int(sum)
+	return int(read.Sum(name, nil))
 }
 
 // TestPostgreSQLIsAway: 503 with Retry-After at once, readiness off, and back by itself.
@@ -202,38 +197,19 @@ func TestStoppingLosesNothing(t *testing.T) {
 	}
 }
 
-func (s *store) count(sql string) (n int) {
+func (s *store) count(sql string) int {
 	s.t.Helper()
-	conn := s.connect()
-	if err := conn.QueryRow(s.t.Context(), sql).Scan(&n); err != nil {
-		s.t.Fatal(err)
-	}
-	return n
+	return database.Ask[int](s.t, s.connect(), sql)
 }
 
-// ops asks a process's operations port.
-func (s *store) ops(process, path string) reply {
-	s.t.Helper()
-	status, r := s.askOps(process, path)
-	if status != http.StatusOK {
-		s.t.Fatalf("%s%s: status %d", process, path, status)
-	}
-	return r
-}
-
+// opsStatus asks a process's operations port.
 func (s *store) opsStatus(process, path string) int {
-	s.t.Helper()
-	status, _ := s.askOps(process, path)
-	return status
-}
-
-func (s *store) askOps(process, path string) (int, reply) {
 	s.t.Helper()
 	other := *s.Stack
 	other.URL = s.OpsURL(process)
-	status, body, err := other.Do(s.t.Context(), http.MethodGet, path, "", nil)
+	status, _, err := other.Do(s.t.Context(), http.MethodGet, path, "", nil)
 	if err != nil {
 		s.t.Fatal(fmt.Errorf("%s%s: %w", process, path, err))
 	}
-	return status, reply{body: body}
+	return status
 }

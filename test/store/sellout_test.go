@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/stack"
 )
 
@@ -103,16 +104,7 @@ func (s *store) openSale() *sale {
 // connect opens the store's database behind its back.
 func (s *store) connect() *pgx.Conn {
 	s.t.Helper()
-	conn, err := pgx.Connect(s.t.Context(), s.databases)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		if err := conn.Close(context.Background()); err != nil {
-			s.t.Errorf("close connection: %v", err)
-		}
-	})
-	return conn
+	return database.Connect(s.t, s.databases)
 }
 
 // run has all buyers buy.
