@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// What tools/coredns/go.mod and tools/metrics-server/go.mod say.
+	// What tools/coredns/go.mod and tools/kubernetes/go.mod say.
 	coreDNSVersion       = "v1.15.0"
 	metricsServerVersion = "v0.9.0"
 

@@ -10,8 +10,8 @@ import (
 func TestVersionsAreThoseThatAreBuilt(t *testing.T) {
 	t.Parallel()
 	for folder, want := range map[string]string{
-		"coredns":        "github.com/coredns/coredns " + coreDNSVersion,
-		"metrics-server": "sigs.k8s.io/metrics-server " + metricsServerVersion,
+		"coredns":    "github.com/coredns/coredns " + coreDNSVersion,
+		"kubernetes": "sigs.k8s.io/metrics-server " + metricsServerVersion,
 	} {
 		module, err := os.ReadFile(filepath.Join("..", "..", "tools", folder, "go.mod"))
 		if err != nil {
