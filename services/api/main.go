@@ -54,11 +54,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
+	actions := logstream.New(logging, logstream.Options{
 		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 
-	store := rest.New(merchstorev1.NewDBServiceClient(db), keys, actions, limits, p.Log)
+	store := rest.New(ctx, rest.Services{DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging)},
+		keys, actions, limits, s.Uploads, p.Log)
 	var leaving atomic.Bool
 	p.OnReadiness(func(ready bool) { leaving.Store(!ready) })
 	router, err := newRouter(s, store, &leaving, p.Log, p.Metrics) //nolint:contextcheck // requests bring their own
@@ -82,7 +83,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 }
 
 // reads are the calls that may be made twice without harm.
-var reads = []string{"ListUsers", "GetUser", "ListProducts", "GetProduct", "ListOrders", "GetOrder", "ListItems"}
+var reads = []string{"ListUsers", "GetUser", "ListProducts", "GetProduct", "GetPicture", "ListOrders", "GetOrder", "ListItems"}
 
 func newServer(s Settings, handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{

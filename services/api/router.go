@@ -27,7 +27,7 @@ func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Lo
 	}
 
 	router.Use(
-		middleware.Begin(s.RequestTimeout),
+		middleware.Begin(s.limits),
 		middleware.Observe(log, metrics),
 		middleware.Recover(log),
 		middleware.Farewell(leaving),
@@ -36,7 +36,7 @@ func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Lo
 	if len(s.CORSOrigins) > 0 {
 		router.Use(middleware.CORS(s.CORSOrigins))
 	}
-	router.Use(middleware.Bounds(s.BodyLimit, log))
+	router.Use(middleware.Bounds(s.limits, log))
 
 	for _, r := range store.Routes() {
 		handle(router, r.Method, r.Path, r.Handler)
@@ -52,6 +52,17 @@ func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Lo
 			"this path does not know the method; it knows "+c.Writer.Header().Get("Allow")))
 	})
 	return router, nil
+}
+
+// limits gives more to those who bring pictures, and no end to those who read the log.
+func (s Settings) limits(c *gin.Context) middleware.Limit {
+	switch {
+	case rest.TakesPictures(c):
+		return middleware.Limit{Body: s.UploadLimit, Time: s.UploadTimeout, Longer: true}
+	case c.FullPath() == rest.LogsPath:
+		return middleware.Limit{Body: s.BodyLimit, Endless: true}
+	}
+	return middleware.Limit{Body: s.BodyLimit, Time: s.RequestTimeout}
 }
 
 // handle answers HEAD wherever it answers GET, as HTTP asks for; net/http leaves the body out.

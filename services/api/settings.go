@@ -17,6 +17,9 @@ type Settings struct {
 	JWTKeys        settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first signs, all verify; the same as the DB service's"`
 	PodName        string          `env:"POD_NAME" help:"name of this pod in log records; the host's name if empty"`
 	BodyLimit      int64           `env:"BODY_LIMIT" envDefault:"1048576" help:"largest request body in bytes"`
+	UploadLimit    int64           `env:"UPLOAD_LIMIT" envDefault:"10551296" help:"largest request body with a picture in bytes; a picture may have 10 MB"`
+	UploadTimeout  time.Duration   `env:"UPLOAD_TIMEOUT" envDefault:"2m" help:"time within which such a request arrives and is answered"`
+	Uploads        int64           `env:"UPLOADS_AT_ONCE" envDefault:"2" help:"pictures that are uploaded at the same time, each with 30 MB of memory; more wait"`
 	RequestTimeout time.Duration   `env:"REQUEST_TIMEOUT" envDefault:"10s" help:"time within which a request is answered, calls to other services included"`
 	ReadTimeout    time.Duration   `env:"READ_TIMEOUT" envDefault:"15s" help:"time for a request to arrive"`
 	IdleTimeout    time.Duration   `env:"IDLE_TIMEOUT" envDefault:"120s" help:"time an unused connection is kept"`
@@ -40,6 +43,9 @@ type RateSettings struct {
 
 // Validate refuses what would answer no request at all.
 func (s Settings) Validate() error {
+	if s.UploadLimit < s.BodyLimit || s.UploadTimeout < s.RequestTimeout || s.Uploads < 1 {
+		return errors.New("UPLOAD_LIMIT must be at least BODY_LIMIT, UPLOAD_TIMEOUT at least REQUEST_TIMEOUT, and UPLOADS_AT_ONCE 1")
+	}
 	if s.BodyLimit <= 0 || s.RequestTimeout <= 0 || s.ReadTimeout <= 0 || s.IdleTimeout <= 0 {
 		return errors.New("BODY_LIMIT, REQUEST_TIMEOUT, READ_TIMEOUT and IDLE_TIMEOUT must be greater than 0")
 	}

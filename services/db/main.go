@@ -18,7 +18,9 @@ import (
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/batch"
+	"merchstore.io/merchstore/services/db/jobs"
 	"merchstore.io/merchstore/services/db/password"
+	"merchstore.io/merchstore/services/db/picture"
 	"merchstore.io/merchstore/services/db/postgres"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/services/db/server"
@@ -44,6 +46,7 @@ type Settings struct {
 	OrderGroup          int           `env:"ORDER_GROUP" envDefault:"200" help:"orders committed together at most"`
 	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
 
+	Jobs     jobs.Settings
 	Postgres postgres.Settings
 	RPC      rpcserver.Settings
 	Process  process.Settings
@@ -68,6 +71,9 @@ func (s Settings) Validate() error {
 	}
 	return nil
 }
+
+// roomBesidePicture is what the rest of a product may take in a request that brings its picture.
+const roomBesidePicture = 64 << 10
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
@@ -110,10 +116,16 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	reader := db.NewReader()
-	catalogue := &shop.Catalogue{Store: db, Reader: reader}
+	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
 	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
 	auth := server.NewAuthenticator(keys, reader)
 
+	runner, err := jobs.New(db.Pool(), db, s.Jobs, p.Metrics, p.Log)
+	if err != nil {
+		db.Close()
+		return err
+	}
+	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+roomBesidePicture)
 	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, auth.Unary)
 	if err != nil {
 		db.Close()
@@ -121,12 +133,13 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
 
-	opening := opening{settings: s, accounts: accounts, catalogue: catalogue}
+	opening := opening{settings: s, accounts: accounts, catalogue: catalogue, runner: runner}
 	p.CheckReady("schema", func(ctx context.Context) error { return schema.Check(ctx, db.Pool()) })
 	p.CheckReady("opening", func(ctx context.Context) error { return opening.once(ctx, db) })
 
 	parts := []process.Part{
 		grpcServer.Part(),
+		{Name: "jobs", Stop: runner.Stop},
 		{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); return nil }},
 		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
 	}
@@ -146,7 +159,7 @@ func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Pa
 	if err != nil {
 		return nil, err
 	}
-	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
+	log := logstream.New(conn, logstream.Options{
 		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 	was, began := false, false
@@ -168,6 +181,7 @@ type opening struct {
 	settings  Settings
 	accounts  *shop.Accounts
 	catalogue *shop.Catalogue
+	runner    *jobs.Runner
 	done      bool
 }
 
@@ -188,6 +202,9 @@ func (o *opening) once(ctx context.Context, db *postgres.DB) error {
 		if err := o.catalogue.Seed(ctx); err != nil {
 			return err
 		}
+	}
+	if err := o.runner.Start(ctx); err != nil {
+		return err
 	}
 	o.done = true
 	return nil

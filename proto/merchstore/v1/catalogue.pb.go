@@ -23,6 +23,119 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PictureStatus is what has become of a picture since it was uploaded.
+type PictureStatus int32
+
+const (
+	PictureStatus_PICTURE_STATUS_UNSPECIFIED PictureStatus = 0
+	// Its sizes are being made. Until then it is shown as it was uploaded.
+	PictureStatus_PICTURE_STATUS_PROCESSING PictureStatus = 1
+	// Its sizes are there.
+	PictureStatus_PICTURE_STATUS_READY PictureStatus = 2
+	// There will be no sizes, and it is not shown.
+	PictureStatus_PICTURE_STATUS_FAILED PictureStatus = 3
+)
+
+// Enum value maps for PictureStatus.
+var (
+	PictureStatus_name = map[int32]string{
+		0: "PICTURE_STATUS_UNSPECIFIED",
+		1: "PICTURE_STATUS_PROCESSING",
+		2: "PICTURE_STATUS_READY",
+		3: "PICTURE_STATUS_FAILED",
+	}
+	PictureStatus_value = map[string]int32{
+		"PICTURE_STATUS_UNSPECIFIED": 0,
+		"PICTURE_STATUS_PROCESSING":  1,
+		"PICTURE_STATUS_READY":       2,
+		"PICTURE_STATUS_FAILED":      3,
+	}
+)
+
+func (x PictureStatus) Enum() *PictureStatus {
+	p := new(PictureStatus)
+	*p = x
+	return p
+}
+
+func (x PictureStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PictureStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_merchstore_v1_catalogue_proto_enumTypes[0].Descriptor()
+}
+
+func (PictureStatus) Type() protoreflect.EnumType {
+	return &file_merchstore_v1_catalogue_proto_enumTypes[0]
+}
+
+func (x PictureStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PictureStatus.Descriptor instead.
+func (PictureStatus) EnumDescriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{0}
+}
+
+// PictureSize is what a picture is wanted for.
+type PictureSize int32
+
+const (
+	// As it was uploaded, less its metadata.
+	PictureSize_PICTURE_SIZE_UNSPECIFIED PictureSize = 0
+	// Fits into 160 × 160 pixels.
+	PictureSize_PICTURE_SIZE_THUMBNAIL PictureSize = 1
+	// Fits into 480 × 480 pixels.
+	PictureSize_PICTURE_SIZE_CARD PictureSize = 2
+	// Fits into 1600 × 1600 pixels.
+	PictureSize_PICTURE_SIZE_FULL PictureSize = 3
+)
+
+// Enum value maps for PictureSize.
+var (
+	PictureSize_name = map[int32]string{
+		0: "PICTURE_SIZE_UNSPECIFIED",
+		1: "PICTURE_SIZE_THUMBNAIL",
+		2: "PICTURE_SIZE_CARD",
+		3: "PICTURE_SIZE_FULL",
+	}
+	PictureSize_value = map[string]int32{
+		"PICTURE_SIZE_UNSPECIFIED": 0,
+		"PICTURE_SIZE_THUMBNAIL":   1,
+		"PICTURE_SIZE_CARD":        2,
+		"PICTURE_SIZE_FULL":        3,
+	}
+)
+
+func (x PictureSize) Enum() *PictureSize {
+	p := new(PictureSize)
+	*p = x
+	return p
+}
+
+func (x PictureSize) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PictureSize) Descriptor() protoreflect.EnumDescriptor {
+	return file_merchstore_v1_catalogue_proto_enumTypes[1].Descriptor()
+}
+
+func (PictureSize) Type() protoreflect.EnumType {
+	return &file_merchstore_v1_catalogue_proto_enumTypes[1]
+}
+
+func (x PictureSize) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PictureSize.Descriptor instead.
+func (PictureSize) EnumDescriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{1}
+}
+
 // Product is a thing for sale.
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -47,7 +160,9 @@ type Product struct {
 	// When it was added.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When its owner last changed it.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// What it is shown with; absent if there is none.
+	Picture       *Picture `protobuf:"bytes,12,opt,name=picture,proto3" json:"picture,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,6 +274,77 @@ func (x *Product) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Product) GetPicture() *Picture {
+	if x != nil {
+		return x.Picture
+	}
+	return nil
+}
+
+// Picture is what a product is shown with.
+type Picture struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of what was uploaded, less its metadata; 32 bytes.
+	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	// What has become of it.
+	Status PictureStatus `protobuf:"varint,2,opt,name=status,proto3,enum=merchstore.v1.PictureStatus" json:"status,omitempty"`
+	// Tells the owner why it failed, as the end of a sentence that begins with "the picture".
+	Failure       string `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Picture) Reset() {
+	*x = Picture{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Picture) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Picture) ProtoMessage() {}
+
+func (x *Picture) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Picture.ProtoReflect.Descriptor instead.
+func (*Picture) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Picture) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Picture) GetStatus() PictureStatus {
+	if x != nil {
+		return x.Status
+	}
+	return PictureStatus_PICTURE_STATUS_UNSPECIFIED
+}
+
+func (x *Picture) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
 // ListProductsRequest asks for a page of products, in the order of their ids.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -176,7 +362,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[1]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +374,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[1]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +387,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{1}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListProductsRequest) GetLimit() int32 {
@@ -245,7 +431,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[2]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +443,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[2]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +456,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{2}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -298,7 +484,7 @@ type GetProductRequest struct {
 
 func (x *GetProductRequest) Reset() {
 	*x = GetProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[3]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +496,7 @@ func (x *GetProductRequest) String() string {
 func (*GetProductRequest) ProtoMessage() {}
 
 func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[3]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +509,7 @@ func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductRequest.ProtoReflect.Descriptor instead.
 func (*GetProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{3}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetProductRequest) GetId() int32 {
@@ -344,7 +530,7 @@ type GetProductResponse struct {
 
 func (x *GetProductResponse) Reset() {
 	*x = GetProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +542,7 @@ func (x *GetProductResponse) String() string {
 func (*GetProductResponse) ProtoMessage() {}
 
 func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +555,7 @@ func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductResponse.ProtoReflect.Descriptor instead.
 func (*GetProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{4}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetProductResponse) GetProduct() *Product {
@@ -393,14 +579,16 @@ type CreateProductRequest struct {
 	// A line to sell it with.
 	Slogan string `protobuf:"bytes,5,opt,name=slogan,proto3" json:"slogan,omitempty"`
 	// Pieces to sell.
-	Stock         int32 `protobuf:"varint,6,opt,name=stock,proto3" json:"stock,omitempty"`
+	Stock int32 `protobuf:"varint,6,opt,name=stock,proto3" json:"stock,omitempty"`
+	// A JPEG, PNG, WebP or GIF of at most 10 MB and 40 megapixels; may be empty.
+	Image         []byte `protobuf:"bytes,7,opt,name=image,proto3" json:"image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateProductRequest) Reset() {
 	*x = CreateProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +600,7 @@ func (x *CreateProductRequest) String() string {
 func (*CreateProductRequest) ProtoMessage() {}
 
 func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +613,7 @@ func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
 func (*CreateProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{5}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateProductRequest) GetName() string {
@@ -470,6 +658,13 @@ func (x *CreateProductRequest) GetStock() int32 {
 	return 0
 }
 
+func (x *CreateProductRequest) GetImage() []byte {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
 // CreateProductResponse holds the new product.
 type CreateProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -481,7 +676,7 @@ type CreateProductResponse struct {
 
 func (x *CreateProductResponse) Reset() {
 	*x = CreateProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +688,7 @@ func (x *CreateProductResponse) String() string {
 func (*CreateProductResponse) ProtoMessage() {}
 
 func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +701,7 @@ func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
 func (*CreateProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{6}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateProductResponse) GetProduct() *Product {
@@ -541,7 +736,7 @@ type UpdateProductRequest struct {
 
 func (x *UpdateProductRequest) Reset() {
 	*x = UpdateProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +748,7 @@ func (x *UpdateProductRequest) String() string {
 func (*UpdateProductRequest) ProtoMessage() {}
 
 func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +761,7 @@ func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{7}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateProductRequest) GetId() int32 {
@@ -636,7 +831,7 @@ type UpdateProductResponse struct {
 
 func (x *UpdateProductResponse) Reset() {
 	*x = UpdateProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +843,7 @@ func (x *UpdateProductResponse) String() string {
 func (*UpdateProductResponse) ProtoMessage() {}
 
 func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,12 +856,333 @@ func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{8}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateProductResponse) GetProduct() *Product {
 	if x != nil {
 		return x.Product
+	}
+	return nil
+}
+
+// SetPictureRequest gives a product another picture. Its owner's, or an admin's, to call.
+type SetPictureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which product.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As in UpdateProductRequest.
+	IfVersion *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	// As in CreateProductRequest, but must not be empty.
+	Image         []byte `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPictureRequest) Reset() {
+	*x = SetPictureRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPictureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPictureRequest) ProtoMessage() {}
+
+func (x *SetPictureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPictureRequest.ProtoReflect.Descriptor instead.
+func (*SetPictureRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetPictureRequest) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *SetPictureRequest) GetIfVersion() int64 {
+	if x != nil && x.IfVersion != nil {
+		return *x.IfVersion
+	}
+	return 0
+}
+
+func (x *SetPictureRequest) GetImage() []byte {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+// SetPictureResponse holds the product as it is now.
+type SetPictureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPictureResponse) Reset() {
+	*x = SetPictureResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPictureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPictureResponse) ProtoMessage() {}
+
+func (x *SetPictureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPictureResponse.ProtoReflect.Descriptor instead.
+func (*SetPictureResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetPictureResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// RemovePictureRequest leaves a product without a picture. Its owner's, or an admin's, to call.
+type RemovePictureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which product.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As in UpdateProductRequest.
+	IfVersion     *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePictureRequest) Reset() {
+	*x = RemovePictureRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePictureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePictureRequest) ProtoMessage() {}
+
+func (x *RemovePictureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePictureRequest.ProtoReflect.Descriptor instead.
+func (*RemovePictureRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RemovePictureRequest) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RemovePictureRequest) GetIfVersion() int64 {
+	if x != nil && x.IfVersion != nil {
+		return *x.IfVersion
+	}
+	return 0
+}
+
+// RemovePictureResponse holds the product as it is now.
+type RemovePictureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePictureResponse) Reset() {
+	*x = RemovePictureResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePictureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePictureResponse) ProtoMessage() {}
+
+func (x *RemovePictureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePictureResponse.ProtoReflect.Descriptor instead.
+func (*RemovePictureResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RemovePictureResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// GetPictureRequest names a picture. Visitors without an account may call it.
+type GetPictureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	// In which size.
+	Size          PictureSize `protobuf:"varint,2,opt,name=size,proto3,enum=merchstore.v1.PictureSize" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPictureRequest) Reset() {
+	*x = GetPictureRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPictureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPictureRequest) ProtoMessage() {}
+
+func (x *GetPictureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPictureRequest.ProtoReflect.Descriptor instead.
+func (*GetPictureRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetPictureRequest) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *GetPictureRequest) GetSize() PictureSize {
+	if x != nil {
+		return x.Size
+	}
+	return PictureSize_PICTURE_SIZE_UNSPECIFIED
+}
+
+// GetPictureResponse holds the picture, which never changes.
+type GetPictureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// image/jpeg, image/png, image/webp or image/gif.
+	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The file.
+	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPictureResponse) Reset() {
+	*x = GetPictureResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPictureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPictureResponse) ProtoMessage() {}
+
+func (x *GetPictureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPictureResponse.ProtoReflect.Descriptor instead.
+func (*GetPictureResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetPictureResponse) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *GetPictureResponse) GetContent() []byte {
+	if x != nil {
+		return x.Content
 	}
 	return nil
 }
@@ -684,7 +1200,7 @@ type DeleteProductRequest struct {
 
 func (x *DeleteProductRequest) Reset() {
 	*x = DeleteProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1212,7 @@ func (x *DeleteProductRequest) String() string {
 func (*DeleteProductRequest) ProtoMessage() {}
 
 func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1225,7 @@ func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductRequest.ProtoReflect.Descriptor instead.
 func (*DeleteProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{9}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteProductRequest) GetId() int32 {
@@ -735,7 +1251,7 @@ type DeleteProductResponse struct {
 
 func (x *DeleteProductResponse) Reset() {
 	*x = DeleteProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +1263,7 @@ func (x *DeleteProductResponse) String() string {
 func (*DeleteProductResponse) ProtoMessage() {}
 
 func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +1276,7 @@ func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductResponse.ProtoReflect.Descriptor instead.
 func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{10}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
 }
 
 // Item is a note on the store's older board of things.
@@ -778,7 +1294,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1306,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1319,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{11}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Item) GetId() int32 {
@@ -840,7 +1356,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1368,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1381,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{12}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListItemsRequest) GetLimit() int32 {
@@ -895,7 +1411,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1423,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1436,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{13}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -950,7 +1466,7 @@ type CreateItemRequest struct {
 
 func (x *CreateItemRequest) Reset() {
 	*x = CreateItemRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1478,7 @@ func (x *CreateItemRequest) String() string {
 func (*CreateItemRequest) ProtoMessage() {}
 
 func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1491,7 @@ func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemRequest.ProtoReflect.Descriptor instead.
 func (*CreateItemRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{14}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateItemRequest) GetName() string {
@@ -1003,7 +1519,7 @@ type CreateItemResponse struct {
 
 func (x *CreateItemResponse) Reset() {
 	*x = CreateItemResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1531,7 @@ func (x *CreateItemResponse) String() string {
 func (*CreateItemResponse) ProtoMessage() {}
 
 func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1544,7 @@ func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemResponse.ProtoReflect.Descriptor instead.
 func (*CreateItemResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{15}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateItemResponse) GetItem() *Item {
@@ -1042,7 +1558,7 @@ var File_merchstore_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmerchstore/v1/catalogue.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x02\n" +
+	"\x1dmerchstore/v1/catalogue.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1057,7 +1573,12 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"created_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xe0\x02\n" +
+	"updated_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x120\n" +
+	"\apicture\x18\f \x01(\v2\x16.merchstore.v1.PictureR\apicture\"m\n" +
+	"\aPicture\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\x124\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1c.merchstore.v1.PictureStatusR\x06status\x12\x18\n" +
+	"\afailure\x18\x03 \x01(\tR\afailure\"\xe0\x02\n" +
 	"\x13ListProductsRequest\x12 \n" +
 	"\x05limit\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xc8\x01(\x00R\x05limit\x12\x1f\n" +
@@ -1073,7 +1594,7 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x11GetProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\"F\n" +
 	"\x12GetProductResponse\x120\n" +
-	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x80\a\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x96\a\n" +
 	"\x14CreateProductRequest\x12\xa9\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
 	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a:this.matches('^[^\\\\p{Cc}]{1,100}$') && this.matches('\\\\S')R\x04name\x12\xd8\x01\n" +
@@ -1086,7 +1607,8 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x06slogan\x18\x05 \x01(\tBo\xbaHl\xba\x01i\n" +
 	"\x06slogan\x12:must be at most 200 characters, without control characters\x1a#this.matches('^[^\\\\p{Cc}]{0,200}$')R\x06slogan\x12`\n" +
 	"\x05stock\x18\x06 \x01(\x05BJ\xbaHG\xba\x01D\n" +
-	"\x05stock\x12\x1dmust be between 0 and 1000000\x1a\x1cthis >= 0 && this <= 1000000R\x05stock\"I\n" +
+	"\x05stock\x12\x1dmust be between 0 and 1000000\x1a\x1cthis >= 0 && this <= 1000000R\x05stock\x12\x14\n" +
+	"\x05image\x18\a \x01(\fR\x05image\"I\n" +
 	"\x15CreateProductResponse\x120\n" +
 	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xa6\b\n" +
 	"\x14UpdateProductRequest\x12\x0e\n" +
@@ -1113,7 +1635,29 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\a_sloganB\b\n" +
 	"\x06_stock\"I\n" +
 	"\x15UpdateProductResponse\x120\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"l\n" +
+	"\x11SetPictureRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\"\n" +
+	"\n" +
+	"if_version\x18\x02 \x01(\x03H\x00R\tifVersion\x88\x01\x01\x12\x14\n" +
+	"\x05image\x18\x03 \x01(\fR\x05imageB\r\n" +
+	"\v_if_version\"F\n" +
+	"\x12SetPictureResponse\x120\n" +
 	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"Y\n" +
+	"\x14RemovePictureRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\"\n" +
+	"\n" +
+	"if_version\x18\x02 \x01(\x03H\x00R\tifVersion\x88\x01\x01B\r\n" +
+	"\v_if_version\"I\n" +
+	"\x15RemovePictureResponse\x120\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"a\n" +
+	"\x11GetPictureRequest\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\x128\n" +
+	"\x04size\x18\x02 \x01(\x0e2\x1a.merchstore.v1.PictureSizeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04size\"M\n" +
+	"\x12GetPictureResponse\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"Y\n" +
 	"\x14DeleteProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\"\n" +
 	"\n" +
@@ -1138,7 +1682,17 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\vdescription\x18\x02 \x01(\tB\xb3\x01\xbaH\xaf\x01\xba\x01\xab\x01\n" +
 	"\vdescription\x12Zmust be at most 300 characters, without control characters other than line breaks and tabs\x1a@this.matches('^([^\\\\p{Cc}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 300R\vdescription\"=\n" +
 	"\x12CreateItemResponse\x12'\n" +
-	"\x04item\x18\x01 \x01(\v2\x13.merchstore.v1.ItemR\x04itemB;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
+	"\x04item\x18\x01 \x01(\v2\x13.merchstore.v1.ItemR\x04item*\x83\x01\n" +
+	"\rPictureStatus\x12\x1e\n" +
+	"\x1aPICTURE_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19PICTURE_STATUS_PROCESSING\x10\x01\x12\x18\n" +
+	"\x14PICTURE_STATUS_READY\x10\x02\x12\x19\n" +
+	"\x15PICTURE_STATUS_FAILED\x10\x03*u\n" +
+	"\vPictureSize\x12\x1c\n" +
+	"\x18PICTURE_SIZE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16PICTURE_SIZE_THUMBNAIL\x10\x01\x12\x15\n" +
+	"\x11PICTURE_SIZE_CARD\x10\x02\x12\x15\n" +
+	"\x11PICTURE_SIZE_FULL\x10\x03B;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
 
 var (
 	file_merchstore_v1_catalogue_proto_rawDescOnce sync.Once
@@ -1152,40 +1706,55 @@ func file_merchstore_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_merchstore_v1_catalogue_proto_rawDescData
 }
 
-var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_merchstore_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_merchstore_v1_catalogue_proto_goTypes = []any{
-	(*Product)(nil),               // 0: merchstore.v1.Product
-	(*ListProductsRequest)(nil),   // 1: merchstore.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),  // 2: merchstore.v1.ListProductsResponse
-	(*GetProductRequest)(nil),     // 3: merchstore.v1.GetProductRequest
-	(*GetProductResponse)(nil),    // 4: merchstore.v1.GetProductResponse
-	(*CreateProductRequest)(nil),  // 5: merchstore.v1.CreateProductRequest
-	(*CreateProductResponse)(nil), // 6: merchstore.v1.CreateProductResponse
-	(*UpdateProductRequest)(nil),  // 7: merchstore.v1.UpdateProductRequest
-	(*UpdateProductResponse)(nil), // 8: merchstore.v1.UpdateProductResponse
-	(*DeleteProductRequest)(nil),  // 9: merchstore.v1.DeleteProductRequest
-	(*DeleteProductResponse)(nil), // 10: merchstore.v1.DeleteProductResponse
-	(*Item)(nil),                  // 11: merchstore.v1.Item
-	(*ListItemsRequest)(nil),      // 12: merchstore.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),     // 13: merchstore.v1.ListItemsResponse
-	(*CreateItemRequest)(nil),     // 14: merchstore.v1.CreateItemRequest
-	(*CreateItemResponse)(nil),    // 15: merchstore.v1.CreateItemResponse
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(PictureStatus)(0),            // 0: merchstore.v1.PictureStatus
+	(PictureSize)(0),              // 1: merchstore.v1.PictureSize
+	(*Product)(nil),               // 2: merchstore.v1.Product
+	(*Picture)(nil),               // 3: merchstore.v1.Picture
+	(*ListProductsRequest)(nil),   // 4: merchstore.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),  // 5: merchstore.v1.ListProductsResponse
+	(*GetProductRequest)(nil),     // 6: merchstore.v1.GetProductRequest
+	(*GetProductResponse)(nil),    // 7: merchstore.v1.GetProductResponse
+	(*CreateProductRequest)(nil),  // 8: merchstore.v1.CreateProductRequest
+	(*CreateProductResponse)(nil), // 9: merchstore.v1.CreateProductResponse
+	(*UpdateProductRequest)(nil),  // 10: merchstore.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil), // 11: merchstore.v1.UpdateProductResponse
+	(*SetPictureRequest)(nil),     // 12: merchstore.v1.SetPictureRequest
+	(*SetPictureResponse)(nil),    // 13: merchstore.v1.SetPictureResponse
+	(*RemovePictureRequest)(nil),  // 14: merchstore.v1.RemovePictureRequest
+	(*RemovePictureResponse)(nil), // 15: merchstore.v1.RemovePictureResponse
+	(*GetPictureRequest)(nil),     // 16: merchstore.v1.GetPictureRequest
+	(*GetPictureResponse)(nil),    // 17: merchstore.v1.GetPictureResponse
+	(*DeleteProductRequest)(nil),  // 18: merchstore.v1.DeleteProductRequest
+	(*DeleteProductResponse)(nil), // 19: merchstore.v1.DeleteProductResponse
+	(*Item)(nil),                  // 20: merchstore.v1.Item
+	(*ListItemsRequest)(nil),      // 21: merchstore.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),     // 22: merchstore.v1.ListItemsResponse
+	(*CreateItemRequest)(nil),     // 23: merchstore.v1.CreateItemRequest
+	(*CreateItemResponse)(nil),    // 24: merchstore.v1.CreateItemResponse
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_merchstore_v1_catalogue_proto_depIdxs = []int32{
-	16, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
-	16, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: merchstore.v1.ListProductsResponse.products:type_name -> merchstore.v1.Product
-	0,  // 3: merchstore.v1.GetProductResponse.product:type_name -> merchstore.v1.Product
-	0,  // 4: merchstore.v1.CreateProductResponse.product:type_name -> merchstore.v1.Product
-	0,  // 5: merchstore.v1.UpdateProductResponse.product:type_name -> merchstore.v1.Product
-	11, // 6: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
-	11, // 7: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	25, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
+	25, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	3,  // 2: merchstore.v1.Product.picture:type_name -> merchstore.v1.Picture
+	0,  // 3: merchstore.v1.Picture.status:type_name -> merchstore.v1.PictureStatus
+	2,  // 4: merchstore.v1.ListProductsResponse.products:type_name -> merchstore.v1.Product
+	2,  // 5: merchstore.v1.GetProductResponse.product:type_name -> merchstore.v1.Product
+	2,  // 6: merchstore.v1.CreateProductResponse.product:type_name -> merchstore.v1.Product
+	2,  // 7: merchstore.v1.UpdateProductResponse.product:type_name -> merchstore.v1.Product
+	2,  // 8: merchstore.v1.SetPictureResponse.product:type_name -> merchstore.v1.Product
+	2,  // 9: merchstore.v1.RemovePictureResponse.product:type_name -> merchstore.v1.Product
+	1,  // 10: merchstore.v1.GetPictureRequest.size:type_name -> merchstore.v1.PictureSize
+	20, // 11: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
+	20, // 12: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_merchstore_v1_catalogue_proto_init() }
@@ -1193,20 +1762,23 @@ func file_merchstore_v1_catalogue_proto_init() {
 	if File_merchstore_v1_catalogue_proto != nil {
 		return
 	}
-	file_merchstore_v1_catalogue_proto_msgTypes[7].OneofWrappers = []any{}
-	file_merchstore_v1_catalogue_proto_msgTypes[9].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[8].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[10].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[12].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_merchstore_v1_catalogue_proto_rawDesc), len(file_merchstore_v1_catalogue_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      2,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_merchstore_v1_catalogue_proto_goTypes,
 		DependencyIndexes: file_merchstore_v1_catalogue_proto_depIdxs,
+		EnumInfos:         file_merchstore_v1_catalogue_proto_enumTypes,
 		MessageInfos:      file_merchstore_v1_catalogue_proto_msgTypes,
 	}.Build()
 	File_merchstore_v1_catalogue_proto = out.File

@@ -24,7 +24,7 @@ var File_merchstore_v1_db_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
-	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\x9a\v\n" +
+	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\x9c\r\n" +
 	"\tDBService\x12Q\n" +
 	"\n" +
 	"CreateUser\x12 .merchstore.v1.CreateUserRequest\x1a!.merchstore.v1.CreateUserResponse\x12B\n" +
@@ -40,6 +40,11 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\rCreateProduct\x12#.merchstore.v1.CreateProductRequest\x1a$.merchstore.v1.CreateProductResponse\x12Z\n" +
 	"\rUpdateProduct\x12#.merchstore.v1.UpdateProductRequest\x1a$.merchstore.v1.UpdateProductResponse\x12Z\n" +
 	"\rDeleteProduct\x12#.merchstore.v1.DeleteProductRequest\x1a$.merchstore.v1.DeleteProductResponse\x12Q\n" +
+	"\n" +
+	"SetPicture\x12 .merchstore.v1.SetPictureRequest\x1a!.merchstore.v1.SetPictureResponse\x12Z\n" +
+	"\rRemovePicture\x12#.merchstore.v1.RemovePictureRequest\x1a$.merchstore.v1.RemovePictureResponse\x12Q\n" +
+	"\n" +
+	"GetPicture\x12 .merchstore.v1.GetPictureRequest\x1a!.merchstore.v1.GetPictureResponse\x12Q\n" +
 	"\n" +
 	"PlaceOrder\x12 .merchstore.v1.PlaceOrderRequest\x1a!.merchstore.v1.PlaceOrderResponse\x12Q\n" +
 	"\n" +
@@ -62,29 +67,35 @@ var file_merchstore_v1_db_proto_goTypes = []any{
 	(*CreateProductRequest)(nil),   // 8: merchstore.v1.CreateProductRequest
 	(*UpdateProductRequest)(nil),   // 9: merchstore.v1.UpdateProductRequest
 	(*DeleteProductRequest)(nil),   // 10: merchstore.v1.DeleteProductRequest
-	(*PlaceOrderRequest)(nil),      // 11: merchstore.v1.PlaceOrderRequest
-	(*ListOrdersRequest)(nil),      // 12: merchstore.v1.ListOrdersRequest
-	(*GetOrderRequest)(nil),        // 13: merchstore.v1.GetOrderRequest
-	(*CancelOrderRequest)(nil),     // 14: merchstore.v1.CancelOrderRequest
-	(*ListItemsRequest)(nil),       // 15: merchstore.v1.ListItemsRequest
-	(*CreateItemRequest)(nil),      // 16: merchstore.v1.CreateItemRequest
-	(*CreateUserResponse)(nil),     // 17: merchstore.v1.CreateUserResponse
-	(*LoginResponse)(nil),          // 18: merchstore.v1.LoginResponse
-	(*ListUsersResponse)(nil),      // 19: merchstore.v1.ListUsersResponse
-	(*GetUserResponse)(nil),        // 20: merchstore.v1.GetUserResponse
-	(*UpdateUserResponse)(nil),     // 21: merchstore.v1.UpdateUserResponse
-	(*DeactivateUserResponse)(nil), // 22: merchstore.v1.DeactivateUserResponse
-	(*ListProductsResponse)(nil),   // 23: merchstore.v1.ListProductsResponse
-	(*GetProductResponse)(nil),     // 24: merchstore.v1.GetProductResponse
-	(*CreateProductResponse)(nil),  // 25: merchstore.v1.CreateProductResponse
-	(*UpdateProductResponse)(nil),  // 26: merchstore.v1.UpdateProductResponse
-	(*DeleteProductResponse)(nil),  // 27: merchstore.v1.DeleteProductResponse
-	(*PlaceOrderResponse)(nil),     // 28: merchstore.v1.PlaceOrderResponse
-	(*ListOrdersResponse)(nil),     // 29: merchstore.v1.ListOrdersResponse
-	(*GetOrderResponse)(nil),       // 30: merchstore.v1.GetOrderResponse
-	(*CancelOrderResponse)(nil),    // 31: merchstore.v1.CancelOrderResponse
-	(*ListItemsResponse)(nil),      // 32: merchstore.v1.ListItemsResponse
-	(*CreateItemResponse)(nil),     // 33: merchstore.v1.CreateItemResponse
+	(*SetPictureRequest)(nil),      // 11: merchstore.v1.SetPictureRequest
+	(*RemovePictureRequest)(nil),   // 12: merchstore.v1.RemovePictureRequest
+	(*GetPictureRequest)(nil),      // 13: merchstore.v1.GetPictureRequest
+	(*PlaceOrderRequest)(nil),      // 14: merchstore.v1.PlaceOrderRequest
+	(*ListOrdersRequest)(nil),      // 15: merchstore.v1.ListOrdersRequest
+	(*GetOrderRequest)(nil),        // 16: merchstore.v1.GetOrderRequest
+	(*CancelOrderRequest)(nil),     // 17: merchstore.v1.CancelOrderRequest
+	(*ListItemsRequest)(nil),       // 18: merchstore.v1.ListItemsRequest
+	(*CreateItemRequest)(nil),      // 19: merchstore.v1.CreateItemRequest
+	(*CreateUserResponse)(nil),     // 20: merchstore.v1.CreateUserResponse
+	(*LoginResponse)(nil),          // 21: merchstore.v1.LoginResponse
+	(*ListUsersResponse)(nil),      // 22: merchstore.v1.ListUsersResponse
+	(*GetUserResponse)(nil),        // 23: merchstore.v1.GetUserResponse
+	(*UpdateUserResponse)(nil),     // 24: merchstore.v1.UpdateUserResponse
+	(*DeactivateUserResponse)(nil), // 25: merchstore.v1.DeactivateUserResponse
+	(*ListProductsResponse)(nil),   // 26: merchstore.v1.ListProductsResponse
+	(*GetProductResponse)(nil),     // 27: merchstore.v1.GetProductResponse
+	(*CreateProductResponse)(nil),  // 28: merchstore.v1.CreateProductResponse
+	(*UpdateProductResponse)(nil),  // 29: merchstore.v1.UpdateProductResponse
+	(*DeleteProductResponse)(nil),  // 30: merchstore.v1.DeleteProductResponse
+	(*SetPictureResponse)(nil),     // 31: merchstore.v1.SetPictureResponse
+	(*RemovePictureResponse)(nil),  // 32: merchstore.v1.RemovePictureResponse
+	(*GetPictureResponse)(nil),     // 33: merchstore.v1.GetPictureResponse
+	(*PlaceOrderResponse)(nil),     // 34: merchstore.v1.PlaceOrderResponse
+	(*ListOrdersResponse)(nil),     // 35: merchstore.v1.ListOrdersResponse
+	(*GetOrderResponse)(nil),       // 36: merchstore.v1.GetOrderResponse
+	(*CancelOrderResponse)(nil),    // 37: merchstore.v1.CancelOrderResponse
+	(*ListItemsResponse)(nil),      // 38: merchstore.v1.ListItemsResponse
+	(*CreateItemResponse)(nil),     // 39: merchstore.v1.CreateItemResponse
 }
 var file_merchstore_v1_db_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.DBService.CreateUser:input_type -> merchstore.v1.CreateUserRequest
@@ -98,31 +109,37 @@ var file_merchstore_v1_db_proto_depIdxs = []int32{
 	8,  // 8: merchstore.v1.DBService.CreateProduct:input_type -> merchstore.v1.CreateProductRequest
 	9,  // 9: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
 	10, // 10: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
-	11, // 11: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
-	12, // 12: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
-	13, // 13: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
-	14, // 14: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
-	15, // 15: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
-	16, // 16: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
-	17, // 17: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
-	18, // 18: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
-	19, // 19: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
-	20, // 20: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
-	21, // 21: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
-	22, // 22: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
-	23, // 23: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
-	24, // 24: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
-	25, // 25: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
-	26, // 26: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
-	27, // 27: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
-	28, // 28: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
-	29, // 29: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
-	30, // 30: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
-	31, // 31: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
-	32, // 32: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
-	33, // 33: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
-	17, // [17:34] is the sub-list for method output_type
-	0,  // [0:17] is the sub-list for method input_type
+	11, // 11: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
+	12, // 12: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
+	13, // 13: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
+	14, // 14: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
+	15, // 15: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
+	16, // 16: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
+	17, // 17: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
+	18, // 18: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
+	19, // 19: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
+	20, // 20: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
+	21, // 21: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
+	22, // 22: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
+	23, // 23: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
+	24, // 24: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
+	25, // 25: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
+	26, // 26: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
+	27, // 27: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
+	28, // 28: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
+	29, // 29: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
+	30, // 30: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
+	31, // 31: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
+	32, // 32: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
+	33, // 33: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
+	34, // 34: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
+	35, // 35: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
+	36, // 36: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
+	37, // 37: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
+	38, // 38: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
+	39, // 39: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
+	20, // [20:40] is the sub-list for method output_type
+	0,  // [0:20] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name

@@ -30,6 +30,9 @@ const (
 	DBService_CreateProduct_FullMethodName  = "/merchstore.v1.DBService/CreateProduct"
 	DBService_UpdateProduct_FullMethodName  = "/merchstore.v1.DBService/UpdateProduct"
 	DBService_DeleteProduct_FullMethodName  = "/merchstore.v1.DBService/DeleteProduct"
+	DBService_SetPicture_FullMethodName     = "/merchstore.v1.DBService/SetPicture"
+	DBService_RemovePicture_FullMethodName  = "/merchstore.v1.DBService/RemovePicture"
+	DBService_GetPicture_FullMethodName     = "/merchstore.v1.DBService/GetPicture"
 	DBService_PlaceOrder_FullMethodName     = "/merchstore.v1.DBService/PlaceOrder"
 	DBService_ListOrders_FullMethodName     = "/merchstore.v1.DBService/ListOrders"
 	DBService_GetOrder_FullMethodName       = "/merchstore.v1.DBService/GetOrder"
@@ -68,6 +71,12 @@ type DBServiceClient interface {
 	UpdateProduct(ctx context.Context, in *UpdateProductRequest, opts ...grpc.CallOption) (*UpdateProductResponse, error)
 	// DeleteProduct takes one off the shelf; orders that hold it keep their copy of its name and price.
 	DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error)
+	// SetPicture gives one another picture: stale_version.
+	SetPicture(ctx context.Context, in *SetPictureRequest, opts ...grpc.CallOption) (*SetPictureResponse, error)
+	// RemovePicture leaves one without: stale_version.
+	RemovePicture(ctx context.Context, in *RemovePictureRequest, opts ...grpc.CallOption) (*RemovePictureResponse, error)
+	// GetPicture reads a picture in one of its sizes: picture_not_found.
+	GetPicture(ctx context.Context, in *GetPictureRequest, opts ...grpc.CallOption) (*GetPictureResponse, error)
 	// PlaceOrder takes pieces off the shelf: out_of_stock, product_not_found, idempotency_key_reused,
 	// idempotency_key_in_flight.
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
@@ -201,6 +210,36 @@ func (c *dBServiceClient) DeleteProduct(ctx context.Context, in *DeleteProductRe
 	return out, nil
 }
 
+func (c *dBServiceClient) SetPicture(ctx context.Context, in *SetPictureRequest, opts ...grpc.CallOption) (*SetPictureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetPictureResponse)
+	err := c.cc.Invoke(ctx, DBService_SetPicture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) RemovePicture(ctx context.Context, in *RemovePictureRequest, opts ...grpc.CallOption) (*RemovePictureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemovePictureResponse)
+	err := c.cc.Invoke(ctx, DBService_RemovePicture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) GetPicture(ctx context.Context, in *GetPictureRequest, opts ...grpc.CallOption) (*GetPictureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPictureResponse)
+	err := c.cc.Invoke(ctx, DBService_GetPicture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *dBServiceClient) PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PlaceOrderResponse)
@@ -291,6 +330,12 @@ type DBServiceServer interface {
 	UpdateProduct(context.Context, *UpdateProductRequest) (*UpdateProductResponse, error)
 	// DeleteProduct takes one off the shelf; orders that hold it keep their copy of its name and price.
 	DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error)
+	// SetPicture gives one another picture: stale_version.
+	SetPicture(context.Context, *SetPictureRequest) (*SetPictureResponse, error)
+	// RemovePicture leaves one without: stale_version.
+	RemovePicture(context.Context, *RemovePictureRequest) (*RemovePictureResponse, error)
+	// GetPicture reads a picture in one of its sizes: picture_not_found.
+	GetPicture(context.Context, *GetPictureRequest) (*GetPictureResponse, error)
 	// PlaceOrder takes pieces off the shelf: out_of_stock, product_not_found, idempotency_key_reused,
 	// idempotency_key_in_flight.
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
@@ -346,6 +391,15 @@ func (UnimplementedDBServiceServer) UpdateProduct(context.Context, *UpdateProduc
 }
 func (UnimplementedDBServiceServer) DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteProduct not implemented")
+}
+func (UnimplementedDBServiceServer) SetPicture(context.Context, *SetPictureRequest) (*SetPictureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetPicture not implemented")
+}
+func (UnimplementedDBServiceServer) RemovePicture(context.Context, *RemovePictureRequest) (*RemovePictureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemovePicture not implemented")
+}
+func (UnimplementedDBServiceServer) GetPicture(context.Context, *GetPictureRequest) (*GetPictureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPicture not implemented")
 }
 func (UnimplementedDBServiceServer) PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PlaceOrder not implemented")
@@ -584,6 +638,60 @@ func _DBService_DeleteProduct_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DBService_SetPicture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetPictureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).SetPicture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_SetPicture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).SetPicture(ctx, req.(*SetPictureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_RemovePicture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemovePictureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).RemovePicture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_RemovePicture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).RemovePicture(ctx, req.(*RemovePictureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_GetPicture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPictureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).GetPicture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_GetPicture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).GetPicture(ctx, req.(*GetPictureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DBService_PlaceOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PlaceOrderRequest)
 	if err := dec(in); err != nil {
@@ -742,6 +850,18 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteProduct",
 			Handler:    _DBService_DeleteProduct_Handler,
+		},
+		{
+			MethodName: "SetPicture",
+			Handler:    _DBService_SetPicture_Handler,
+		},
+		{
+			MethodName: "RemovePicture",
+			Handler:    _DBService_RemovePicture_Handler,
+		},
+		{
+			MethodName: "GetPicture",
+			Handler:    _DBService_GetPicture_Handler,
 		},
 		{
 			MethodName: "PlaceOrder",

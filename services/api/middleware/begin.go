@@ -22,17 +22,40 @@ const (
 	maxRequestID    = 128
 )
 
+// Limit bounds a request.
+type Limit struct {
+	// Body is the greatest body in bytes.
+	Body int64
+	// Time is for the request to arrive and be answered.
+	Time time.Duration
+	// Longer means that Time is more than the server allows others. Endless, that it is for the client to say when it has enough.
+	Longer, Endless bool
+}
+
+// Limits say what bounds a request, by its route and headers.
+type Limits func(c *gin.Context) Limit
+
 // Begin gives a request its id, the client's own if it sent one, and the time within which it must be answered. Both
 // are on the context, so that calls to other services carry them.
-func Begin(timeout time.Duration) gin.HandlerFunc {
+func Begin(limits Limits) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.Request.Header.Get(requestIDHeader)
 		if id == "" || len(id) > maxRequestID || !request.PrintableASCII(id) {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		c.Writer.Header()[requestIDHeader] = []string{id}
-		ctx, cancel := context.WithTimeout(rpc.WithRequestID(c.Request.Context(), id), timeout)
-		defer cancel()
+		ctx := rpc.WithRequestID(c.Request.Context(), id)
+		limit := limits(c)
+		if !limit.Endless {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit.Time)
+			defer cancel()
+		}
+		if limit.Longer {
+			control, end := http.NewResponseController(c.Writer), time.Now().Add(limit.Time)
+			_ = control.SetReadDeadline(end)                   // a server that can not would end it earlier,
+			_ = control.SetWriteDeadline(end.Add(time.Second)) // which the client is told
+		}
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()
 	}

@@ -33,9 +33,10 @@ func Headers() gin.HandlerFunc {
 	}
 }
 
-// Bounds refuses requests whose address is not text or whose body is larger than limit bytes.
-func Bounds(limit int64, log *slog.Logger) gin.HandlerFunc {
+// Bounds refuses requests whose address is not text or whose body is larger than it may be.
+func Bounds(limits Limits, log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		limit := limits(c).Body
 		err := request.CheckURL(c.Request.URL)
 		if err == nil && c.Request.ContentLength > limit {
 			err = request.TooLarge(limit)
@@ -54,7 +55,7 @@ func Bounds(limit int64, log *slog.Logger) gin.HandlerFunc {
 const (
 	allowedHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id"
 	exposedHeaders = "ETag, Idempotent-Replayed, Location, Retry-After, WWW-Authenticate, X-Request-Id"
-	allowedMethods = "GET, HEAD, POST, PATCH, DELETE"
+	allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	preflightAge   = "600" // seconds
 )
 

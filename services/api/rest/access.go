@@ -29,9 +29,9 @@ const (
 
 // authenticate checks the caller's token, and passes it on to the DB service, which checks it again.
 func (s *Store) authenticate(c *gin.Context) (*token.Claims, error) {
-	signed, found := token.FromHeader(c.Request.Header.Get("Authorization"))
-	if !found {
-		return nil, errNoToken
+	signed, err := s.tokenOf(c.Request)
+	if err != nil {
+		return nil, err
 	}
 	claims, err := s.keys.Verify(signed)
 	switch {

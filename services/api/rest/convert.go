@@ -32,6 +32,10 @@ type (
 		Price       money.Amount `json:"price"`
 		Slogan      string       `json:"slogan"`
 		Stock       int32        `json:"stock"`
+		ImageURL    string       `json:"image_url,omitzero"`
+		Images      *images      `json:"images,omitzero"`
+		ImageStatus string       `json:"image_status,omitzero"`
+		ImageError  string       `json:"image_error,omitzero"`
 		OwnerSID    string       `json:"owner_sid,omitzero"`
 		CreatedAt   time.Time    `json:"created_at"`
 		UpdatedAt   time.Time    `json:"updated_at"`
@@ -112,11 +116,13 @@ func userBody(u *merchstorev1.User) user {
 }
 
 func productBody(p *merchstorev1.Product) product {
-	return product{
+	body := product{
 		ID: p.GetId(), Name: p.GetName(), Description: p.GetDescription(), Category: p.GetCategory(),
 		Price: money.Amount(p.GetPrice()), Slogan: p.GetSlogan(), Stock: p.GetStock(), OwnerSID: p.GetOwnerSid(),
 		CreatedAt: p.GetCreatedAt().AsTime(), UpdatedAt: p.GetUpdatedAt().AsTime(),
 	}
+	body.show(p.GetPicture())
+	return body
 }
 
 func olderProductBody(p *merchstorev1.Product) olderProduct {

@@ -63,6 +63,9 @@ func (s *Store) createProduct(c *gin.Context, caller *token.Claims) error {
 func (s *Store) addProduct(c *gin.Context, caller *token.Claims) (*merchstorev1.Product, error) {
 	ctx := c.Request.Context()
 	s.actions.Info(ctx, "User '"+caller.Username+"' access create product endpoint")
+	if request.IsForm(c.Request) {
+		return s.addProductForm(c)
+	}
 	body, err := request.JSON[newProduct](c.Request)
 	if err != nil {
 		return nil, err

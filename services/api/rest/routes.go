@@ -32,10 +32,19 @@ func (s *Store) Routes() []Route {
 		{http.MethodPatch, "/api/v1/products/:id", s.member(s.updateProduct)},
 		{http.MethodDelete, "/api/v1/products/:id", s.member(s.deleteProduct)},
 
+		{http.MethodPut, imagePath, s.member(s.setPicture)},
+		{http.MethodDelete, imagePath, s.member(s.removePicture)},
+		{http.MethodGet, picturePath, s.visitor(s.getPicture)},
+
 		{http.MethodGet, "/api/v1/orders", s.member(s.listOrders)},
 		{http.MethodPost, "/api/v1/orders", s.member(s.placeOrder)},
 		{http.MethodGet, "/api/v1/orders/:id", s.member(s.getOrder)},
 		{http.MethodPost, "/api/v1/orders/:id/cancel", s.member(s.cancelOrder)},
+
+		{http.MethodPost, "/api/v1/session", s.visitor(s.startSession)},
+		{http.MethodGet, "/api/v1/session", s.visitor(s.getSession)},
+		{http.MethodDelete, "/api/v1/session", s.visitor(s.endSession)},
+		{http.MethodGet, LogsPath, s.member(s.tailLogs)},
 
 		{http.MethodPost, "/api/signup", s.visitor(s.olderSignup)},
 		{http.MethodPost, "/api/login", s.visitor(s.olderLogin)},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
@@ -40,11 +41,26 @@ type Store struct {
 	actions ActionLog
 	limits  Limits
 	log     *slog.Logger
+
+	logs      merchstorev1.LoggingServiceClient
+	uploads   *semaphore.Weighted
+	crossSite *http.CrossOriginProtection
+	stopping  context.Context // ends what would go on for ever
 }
 
-// New makes the endpoints.
-func New(db merchstorev1.DBServiceClient, keys *token.Keys, actions ActionLog, limits Limits, log *slog.Logger) *Store {
-	return &Store{db: db, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log}
+// Services are what the endpoints call.
+type Services struct {
+	DB      merchstorev1.DBServiceClient
+	Logging merchstorev1.LoggingServiceClient
+}
+
+// New makes the endpoints. Those that go on for as long as the client likes end when stopping is done. No more than uploads pictures
+// are held in memory.
+func New(stopping context.Context, services Services, keys *token.Keys, actions ActionLog, limits Limits, uploads int64, log *slog.Logger) *Store {
+	return &Store{
+		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log,
+		uploads: semaphore.NewWeighted(uploads), crossSite: http.NewCrossOriginProtection(), stopping: stopping,
+	}
 }
 
 type (

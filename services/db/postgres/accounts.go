@@ -128,6 +128,7 @@ func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
 
 // UpdateUser implements shop.AccountStore.
 func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (shop.User, error) {
+	defer db.changed(ctx, []int32{userID}, nil)
 	u, err := db.oneUser(ctx, "update user", `
 		UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
 			password_hash = coalesce($4, password_hash)
@@ -144,5 +145,6 @@ func orZero(s *string) string {
 
 // DeactivateUser implements shop.AccountStore.
 func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, error) {
+	defer db.changed(ctx, []int32{userID}, nil)
 	return db.oneUser(ctx, "deactivate user", `UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
 }

@@ -6,23 +6,32 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"merchstore.io/merchstore/services/db/picture"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
 // Money crosses as whole minor units: (price * 100)::bigint out, $n::bigint / 100.0 in. numeric does both exactly.
 const productColumns = `id, name, description, category, slogan, (price * 100)::bigint, stock, coalesce(owner_id, 0),
-	coalesce((SELECT sid FROM users WHERE users.id = owner_id), ''), version, created_at, updated_at`
+	coalesce((SELECT sid FROM users WHERE users.id = owner_id), ''), picture,
+	coalesce((SELECT status FROM pictures WHERE hash = picture), ''), coalesce((SELECT failure FROM pictures WHERE hash = picture), ''),
+	version, created_at, updated_at`
 
 func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
+	var hash []byte
+	var shown shop.Picture
 	err = row.Scan(&p.ID, &p.Name, &p.Description, &p.Category, &p.Slogan, &p.Price, &p.Stock, &p.OwnerID,
-		&p.OwnerSID, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+		&p.OwnerSID, &hash, &shown.Status, &shown.Failure, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+	if hash != nil {
+		shown.Hash = shop.PictureHash(hash)
+		p.Picture = &shown
+	}
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
 	return p, err
 }
 
 // oneProduct runs a query that finds or changes one product.
-func (db *DB) oneProduct(ctx context.Context, doing, sql string, args ...any) (shop.Product, error) {
-	rows, err := db.pool.Query(ctx, sql, args...)
+func oneProduct(ctx context.Context, q querier, doing, sql string, args ...any) (shop.Product, error) {
+	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return shop.Product{}, wrap(err, doing)
 	}
@@ -44,21 +53,34 @@ func (db *DB) Products(ctx context.Context, f shop.ProductFilter, s shop.Span) (
 
 // Product implements shop.CatalogueStore.
 func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
-	return db.oneProduct(ctx, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
+	return oneProduct(ctx, db.pool, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
 }
 
 // CreateProduct implements shop.CatalogueStore.
-func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct) (shop.Product, error) {
-	return db.oneProduct(ctx, "create product", insertProduct, ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock)
+func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct, upload *picture.Original) (p shop.Product, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		p, err = db.addProduct(ctx, tx, ownerID, n, upload)
+		return err
+	})
+	return p, wrap(err, "create product")
+}
+
+func (db *DB) addProduct(ctx context.Context, tx pgx.Tx, ownerID int32, n shop.NewProduct, upload *picture.Original) (shop.Product, error) {
+	hash, err := db.takeIn(ctx, tx, upload)
+	if err != nil {
+		return shop.Product{}, err
+	}
+	return oneProduct(ctx, tx, "insert product", insertProduct, ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock, hash)
 }
 
 const insertProduct = `
-	INSERT INTO products (owner_id, name, description, category, slogan, price, stock)
-	VALUES (nullif($1, 0), $2, $3, $4, $5, $6::bigint / 100.0, $7) RETURNING ` + productColumns
+	INSERT INTO products (owner_id, name, description, category, slogan, price, stock, picture)
+	VALUES (nullif($1, 0), $2, $3, $4, $5, $6::bigint / 100.0, $7, $8) RETURNING ` + productColumns
 
 // UpdateProduct implements shop.CatalogueStore.
 func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c shop.ProductChange) (shop.Product, error) {
-	p, err := db.oneProduct(ctx, "update product", `
+	defer db.changedProducts(ctx, id)
+	p, err := oneProduct(ctx, db.pool, "update product", `
 		UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
 			category = coalesce($5, category), slogan = coalesce($6, slogan),
 			price = coalesce($7::bigint / 100.0, price), stock = coalesce($8, stock),
@@ -70,11 +92,23 @@ func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c s
 
 // DeleteProduct implements shop.CatalogueStore.
 func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error {
-	_, err := db.oneProduct(ctx, "delete product", `
-		UPDATE products SET deleted_at = now(), version = version + 1
-		WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
-		RETURNING `+productColumns, id, ifVersion)
-	return db.orStale(ctx, id, err)
+	defer db.changedProducts(ctx, id)
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var hash []byte
+		err := tx.QueryRow(ctx, `
+			UPDATE products p SET deleted_at = now(), version = p.version + 1, picture = NULL
+			FROM (SELECT id, picture FROM products WHERE id = $1 FOR NO KEY UPDATE) AS before
+			WHERE p.id = before.id AND p.deleted_at IS NULL AND p.version = coalesce($2, p.version)
+			RETURNING before.picture`, id, ifVersion).Scan(&hash)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return shop.ErrProductNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return db.forgetLater(ctx, tx, hash)
+	})
+	return db.orStale(ctx, id, wrap(err, "delete product"))
 }
 
 // orStale finds out why a change has found no product: is there none, or none of that version?
@@ -92,7 +126,7 @@ func (db *DB) orStale(ctx context.Context, id int32, err error) error {
 const seedLock = 7_305_807_842_131_047
 
 // SeedProducts implements shop.CatalogueStore.
-func (db *DB) SeedProducts(ctx context.Context, products []shop.NewProduct) error {
+func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) error {
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(seedLock)); err != nil {
 			return err
@@ -102,8 +136,7 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.NewProduct) erro
 			return err
 		}
 		for _, n := range products {
-			_, err := tx.Exec(ctx, insertProduct, 0, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock)
-			if err != nil {
+			if _, err := db.addProduct(ctx, tx, 0, n.NewProduct, &n.Picture); err != nil {
 				return err
 			}
 		}

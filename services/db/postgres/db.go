@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"merchstore.io/merchstore/internal/settings"
 )
@@ -30,6 +32,9 @@ type Settings struct {
 // DB is a database. It is safe for concurrent use.
 type DB struct {
 	pool *pgxpool.Pool
+	jobs enqueuer
+	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
+	changed func(ctx context.Context, users, products []int32)
 }
 
 // Open prepares a pool of connections. It succeeds also when the database is away: it may come.
@@ -57,7 +62,22 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &DB{pool: pool}, nil
+	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{}) // which adds jobs and does none
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("prepare the job queue: %w", err)
+	}
+	return &DB{pool: pool, jobs: jobs, changed: func(context.Context, []int32, []int32) {}}, nil
+}
+
+// OnChange has f told after each commit, before its caller is answered, which accounts and products were changed; also if it is not
+// known whether the commit succeeded. It is to be called before the database is used.
+func (db *DB) OnChange(f func(ctx context.Context, users, products []int32)) { db.changed = f }
+
+func (db *DB) changedProducts(ctx context.Context, ids ...int32) {
+	if len(ids) > 0 {
+		db.changed(ctx, nil, ids)
+	}
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

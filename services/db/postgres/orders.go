@@ -112,5 +112,10 @@ func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err erro
 		}
 		return err
 	})
+	var restored []int32
+	for _, i := range o.Items {
+		restored = append(restored, i.ProductID)
+	}
+	db.changedProducts(ctx, restored...)
 	return o, wrap(err, "cancel order")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,6 +35,7 @@ func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]s
 		}
 		return write(ctx, conn, placements, d, shelf.Now)
 	})
+	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
 	if err != nil && len(placements) > 1 && isRowsFault(err) {
 		return db.placeEach(ctx, placements)
 	}

@@ -28,7 +28,8 @@ var public = map[string]bool{
 
 // forGuests are the methods open to visitors without an account.
 var forGuests = map[string]bool{
-	merchstorev1.DBService_ListItems_FullMethodName: true,
+	merchstorev1.DBService_ListItems_FullMethodName:  true,
+	merchstorev1.DBService_GetPicture_FullMethodName: true,
 }
 
 // alongside are the methods that read something by its id and whose answer does not depend on who asks. What they read goes to

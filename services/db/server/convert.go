@@ -30,8 +30,30 @@ func productProto(p shop.Product) *merchstorev1.Product {
 	return &merchstorev1.Product{
 		Id: p.ID, Name: p.Name, Description: p.Description, Category: p.Category, Slogan: p.Slogan,
 		Price: int64(p.Price), Stock: p.Stock, OwnerSid: p.OwnerSID, Version: p.Version,
-		CreatedAt: timestamppb.New(p.CreatedAt), UpdatedAt: timestamppb.New(p.UpdatedAt),
+		CreatedAt: timestamppb.New(p.CreatedAt), UpdatedAt: timestamppb.New(p.UpdatedAt), Picture: pictureProto(p.Picture),
 	}
+}
+
+func pictureProto(p *shop.Picture) *merchstorev1.Picture {
+	if p == nil {
+		return nil
+	}
+	status := merchstorev1.PictureStatus_PICTURE_STATUS_PROCESSING
+	switch p.Status {
+	case shop.PictureReady:
+		status = merchstorev1.PictureStatus_PICTURE_STATUS_READY
+	case shop.PictureFailed:
+		status = merchstorev1.PictureStatus_PICTURE_STATUS_FAILED
+	}
+	return &merchstorev1.Picture{Hash: p.Hash[:], Status: status, Failure: p.Failure}
+}
+
+// pictureSizes are all that pass validation.
+var pictureSizes = map[merchstorev1.PictureSize]shop.PictureSize{
+	merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED: shop.PictureOriginal,
+	merchstorev1.PictureSize_PICTURE_SIZE_THUMBNAIL:   shop.PictureThumbnail,
+	merchstorev1.PictureSize_PICTURE_SIZE_CARD:        shop.PictureCard,
+	merchstorev1.PictureSize_PICTURE_SIZE_FULL:        shop.PictureFull,
 }
 
 func itemProto(i shop.Item) *merchstorev1.Item {

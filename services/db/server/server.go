@@ -103,7 +103,7 @@ func (s *Server) CreateProduct(ctx context.Context, r *merchstorev1.CreateProduc
 	p, err := s.Catalogue.Add(ctx, actorOf(ctx), shop.NewProduct{
 		Name: r.GetName(), Description: r.GetDescription(), Category: r.GetCategory(), Slogan: r.GetSlogan(),
 		Price: money.Amount(r.GetPrice()), Stock: r.GetStock(),
-	})
+	}, r.GetImage())
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,36 @@ func (s *Server) UpdateProduct(ctx context.Context, r *merchstorev1.UpdateProduc
 		return nil, err
 	}
 	return &merchstorev1.UpdateProductResponse{Product: productProto(p)}, nil
+}
+
+// SetPicture implements DBService.
+func (s *Server) SetPicture(ctx context.Context, r *merchstorev1.SetPictureRequest) (*merchstorev1.SetPictureResponse, error) {
+	p, err := s.Catalogue.SetPicture(ctx, actorOf(ctx), r.GetId(), r.IfVersion, r.GetImage())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.SetPictureResponse{Product: productProto(p)}, nil
+}
+
+// RemovePicture implements DBService.
+func (s *Server) RemovePicture(ctx context.Context, r *merchstorev1.RemovePictureRequest) (*merchstorev1.RemovePictureResponse, error) {
+	p, err := s.Catalogue.RemovePicture(ctx, actorOf(ctx), r.GetId(), r.IfVersion)
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.RemovePictureResponse{Product: productProto(p)}, nil
+}
+
+// GetPicture implements DBService.
+func (s *Server) GetPicture(ctx context.Context, r *merchstorev1.GetPictureRequest) (*merchstorev1.GetPictureResponse, error) {
+	if len(r.GetHash()) != len(shop.PictureHash{}) {
+		return nil, shop.ErrPictureNotFound
+	}
+	c, err := s.Catalogue.Picture(ctx, shop.PictureHash(r.GetHash()), pictureSizes[r.GetSize()])
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.GetPictureResponse{MediaType: c.MediaType, Content: c.Content}, nil
 }
 
 // DeleteProduct implements DBService.

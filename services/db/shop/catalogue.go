@@ -6,6 +6,7 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/money"
+	"merchstore.io/merchstore/services/db/picture"
 )
 
 // Product is a thing for sale.
@@ -17,8 +18,9 @@ type Product struct {
 	Slogan      string
 	Price       money.Amount
 	Stock       int32
-	OwnerID     int32  // 0: the store itself
-	OwnerSID    string // empty: the store itself
+	OwnerID     int32    // 0: the store itself
+	OwnerSID    string   // empty: the store itself
+	Picture     *Picture // nil: none
 	Version     int64
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
@@ -57,11 +59,16 @@ type CatalogueStore interface {
 	// Product, UpdateProduct and DeleteProduct fail with ErrProductNotFound; the latter two with ErrStaleVersion
 	// unless ifVersion is nil or the product's.
 	Product(ctx context.Context, id int32) (Product, error)
-	CreateProduct(ctx context.Context, ownerID int32, p NewProduct) (Product, error)
+	// CreateProduct adds the picture too, unless it is nil, and the job of making its sizes: all of it or nothing.
+	CreateProduct(ctx context.Context, ownerID int32, p NewProduct, upload *picture.Original) (Product, error)
 	UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c ProductChange) (Product, error)
 	DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error
+	// SetPicture gives a product another picture, or none if upload is nil; it fails as UpdateProduct does.
+	SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (Product, error)
+	// PictureContent fails with ErrPictureNotFound.
+	PictureContent(ctx context.Context, hash PictureHash, size PictureSize) (PictureContent, error)
 	// SeedProducts adds the products, owned by the store, unless there has ever been one.
-	SeedProducts(ctx context.Context, products []NewProduct) error
+	SeedProducts(ctx context.Context, products []SeedProduct) error
 
 	Items(ctx context.Context, s Span) ([]Item, error)
 	CreateItem(ctx context.Context, name, description string) (Item, error)
@@ -74,8 +81,9 @@ type ProductReader interface {
 
 // Catalogue is the rules about what is on the shelf.
 type Catalogue struct {
-	Store  CatalogueStore
-	Reader ProductReader
+	Store    CatalogueStore
+	Reader   ProductReader
+	Pictures picture.Limits
 }
 
 // List pages through the products.
@@ -104,9 +112,16 @@ func (c *Catalogue) Get(ctx context.Context, id int32) (Product, error) {
 	return *p, nil
 }
 
-// Add puts a product on the shelf, owned by the actor.
-func (c *Catalogue) Add(ctx context.Context, actor Actor, p NewProduct) (Product, error) {
-	return c.Store.CreateProduct(ctx, actor.ID, p)
+// Add puts a product on the shelf, owned by the actor. upload may be empty.
+func (c *Catalogue) Add(ctx context.Context, actor Actor, p NewProduct, upload []byte) (Product, error) {
+	if len(upload) == 0 {
+		return c.Store.CreateProduct(ctx, actor.ID, p, nil)
+	}
+	original, err := c.inspect(upload)
+	if err != nil {
+		return Product{}, err
+	}
+	return c.Store.CreateProduct(ctx, actor.ID, p, &original)
 }
 
 // Update changes a product.
@@ -135,27 +150,6 @@ func (c *Catalogue) mayChange(ctx context.Context, actor Actor, id int32) error 
 		return errNotYours
 	}
 	return nil
-}
-
-// Seed puts the store's own first products on an empty shelf.
-func (c *Catalogue) Seed(ctx context.Context) error {
-	return c.Store.SeedProducts(ctx, []NewProduct{
-		{
-			Name: "SUSTech Hoodie", Category: "clothing", Price: 19900, Stock: 100,
-			Slogan:      "Warm on the coldest day of the Shenzhen winter.",
-			Description: "Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.",
-		},
-		{
-			Name: "SUSTech Mug", Category: "home", Price: 4950, Stock: 250,
-			Slogan:      "For the night before the deadline.",
-			Description: "Stoneware mug, 350 ml, with the campus skyline around it. Safe in the dishwasher.",
-		},
-		{
-			Name: "SUSTech Notebook", Category: "stationery", Price: 2500, Stock: 500,
-			Slogan:      "Ideas first.",
-			Description: "A5 notebook of 160 dotted pages, thread-bound so that it lies flat.",
-		},
-	})
 }
 
 // Item is a note on the older board of things.

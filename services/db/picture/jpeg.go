@@ -1,0 +1,131 @@
+package picture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+)
+
+// Markers of JPEG, from ITU T.81.
+const (
+	jpegSOI   = 0xd8
+	jpegEOI   = 0xd9
+	jpegSOS   = 0xda
+	jpegSOF2  = 0xc2
+	jpegCOM   = 0xfe
+	jpegAPP0  = 0xe0
+	jpegAPP1  = 0xe1
+	jpegAPP14 = 0xee // Adobe's says which colours the numbers mean
+	jpegAPP15 = 0xef
+)
+
+// jpegSegments calls each with every marker and what belongs to it: its segment (of which the first two bytes are its length) and
+// the compressed data that follows. It ends with the picture; what comes after that is left.
+func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error {
+	for i := 2; ; {
+		if i >= len(b) {
+			return errTruncated
+		}
+		if b[i] != 0xff {
+			return bad("is a damaged JPEG")
+		}
+		for i < len(b) && b[i] == 0xff {
+			i++
+		}
+		if i >= len(b) {
+			return errTruncated
+		}
+		marker := b[i]
+		i++
+		if marker == jpegEOI {
+			return nil
+		}
+		if standsAlone(marker) {
+			continue
+		}
+		if i+2 > len(b) {
+			return errTruncated
+		}
+		n := int(binary.BigEndian.Uint16(b[i:]))
+		if n < 2 || i+n > len(b) {
+			return errTruncated
+		}
+		segment := b[i : i+n]
+		i += n
+		start := i
+		if marker == jpegSOS {
+			i = endOfScan(b, i)
+		}
+		each(marker, segment, b[start:i])
+	}
+}
+
+func standsAlone(marker byte) bool {
+	return marker == 0x01 || marker >= 0xd0 && marker <= 0xd8 // TEM, RST0 to RST7, SOI
+}
+
+// endOfScan finds the marker that ends compressed data, in which 0xff is followed by 0, or begins a restart marker.
+func endOfScan(b []byte, i int) int {
+	for i < len(b) {
+		next := bytes.IndexByte(b[i:], 0xff)
+		if next < 0 || i+next+1 >= len(b) {
+			return len(b)
+		}
+		i += next
+		if m := b[i+1]; m != 0 && m != 0xff && (m < 0xd0 || m > 0xd7) {
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+func stripJPEG(b []byte, orientation uint16) ([]byte, error) {
+	out := append(make([]byte, 0, len(b)), 0xff, jpegSOI)
+	if orientation != upright {
+		block := append([]byte("Exif\x00\x00"), exif(orientation)...)
+		out = append(out, 0xff, jpegAPP1)
+		out = binary.BigEndian.AppendUint16(out, uint16(len(block)+2)) //nolint:gosec // some thirty bytes
+		out = append(out, block...)
+	}
+	err := jpegSegments(b, func(marker byte, segment, data []byte) {
+		metadata := marker == jpegCOM || marker >= jpegAPP0 && marker <= jpegAPP15 && marker != jpegAPP14
+		if !metadata || isJFIF(marker, segment) {
+			out = append(append(append(out, 0xff, marker), segment...), data...)
+		}
+	})
+	return append(out, 0xff, jpegEOI), err
+}
+
+// isJFIF tells whether a segment is the one that says which colours the numbers mean, with no thumbnail in it.
+func isJFIF(marker byte, segment []byte) bool {
+	return marker == jpegAPP0 && len(segment) == 16 && bytes.HasPrefix(segment[2:], []byte("JFIF\x00"))
+}
+
+// costOfJPEG counts a byte for each sample, and, for a progressive picture, four more for its coefficients, which are kept until
+// the last scan.
+func costOfJPEG(b []byte, _ image.Config) (float64, error) {
+	samples, progressive := 0.0, false
+	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
+		isFrame := marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
+		if isFrame && samples == 0 {
+			samples, progressive = samplesOfJPEG(segment), marker == jpegSOF2
+		}
+	})
+	if progressive {
+		samples *= 5
+	}
+	return samples, err
+}
+
+// samplesOfJPEG says how many samples there are for a pixel, from a frame's header.
+func samplesOfJPEG(frame []byte) float64 {
+	const components, first, size = 7, 8, 3
+	sum, widest, highest := 0, 1, 1
+	for i := first; i+size <= len(frame) && i < first+size*int(frame[components]); i += size {
+		h, v := int(frame[i+1]>>4), int(frame[i+1]&15)
+		sum += h * v
+		widest, highest = max(widest, h), max(highest, v)
+	}
+	return float64(sum) / float64(widest*highest)
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/color"
+	"image/png"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/test/database"
+)
+
+// drawn is a picture that is like no other.
+func drawn(t *testing.T) []byte {
+	t.Helper()
+	m := image.NewGray(image.Rect(0, 0, 800, 600))
+	for i := range 64 {
+		m.SetGray(i, i, color.Gray{Y: uint8(rand.UintN(256))})
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// damaged looks like a picture until it is decoded.
+func damaged(t *testing.T) []byte {
+	t.Helper()
+	b := drawn(t)
+	b[len(b)-20] ^= 0xff
+	return b
+}
+
+func pictured(image []byte) *merchstorev1.CreateProductRequest {
+	return &merchstorev1.CreateProductRequest{Name: "Hoodie", Price: 19900, Stock: 5, Image: image}
+}
+
+// settled waits until a product's picture is not being processed any more.
+func (s *service) settled(who account, id int32) *merchstorev1.Product {
+	s.t.Helper()
+	var p *merchstorev1.Product
+	s.eventually("the picture is ready, or failed", func() bool {
+		r, err := s.GetProduct(who.ctx, &merchstorev1.GetProductRequest{Id: id})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		p = r.GetProduct()
+		return p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_PROCESSING
+	})
+	return p
+}
+
+func (s *service) eventually(what string, is func() bool) {
+	s.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for end := time.After(time.Minute); !is(); {
+		select {
+		case <-ticker.C:
+		case <-end:
+			s.t.Fatalf("waited a minute: %s", what)
+		}
+	}
+}
+
+func TestAPictureGetsItsSizes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	created, err := s.CreateProduct(peter.ctx, pictured(drawn(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.settled(peter, created.GetProduct().GetId())
+	if got := p.GetPicture().GetStatus(); got != merchstorev1.PictureStatus_PICTURE_STATUS_READY || p.GetVersion() != 2 {
+		t.Fatalf("%v at version %d", p.GetPicture(), p.GetVersion())
+	}
+	guest, err := s.keys.SignGuest(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, width := range map[merchstorev1.PictureSize]int{
+		merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED: 800, merchstorev1.PictureSize_PICTURE_SIZE_THUMBNAIL: 160,
+		merchstorev1.PictureSize_PICTURE_SIZE_CARD: 480, merchstorev1.PictureSize_PICTURE_SIZE_FULL: 800,
+	} {
+		r, err := s.GetPicture(as(t.Context(), guest), &merchstorev1.GetPictureRequest{Hash: p.GetPicture().GetHash(), Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, _, err := image.DecodeConfig(bytes.NewReader(r.GetContent())); err != nil || c.Width != width {
+			t.Errorf("%v is %d wide, %v; want %d", size, c.Width, err, width)
+		}
+	}
+	_, err = s.GetPicture(peter.ctx, &merchstorev1.GetPictureRequest{Hash: make([]byte, 32)})
+	wantReason(t, err, "picture_not_found")
+}
+
+func TestABadPictureFailsWithAReason(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	_, err := s.CreateProduct(peter.ctx, pictured([]byte("<script>")))
+	wantReason(t, err, "invalid_request")
+	broken, err := s.CreateProduct(peter.ctx, pictured(damaged(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.settled(peter, broken.GetProduct().GetId())
+	if p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_FAILED || p.GetPicture().GetFailure() == "" {
+		t.Errorf("a damaged picture is %v", p.GetPicture())
+	}
+	better, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: drawn(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := s.settled(peter, better.GetProduct().GetId()); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+		t.Errorf("the one that replaces it is %v", p.GetPicture())
+	}
+}
+
+func TestAProductThatFailsLeavesNoPictureAndNoJob(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	conn := database.Connect(t, s.url)
+	database.Exec(t, conn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON products FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	if _, err := s.CreateProduct(peter.ctx, pictured(drawn(t))); err == nil {
+		t.Fatal("it was created")
+	}
+	if n := database.Ask[int](t, conn, `SELECT (SELECT count(*) FROM pictures) + (SELECT count(*) FROM river_job WHERE kind = 'scale_picture')`); n != 0 {
+		t.Errorf("%d pictures and jobs are left", n)
+	}
+}
+
+func TestPicturesAreTheirProducts(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("admin")
+	peter, yoga := s.signUp("peter"), s.signUp("yoga")
+	p := s.product(peter, 1)
+	stale := p.GetVersion() + 7
+	for name, tt := range map[string]struct {
+		who     account
+		request *merchstorev1.SetPictureRequest
+		want    string
+	}{
+		"by somebody else":               {yoga, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: drawn(t)}, "forbidden"},
+		"on a version that it never had": {peter, &merchstorev1.SetPictureRequest{Id: p.GetId(), IfVersion: &stale, Image: drawn(t)}, "stale_version"},
+		"of a product that is not there": {peter, &merchstorev1.SetPictureRequest{Id: 999, Image: drawn(t)}, "product_not_found"},
+		"to nothing":                     {peter, &merchstorev1.SetPictureRequest{Id: p.GetId()}, "invalid_request"},
+	} {
+		if _, err := s.SetPicture(tt.who.ctx, tt.request); string(reason(err)) != tt.want {
+			t.Errorf("a picture set %s: %v, want %s", name, err, tt.want)
+		}
+	}
+	_, err := s.RemovePicture(yoga.ctx, &merchstorev1.RemovePictureRequest{Id: p.GetId()})
+	wantReason(t, err, "forbidden")
+	conn := database.Connect(t, s.url)
+	if n := database.Ask[int](t, conn, `SELECT count(*) FROM pictures`); n != 0 {
+		t.Errorf("%d pictures are left of what was refused", n)
+	}
+}
+
+func TestPicturesThatNobodyShowsAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	conn := database.Connect(t, s.url)
+	pictures := func(want int) {
+		t.Helper()
+		s.eventually("the pictures left are those that are shown", func() bool {
+			return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == want &&
+				database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE state <> 'completed'`) == 0
+		})
+	}
+	shared := drawn(t)
+	var ids []int32
+	for range 3 {
+		r, err := s.CreateProduct(peter.ctx, pictured(shared))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, r.GetProduct().GetId())
+	}
+	pictures(1)
+	if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: ids[0], Image: drawn(t)}); err != nil {
+		t.Fatal(err)
+	}
+	pictures(2)
+	if _, err := s.DeleteProduct(peter.ctx, &merchstorev1.DeleteProductRequest{Id: ids[1]}); err != nil {
+		t.Fatal(err)
+	}
+	pictures(2)
+	removed, err := s.RemovePicture(peter.ctx, &merchstorev1.RemovePictureRequest{Id: ids[2]})
+	if err != nil || removed.GetProduct().GetPicture() != nil {
+		t.Fatalf("%v, %v", removed, err)
+	}
+	pictures(1)
+	if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: ids[2], Image: shared}); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.settled(peter, ids[2]); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+		t.Errorf("what was forgotten and comes again is %v", p.GetPicture())
+	}
+}
+
+// TestManyShowAndForgetTheSamePicture looks for pictures that are deleted while somebody is about to show them, and for deadlocks.
+func TestManyShowAndForgetTheSamePicture(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	images := [][]byte{drawn(t), drawn(t)}
+	done := make(chan error)
+	const owners, rounds = 6, 10
+	for range owners {
+		p := s.product(peter, 1)
+		go func() {
+			for i := range rounds {
+				if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: images[i%2]}); err != nil {
+					done <- err
+					return
+				}
+			}
+			_, err := s.RemovePicture(peter.ctx, &merchstorev1.RemovePictureRequest{Id: p.GetId()})
+			done <- err
+		}()
+	}
+	for range owners {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	conn := database.Connect(t, s.url)
+	s.eventually("all is forgotten", func() bool { return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == 0 })
+}
+
+func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
+	t.Parallel()
+	url := database.New(t)
+	first := startOn(t, url)
+	peter := first.signUp("peter")
+	p := first.product(peter, 5)
+	for _, key := range []string{"old", "new"} {
+		if _, err := first.PlaceOrder(peter.ctx, order(key, line(p, 1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.stop()
+	conn := database.Connect(t, url)
+	database.Exec(t, conn, `DELETE FROM river_job; UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = 'old';
+		INSERT INTO pictures (hash, original_type, original, uploaded_at) VALUES (sha256('orphan'), 'image/png', 'x', now() - interval '2 hours');
+		INSERT INTO pictures (hash, original_type, original, uploaded_at) VALUES (sha256('stuck'), 'image/png', 'x', now() - interval '2 days');
+		UPDATE products SET picture = sha256('stuck')`)
+	second := startOn(t, url)
+	second.eventually("the night's job is done", func() bool {
+		return database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE kind = 'clean_up' AND state = 'completed'`) == 1
+	})
+	keys, orphans := database.Ask[string](t, conn, `SELECT string_agg(key, ' ') FROM idempotency_keys`), database.Ask[int](t, conn,
+		`SELECT count(*) FROM pictures WHERE hash = sha256('orphan')`)
+	if status := database.Ask[string](t, conn, `SELECT status FROM pictures`); keys != "new" || orphans != 0 || status != "failed" {
+		t.Errorf("left are the keys %s and %d orphans, and the stuck picture is %s", keys, orphans, status)
+	}
+}
+
+func TestWhatIsSoldFirstHasPictures(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) { s.SeedProducts = true })
+	peter := s.signUp("peter")
+	for id := range int32(3) {
+		if p := s.settled(peter, id+1); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+			t.Errorf("%s: %v", p.GetName(), p.GetPicture())
+		}
+	}
+}
+
+// TestTheQueuesTablesAreRivers compares what our migrations make with what River's own do.
+func TestTheQueuesTablesAreRivers(t *testing.T) {
+	t.Parallel()
+	theirs := database.Empty(t)
+	migrateRiver(t, theirs)
+	describe := func(url string) []string {
+		return lines(t, url, `
+			SELECT format('%s.%s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
+			FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+			WHERE c.relname LIKE 'river%' AND c.relname NOT LIKE 'river_migration%' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+			UNION ALL SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'river%' AND tablename <> 'river_migration'
+			UNION ALL SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
+				WHERE conrelid::regclass::text LIKE 'river%' AND conrelid::regclass::text <> 'river_migration' AND contype <> 'n'
+			UNION ALL SELECT format('%s %s', relname, relpersistence) FROM pg_class WHERE relname LIKE 'river%' AND relkind = 'r' AND relname <> 'river_migration'
+			UNION ALL SELECT format('%s %s', proname, provolatile) FROM pg_proc WHERE proname LIKE 'river%'
+			UNION ALL SELECT string_agg(enumlabel, ' ' ORDER BY enumsortorder) FROM pg_enum
+			ORDER BY 1`)
+	}
+	want, got := describe(theirs), describe(database.New(t))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-River's +ours):\n%s", diff)
+	}
+}
+
+func migrateRiver(t *testing.T, url string) {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrator.Migrate(t.Context(), rivermigrate.DirectionUp, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lines(t *testing.T, url, sql string) []string {
+	t.Helper()
+	rows, err := database.Connect(t, url).Query(context.Background(), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,163 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"merchstore.io/merchstore/services/db/picture"
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+// Whoever locks a picture's row and a product's does so in this order.
+
+// takeIn stores a picture, and the job of making its sizes. It gives the picture's hash; nil if there is no upload.
+func (db *DB) takeIn(ctx context.Context, tx pgx.Tx, upload *picture.Original) ([]byte, error) {
+	if upload == nil {
+		return nil, nil
+	}
+	hash := upload.Hash[:]
+	var status shop.PictureStatus
+	// Somebody may have uploaded it before. Touching its row keeps it from being forgotten meanwhile, and one that has failed, perhaps
+	// for want of luck, gets another chance.
+	err := tx.QueryRow(ctx, `
+		INSERT INTO pictures (hash, original_type, original) VALUES ($1, $2, $3)
+		ON CONFLICT ON CONSTRAINT pictures_pkey DO UPDATE SET uploaded_at = now(), failure = NULL,
+			status = CASE pictures.status WHEN 'failed' THEN 'processing' ELSE pictures.status END
+		RETURNING status`, hash, upload.MediaType, upload.Content).Scan(&status)
+	if err != nil {
+		return nil, fmt.Errorf("store picture: %w", err)
+	}
+	if status != shop.PictureProcessing {
+		return hash, nil
+	}
+	if _, err := db.jobs.InsertTx(ctx, tx, ScalePicture{Hash: hash}, nil); err != nil {
+		return nil, fmt.Errorf("enqueue the job of a picture: %w", err)
+	}
+	return hash, nil
+}
+
+// forgetLater enqueues the job of looking whether anybody still shows a picture.
+func (db *DB) forgetLater(ctx context.Context, tx pgx.Tx, hash []byte) error {
+	if hash == nil {
+		return nil
+	}
+	if _, err := db.jobs.InsertTx(ctx, tx, ForgetPicture{Hash: hash}, nil); err != nil {
+		return fmt.Errorf("enqueue the clean-up of a picture: %w", err)
+	}
+	return nil
+}
+
+// SetPicture implements shop.CatalogueStore.
+func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (p shop.Product, err error) {
+	defer db.changedProducts(ctx, id)
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		hash, err := db.takeIn(ctx, tx, upload)
+		if err != nil {
+			return err
+		}
+		var before []byte
+		err = tx.QueryRow(ctx, `SELECT picture FROM products WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`, id).Scan(&before)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return shop.ErrProductNotFound
+		}
+		if err != nil {
+			return err
+		}
+		p, err = oneProduct(ctx, tx, "update product", `
+			UPDATE products SET picture = $3, version = version + 1, updated_at = now()
+			WHERE id = $1 AND version = coalesce($2, version)
+			RETURNING `+productColumns, id, ifVersion, hash)
+		if err != nil || bytes.Equal(before, hash) {
+			return err
+		}
+		return db.forgetLater(ctx, tx, before)
+	})
+	return p, db.orStale(ctx, id, wrap(err, "set picture"))
+}
+
+// PictureContent implements shop.CatalogueStore.
+func (db *DB) PictureContent(ctx context.Context, hash shop.PictureHash, size shop.PictureSize) (c shop.PictureContent, err error) {
+	query := map[shop.PictureSize]string{
+		shop.PictureOriginal:  `SELECT original_type, original FROM pictures WHERE hash = $1 AND status <> 'failed'`,
+		shop.PictureThumbnail: `SELECT sizes_type, thumbnail FROM pictures WHERE hash = $1 AND status = 'ready'`,
+		shop.PictureCard:      `SELECT sizes_type, card FROM pictures WHERE hash = $1 AND status = 'ready'`,
+		shop.PictureFull:      `SELECT sizes_type, full_size FROM pictures WHERE hash = $1 AND status = 'ready'`,
+	}[size]
+	err = db.pool.QueryRow(ctx, query, hash[:]).Scan(&c.MediaType, &c.Content)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return c, shop.ErrPictureNotFound
+	}
+	return c, wrap(err, "read picture")
+}
+
+// UnscaledPicture gives the original of a picture whose sizes are still to be made; nil if there is none.
+func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) (original []byte, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT original FROM pictures WHERE hash = $1 AND status = 'processing'`, hash).Scan(&original)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return original, wrap(err, "read original of a picture")
+}
+
+// FinishPicture stores the sizes, unless somebody has been quicker.
+func (db *DB) FinishPicture(ctx context.Context, hash []byte, s picture.Sizes) error {
+	return db.settlePicture(ctx, hash, `
+		UPDATE pictures SET status = 'ready', sizes_type = $2, thumbnail = $3, card = $4, full_size = $5
+		WHERE hash = $1 AND status = 'processing'`, s.MediaType, s.Thumbnail, s.Card, s.Full)
+}
+
+// FailPicture notes why there will be no sizes, for the owner to read; unless there are.
+func (db *DB) FailPicture(ctx context.Context, hash []byte, why string) error {
+	return db.settlePicture(ctx, hash, `UPDATE pictures SET status = 'failed', failure = $2 WHERE hash = $1 AND status = 'processing'`, why)
+}
+
+// settlePicture ends a picture's processing, which is a change of the products that show it.
+func (db *DB) settlePicture(ctx context.Context, hash []byte, sql string, args ...any) error {
+	var shown []int32
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sql, append([]any{hash}, args...)...)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		shown, err = collect(ctx, tx, "lock products", pgx.RowTo[int32],
+			`SELECT id FROM products WHERE picture = $1 ORDER BY id FOR NO KEY UPDATE`, hash)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE products SET version = version + 1 WHERE id = ANY($1)`, shown)
+		return err
+	})
+	db.changedProducts(ctx, shown...)
+	return wrap(err, "settle picture")
+}
+
+// ForgetPicture deletes a picture unless a product shows it. It is locked before that is asked, so that whoever is about to show it
+// is waited for.
+func (db *DB) ForgetPicture(ctx context.Context, hash []byte) error {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM pictures WHERE hash = $1 FOR UPDATE`, hash); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM pictures WHERE hash = $1 AND NOT EXISTS (SELECT FROM products WHERE picture = $1)`, hash)
+		return err
+	})
+	return wrap(err, "forget picture")
+}
+
+// OrphanedPictures lists those that no product shows and nobody has uploaded lately.
+func (db *DB) OrphanedPictures(ctx context.Context, unusedFor time.Duration) ([][]byte, error) {
+	return collect(ctx, db.pool, "list orphaned pictures", pgx.RowTo[[]byte], `
+		SELECT hash FROM pictures p WHERE uploaded_at < now() - make_interval(secs => $1)
+			AND NOT EXISTS (SELECT FROM products WHERE picture = p.hash)`, unusedFor.Seconds())
+}
+
+// StuckPictures lists those that should have their sizes by now.
+func (db *DB) StuckPictures(ctx context.Context, after time.Duration) ([][]byte, error) {
+	return collect(ctx, db.pool, "list stuck pictures", pgx.RowTo[[]byte],
+		`SELECT hash FROM pictures WHERE status = 'processing' AND uploaded_at < now() - make_interval(secs => $1)`, after.Seconds())
+}

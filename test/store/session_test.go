@@ -1,0 +1,121 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// session logs in as the store's own pages do, and gives the header that a browser would send from then on.
+func (s *store) session(username string) http.Header {
+	s.t.Helper()
+	r := s.do(call{method: "POST", path: "/api/v1/session", body: `{"username":"` + username + `","password":"` + goodPassword + `"}`, status: 200})
+	cookie, flags, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
+	for _, flag := range []string{"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="} {
+		if !strings.Contains(flags, flag) {
+			s.t.Errorf("the cookie has not %s: %s", flag, flags)
+		}
+	}
+	if strings.Contains(flags, "Secure") {
+		s.t.Error("without TLS, a browser would not keep a secure cookie")
+	}
+	return http.Header{"Cookie": {cookie}}
+}
+
+func TestPagesLogInWithACookie(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("1", "peter")
+	const nobody = `{"user":null}`
+	get := func(h http.Header) string {
+		return string(s.do(call{method: "GET", path: "/api/v1/session", header: h, status: 200}).body)
+	}
+	if got := get(nil); got != nobody {
+		t.Errorf("a visitor is %s", got)
+	}
+	peter := s.session("peter")
+	if got := get(peter); !strings.Contains(got, `"username":"peter"`) {
+		t.Errorf("who has logged in is %s", got)
+	}
+	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 200})
+
+	from := func(site string) http.Header {
+		h := peter.Clone()
+		h.Set("Sec-Fetch-Site", site)
+		return h
+	}
+	const body = `{"name":"Cap","price":1}`
+	s.do(call{method: "POST", path: "/api/v1/products", header: from("same-origin"), body: body, status: 201})
+	for name, h := range map[string]http.Header{
+		"another site":                    from("cross-site"),
+		"another host of this site":       from("same-site"),
+		"another origin, in old browsers": {"Cookie": peter["Cookie"], "Origin": {"https://evil.example"}},
+	} {
+		r := s.do(call{method: "POST", path: "/api/v1/products", header: h, body: body, status: 403})
+		if got := decode[problem](t, r); got.Code != "cross_site_request" {
+			t.Errorf("%s: %s", name, got.Code)
+		}
+	}
+	s.do(call{method: "POST", path: "/api/v1/session", header: http.Header{"Sec-Fetch-Site": {"cross-site"}}, body: `{}`, status: 403})
+
+	tls := s.do(call{
+		method: "POST", path: "/api/v1/session", header: http.Header{"X-Forwarded-Proto": {"https"}},
+		body: `{"username":"peter","password":"` + goodPassword + `"}`, status: 200,
+	})
+	if !strings.Contains(tls.header.Get("Set-Cookie"), "Secure") {
+		t.Error("behind TLS the cookie is not secure")
+	}
+	wrong := s.do(call{method: "POST", path: "/api/v1/session", body: `{"username":"peter","password":"not this one"}`, status: 401})
+	if wrong.header.Get("Set-Cookie") != "" {
+		t.Error("a wrong password gets a cookie")
+	}
+	out := s.do(call{method: "DELETE", path: "/api/v1/session", header: peter, status: 204})
+	if !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("who logs out keeps the cookie: %s", out.header.Get("Set-Cookie"))
+	}
+	s.do(call{method: "POST", path: "/api/v1/users/1/deactivate", header: peter, status: 200})
+	r := s.do(call{method: "GET", path: "/api/v1/session", header: peter, status: 200})
+	if string(r.body) != nobody || !strings.Contains(r.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("who has been deactivated is %s", r.body)
+	}
+	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 401})
+}
+
+func TestAdminsReadTheLogLive(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("1", "peter")
+	s.signUp("2", "yoga")
+	admin := s.login("peter")
+	s.do(call{method: "GET", path: "/api/v1/logs", token: s.login("yoga"), status: 403})
+	s.do(call{method: "GET", path: "/api/v1/logs", status: 401})
+	s.do(call{method: "GET", path: "/api/v1/logs?level=loud", token: admin, status: 422})
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/logs?service=REST+API", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+admin)
+	response, err := s.http.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.Header.Get("Content-Type") != "text/event-stream" || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", response.Status, response.Header)
+	}
+	s.do(call{method: "GET", path: "/api/v1", status: 200})
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if line := lines.Text(); strings.HasPrefix(line, "data: {") && strings.Contains(line, `"text":"Accessed the welcome endpoint"`) &&
+			strings.Contains(line, `"level":"info"`) && strings.Contains(line, `"service":"REST API"`) {
+			return
+		}
+	}
+	t.Errorf("the message does not come: %v", lines.Err())
+}
