@@ -25,7 +25,7 @@ run: packages-run build ## Start the whole store on this machine, with a Postgre
 
 # Without vetting, which is a part of `make verify`.
 .PHONY: test
-test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl newman ## Run every test, against a real PostgreSQL, Kafka broker and Kubernetes API server
+test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl npm ## Run every test, against a real PostgreSQL, Kafka broker, Kubernetes API server and browser
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-charts
@@ -220,11 +220,11 @@ $(BIN)/%:
 	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
 	@touch $@
 
-# npm's own record of what it installed serves as the stamp.
-NEWMAN := test/postman/node_modules/.package-lock.json
-.PHONY: newman
-newman: $(if $(wildcard test/postman/package-lock.json),$(NEWMAN))
+# What tests have from npm; its own record of what it installed serves as the stamp.
+NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard test/*/package-lock.json))
+.PHONY: npm
+npm: $(NPM)
 
-$(NEWMAN): test/postman/package-lock.json
-	@npm ci --prefix test/postman --no-audit --no-fund --loglevel=error
+$(NPM): %/node_modules/.package-lock.json: %/package-lock.json
+	@npm ci --prefix $* --no-audit --no-fund --loglevel=error
 	@touch $@

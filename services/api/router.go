@@ -14,6 +14,7 @@ import (
 	"merchstore.io/merchstore/services/api/openapi"
 	"merchstore.io/merchstore/services/api/problem"
 	"merchstore.io/merchstore/services/api/rest"
+	"merchstore.io/merchstore/services/api/storefront"
 )
 
 // newRouter puts together everything a request meets, from the outside in.
@@ -42,6 +43,13 @@ func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Lo
 		handle(router, r.Method, r.Path, r.Handler)
 	}
 	for _, r := range openapi.Routes() {
+		handle(router, http.MethodGet, r.Path, r.Handler)
+	}
+	pages, err := storefront.Routes()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range pages {
 		handle(router, http.MethodGet, r.Path, r.Handler)
 	}
 	router.NoRoute(func(c *gin.Context) {

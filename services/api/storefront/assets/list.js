@@ -1,0 +1,58 @@
+// A list that the API gives page by page.
+
+import { get } from "./api.js";
+import { byID, put } from "./dom.js";
+import { onClick } from "./form.js";
+import { describe } from "./problem.js";
+import { formatNumber, text } from "./text.js";
+
+// pagedList fills an element with what render makes of each entry; name is that of the list in the answers. It returns
+// a function that begins anew with another path, which holds filters.
+export function pagedList(element, { name, render, empty }) {
+  const state = byID("list-state");
+  const more = byID("load-more");
+  let path, cursor, beginnings = 0;
+
+  async function nextPage() {
+    const beginning = beginnings;
+    state.textContent = text("list.loading");
+    const separator = path.includes("?") ? "&" : "?";
+    const query = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const page = await get(`${path}${separator}limit=24${query}`);
+    if (beginning !== beginnings) {
+      return null; // of a list that is no longer wanted
+    }
+    const entries = page[name].map(render);
+    element.append(...entries);
+    cursor = page.next_cursor;
+    more.hidden = cursor === "";
+    const shown = element.childElementCount;
+    put(byID("list-empty"), shown === 0 ? text(empty) : "");
+    state.textContent = shown === 0 ? "" : text("list.shown", { count: formatNumber(shown) });
+    return entries[0];
+  }
+
+  function failed(error) {
+    state.textContent = describe(error);
+    more.hidden = false; // to try again
+  }
+
+  onClick(more, async () => {
+    const first = await nextPage();
+    first?.querySelector("a, button")?.focus();
+  }, failed);
+
+  return async (newPath) => {
+    beginnings++;
+    path = newPath;
+    cursor = "";
+    element.replaceChildren();
+    put(byID("list-empty"), "");
+    more.hidden = true;
+    try {
+      await nextPage();
+    } catch (error) {
+      failed(error);
+    }
+  };
+}

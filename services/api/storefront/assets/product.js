@@ -1,0 +1,49 @@
+// What pages have in common about products.
+
+import * as basket from "./basket.js";
+import { notify } from "./dom.js";
+import { formatNumber, text } from "./text.js";
+
+const fields = ["name", "description", "category", "slogan", "price", "stock"];
+const numeric = ["price", "stock"];
+
+export const mayChange = (user, product) => user.role === "admin" || user.sid === product.owner_sid;
+
+// productValues reads the fields of a product's form, as JSON has them.
+export function productValues(form) {
+  return Object.fromEntries(fields.map((name) => {
+    const { value } = form.elements.namedItem(name);
+    return [name, numeric.includes(name) ? Number(value) : value.trim()];
+  }));
+}
+
+export function putProductValues(form, product) {
+  for (const name of fields) {
+    form.elements.namedItem(name).value = numeric.includes(name) ? String(product[name]) : product[name];
+  }
+}
+
+export function stockText(product) {
+  return product.stock === 0 ? text("product.sold_out") : text("product.in_stock", { count: formatNumber(product.stock) });
+}
+
+// putPicture shows the first address there is, or else the first letter of the product's name.
+export function putPicture(img, product, address) {
+  const frame = img.parentElement;
+  img.hidden = address === undefined;
+  if (address === undefined) {
+    img.removeAttribute("src");
+    frame.dataset.letter = Array.from(product.name)[0];
+  } else {
+    img.src = address;
+    delete frame.dataset.letter;
+  }
+}
+
+export function addToBasket(product, quantity) {
+  if (basket.add(product.id, quantity)) {
+    notify(text("basket.added", { name: product.name }), { href: "/basket", text: text("basket.look") });
+  } else {
+    notify(text("basket.full"));
+  }
+}

@@ -1,0 +1,146 @@
+package storefront
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"io/fs"
+	"net/http/httptest"
+	"path"
+	"regexp"
+	"testing"
+)
+
+func TestFilesAreServedAsBrowsersTakeThem(t *testing.T) {
+	t.Parallel()
+	r := router(t)
+	a, err := readAssets(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	css, err := a.path("style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := get(t, r, css)
+	zipped := get(t, r, css, "Accept-Encoding", "br, gzip;q=0.5")
+	if plain.Header().Get("Content-Encoding") != "" || zipped.Header().Get("Content-Encoding") != "gzip" {
+		t.Fatalf("encodings %q, %q", plain.Header().Get("Content-Encoding"), zipped.Header().Get("Content-Encoding"))
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(zipped.Body.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unzipped, err := io.ReadAll(reader)
+	if err != nil || !bytes.Equal(unzipped, plain.Body.Bytes()) {
+		t.Errorf("compressed, it is something else (%v)", err)
+	}
+	if plain.Header().Get("ETag") == zipped.Header().Get("ETag") {
+		t.Error("two forms have one strong ETag")
+	}
+	for _, answer := range []*httptest.ResponseRecorder{plain, zipped} {
+		if answer.Header().Get("Vary") != "Accept-Encoding" {
+			t.Errorf("varies by %q", answer.Header().Get("Vary"))
+		}
+	}
+	tests := map[string]struct {
+		target   string
+		headers  []string
+		code     int
+		encoding string
+		kept     string
+	}{
+		"known in this form": {css, []string{"If-None-Match", plain.Header().Get("ETag")}, 304, "", keepAlways},
+		"known in the compressed form": {
+			css, []string{"If-None-Match", zipped.Header().Get("ETag"), "Accept-Encoding", "gzip"}, 304, "", keepAlways,
+		},
+		"known in the other form":     {css, []string{"If-None-Match", zipped.Header().Get("ETag")}, 200, "", keepAlways},
+		"gzip is refused":             {css, []string{"Accept-Encoding", "gzip;q=0, *"}, 200, "", keepAlways},
+		"another coding is asked for": {css, []string{"Accept-Encoding", "br"}, 200, "", keepAlways},
+		"another release's page asks": {assetsPath + "000000000000/style.css", nil, 200, "", revalidate},
+		"a page":                      {"/", []string{"Accept-Encoding", "gzip"}, 200, "gzip", revalidate},
+		"something that is not there": {assetsPath + a.version + "/none.css", nil, 404, "", "no-store"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := get(t, r, tt.target, tt.headers...)
+			encoding, kept := answer.Header().Get("Content-Encoding"), answer.Header().Get("Cache-Control")
+			if answer.Code != tt.code || encoding != tt.encoding || kept != tt.kept {
+				t.Errorf("got %d, encoding %q, kept %q", answer.Code, encoding, kept)
+			}
+		})
+	}
+}
+
+var imported = regexp.MustCompile(`(?m)(?:^import|^} from|from) "([^"]+)";`)
+
+func TestModulesFindEachOther(t *testing.T) {
+	t.Parallel()
+	a, err := readAssets(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	needed := map[string]bool{}
+	for _, p := range pages() {
+		needed["pages/"+p.name+".js"] = true
+	}
+	for name, f := range a.files {
+		if path.Ext(name) != ".js" {
+			continue
+		}
+		for _, match := range imported.FindAllSubmatch(f.plain.bytes, -1) {
+			module := path.Join(path.Dir(name), string(match[1]))
+			if _, found := a.files[module]; !found {
+				t.Errorf("%s imports %s, which is not there", name, module)
+			}
+			needed[module] = true
+		}
+	}
+	for name := range a.files {
+		if path.Ext(name) == ".js" && !needed[name] {
+			t.Errorf("nobody imports %s", name)
+		}
+	}
+}
+
+// What a first visit to a page loads, without pictures of products.
+func TestPagesAreLight(t *testing.T) {
+	t.Parallel()
+	const most = 40 << 10 // bytes
+	a, err := readAssets(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := fs.ReadFile(content, "pages/layout.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := router(t)
+	for _, p := range pages() {
+		seen := map[string]bool{}
+		var load func(name string)
+		load = func(name string) {
+			if seen[name] {
+				return
+			}
+			seen[name] = true
+			for _, match := range imported.FindAllSubmatch(a.files[name].plain.bytes, -1) {
+				load(path.Join(path.Dir(name), string(match[1])))
+			}
+		}
+		load("pages/" + p.name + ".js")
+		for _, match := range regexp.MustCompile(`asset "([^"]+)"`).FindAllSubmatch(layout, -1) {
+			load(string(match[1]))
+		}
+		load("text/zh.json")
+		weight := get(t, r, addressOf(p), "Accept-Encoding", "gzip").Body.Len()
+		for name := range seen {
+			weight += len(a.files[name].zipped.bytes)
+		}
+		t.Logf("%s: %.1f KB", p.name, float64(weight)/1000)
+		if weight > most {
+			t.Errorf("page %s weighs %d bytes, want at most %d", p.name, weight, most)
+		}
+	}
+}
