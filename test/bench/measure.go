@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/valkey"
 )
 
 const (
@@ -47,6 +49,12 @@ type account struct {
 	token         string
 }
 
+// measurement is one that can be made alone.
+type measurement struct {
+	name string
+	run  func(context.Context) error
+}
+
 func measure(ctx context.Context, only string) (err error) {
 	dir, err := os.MkdirTemp("", "merchstore-bench-")
 	if err != nil {
@@ -56,10 +64,22 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("open the folder: %w", err)
 	}
-	if only != "" && only != "orders" && only != "reads" && only != "logins" && only != "logs" && only != "operator" {
-		return fmt.Errorf("there is no measurement %q; there are orders, reads, logins, logs and operator", only)
-	}
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
+	measurements := []measurement{
+		{"orders", b.orders},
+		{"reads", b.reads},
+		{"pictures", b.pictures},
+		{"storefront", b.storefront},
+		{"logins", b.logins},
+		{"logs", b.logs},
+		{"operator", b.operator},
+	}
+	if only != "" {
+		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
+	}
+	if len(measurements) == 0 {
+		return fmt.Errorf("there is no measurement %q; there are orders, reads, pictures, storefront, logins, logs and operator", only)
+	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {
 		return err
@@ -70,13 +90,7 @@ func measure(ctx context.Context, only string) (err error) {
 		return err
 	}
 	b.watch = watchMemory(watching, b.programs.pids)
-	for _, m := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{"orders", b.orders}, {"reads", b.reads}, {"logins", b.logins}, {"logs", b.logs}, {"operator", b.operator}} {
-		if only != "" && only != m.name {
-			continue
-		}
+	for _, m := range measurements {
 		if err := m.run(ctx); err != nil {
 			return err
 		}
@@ -165,19 +179,51 @@ func (b *bench) reads(ctx context.Context) error {
 	for _, m := range []struct{ name, addr string }{
 		{"reads, bare Gin, from memory", "bare"},
 		{"reads, bare Gin and gRPC, from memory", "bare-gin"},
-		{"reads, whole stack", "api"},
+		{"reads, whole stack, from PostgreSQL", "api"},
 	} {
-		r, err := b.load(ctx, buyers, func(i int) (operation, error) {
-			r := newRequest(b.addrs[m.addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
-			r.token = b.users[i].token
-			return func() error { return r.do() }, nil
-		})
-		if err != nil {
+		if err := b.readProducts(ctx, m.name, m.addr); err != nil {
 			return err
 		}
-		b.report.rate(m.name, r)
 	}
-	return errors.Join(b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc"))
+	if err := errors.Join(b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc")); err != nil {
+		return err
+	}
+	return b.cachedReads(ctx)
+}
+
+// cachedReads: the whole stack again, with a cache.
+func (b *bench) cachedReads(ctx context.Context) (err error) {
+	server, err := valkey.Open(ctx, b.dir)
+	if err != nil {
+		return fmt.Errorf("start the cache: %w", err)
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if err := b.programs.stop("db"); err != nil {
+		return err
+	}
+	if err := b.startDB(ctx, "CACHE_URL="+server.URL()); err != nil {
+		return err
+	}
+	if err := b.readProducts(ctx, "reads, whole stack, from the cache", "api"); err != nil {
+		return err
+	}
+	if err := b.programs.stop("db"); err != nil {
+		return err
+	}
+	return b.startDB(ctx)
+}
+
+func (b *bench) readProducts(ctx context.Context, what, addr string) error {
+	r, err := b.load(ctx, buyers, func(i int) (operation, error) {
+		r := newRequest(b.addrs[addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
+		r.token = b.users[i].token
+		return func() error { return r.do() }, nil
+	})
+	if err != nil {
+		return err
+	}
+	b.report.rate(what, r)
+	return nil
 }
 
 // logins are as slow as argon2id is meant to be.

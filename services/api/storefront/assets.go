@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -34,10 +35,15 @@ const (
 type assets struct {
 	version string
 	files   map[string]*file // by name, for instance pages/login.js
+	zip     *gzip.Writer     // one for all: each of its own would take a megabyte
 }
 
 func readAssets(files fs.FS) (*assets, error) {
-	a := &assets{files: map[string]*file{}}
+	zip, err := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("start gzip: %w", err)
+	}
+	a := &assets{files: map[string]*file{}, zip: zip}
 	all := sha256.New()
 	for _, root := range []string{"assets", "text"} {
 		err := fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
@@ -52,7 +58,7 @@ func readAssets(files fs.FS) (*assets, error) {
 			if err != nil {
 				return err
 			}
-			f, err := newFile(contentType, raw)
+			f, err := a.newFile(contentType, raw)
 			if err != nil {
 				return fmt.Errorf("compress %s: %w", name, err)
 			}
@@ -119,16 +125,13 @@ type form struct {
 	etag  string
 }
 
-func newFile(contentType string, raw []byte) (*file, error) {
+func (a *assets) newFile(contentType string, raw []byte) (*file, error) {
 	var zipped bytes.Buffer
-	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
-	if err != nil {
-		return nil, fmt.Errorf("start gzip: %w", err)
-	}
-	if _, err := w.Write(raw); err != nil {
+	a.zip.Reset(&zipped)
+	if _, err := a.zip.Write(raw); err != nil {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
-	if err := w.Close(); err != nil {
+	if err := a.zip.Close(); err != nil {
 		return nil, fmt.Errorf("end gzip: %w", err)
 	}
 	return &file{contentType: contentType, plain: newForm(raw), zipped: newForm(zipped.Bytes())}, nil

@@ -49,7 +49,7 @@ func renderPages(files fs.FS, a *assets) ([]Route, error) {
 
 	var routes []Route
 	for _, p := range pages() {
-		rendered, err := render(files, layout, p.name)
+		rendered, err := render(files, layout, a, p.name)
 		if err != nil {
 			return nil, fmt.Errorf("page %s: %w", p.name, err)
 		}
@@ -58,7 +58,7 @@ func renderPages(files fs.FS, a *assets) ([]Route, error) {
 	return routes, nil
 }
 
-func render(files fs.FS, layout *template.Template, name string) (*file, error) {
+func render(files fs.FS, layout *template.Template, a *assets, name string) (*file, error) {
 	t, err := layout.Clone()
 	if err != nil {
 		return nil, fmt.Errorf("copy the layout: %w", err)
@@ -70,7 +70,7 @@ func render(files fs.FS, layout *template.Template, name string) (*file, error) 
 	if err := t.Execute(&html, struct{ Name string }{name}); err != nil {
 		return nil, fmt.Errorf("execute: %w", err)
 	}
-	return newFile("text/html; charset=utf-8", html.Bytes())
+	return a.newFile("text/html; charset=utf-8", html.Bytes())
 }
 
 func servePage(f *file) gin.HandlerFunc {

@@ -31,5 +31,6 @@ func Routes() ([]Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the storefront's pages: %w", err)
 	}
+	assets.zip = nil // all is compressed
 	return append(rendered, Route{assetsPath + ":version/*name", assets.serve}), nil
 }
