@@ -18,6 +18,7 @@ import (
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/batch"
+	"merchstore.io/merchstore/services/db/cache"
 	"merchstore.io/merchstore/services/db/jobs"
 	"merchstore.io/merchstore/services/db/password"
 	"merchstore.io/merchstore/services/db/picture"
@@ -46,6 +47,7 @@ type Settings struct {
 	OrderGroup          int           `env:"ORDER_GROUP" envDefault:"200" help:"orders committed together at most"`
 	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
 
+	Cache    cache.Settings
 	Jobs     jobs.Settings
 	Postgres postgres.Settings
 	RPC      rpcserver.Settings
@@ -69,7 +71,7 @@ func (s Settings) Validate() error {
 	if s.TokenTTL < time.Second {
 		return errors.New("TOKEN_TTL must be at least 1s")
 	}
-	return nil
+	return errors.Join(s.Cache.Validate(), s.Jobs.Validate())
 }
 
 // roomBesidePicture is what the rest of a product may take in a request that brings its picture.
@@ -115,7 +117,11 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 
 	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
-	reader := db.NewReader()
+	reader, closeReader, err := openReader(s, db, p) //nolint:contextcheck // it is closed, not cancelled
+	if err != nil {
+		db.Close()
+		return err
+	}
 	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
 	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
 	auth := server.NewAuthenticator(keys, reader)
@@ -140,7 +146,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	parts := []process.Part{
 		grpcServer.Part(),
 		{Name: "jobs", Stop: runner.Stop},
-		{Name: "groups", Stop: func(context.Context) error { placer.Close(); reader.Close(); return nil }},
+		{Name: "groups", Stop: func(context.Context) error { placer.Close(); closeReader(); return nil }},
 		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
 	}
 	if s.LoggingAddr != "" {
@@ -153,13 +159,28 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	return p.Serve(ctx, parts...)
 }
 
+// openReader reads accounts and products from PostgreSQL, through a cache if there is one.
+func openReader(s Settings, db *postgres.DB, p *process.Process) (cache.Reader, func(), error) {
+	reader := db.NewReader()
+	if s.Cache.URL == "" {
+		return reader, reader.Close, nil
+	}
+	cached, err := cache.New(s.Cache, reader, p.Metrics, p.Log)
+	if err != nil {
+		reader.Close()
+		return nil, nil, err
+	}
+	db.OnChange(cached.Changed)
+	return cached, func() { cached.Close(); reader.Close() }, nil
+}
+
 // announce tells the log channel when the service can not work, and when it can again.
 func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Part, error) {
 	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.Metrics))
 	if err != nil {
 		return nil, err
 	}
-	log := logstream.New(conn, logstream.Options{
+	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
 		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 	was, began := false, false

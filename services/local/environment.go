@@ -23,6 +23,7 @@ type wiring struct {
 func secrets() map[string][]string {
 	return map[string][]string{
 		"DATABASE_URL":        {db},
+		"CACHE_URL":           {db},
 		"ADMIN_PASSWORD":      {db},
 		"ADMIN_USERNAME":      {db}, // no secret, but useless without its password
 		"JWT_KEYS":            {api, db},

@@ -17,7 +17,7 @@ func summary(s Settings, f *folder, p programs, took time.Duration) string {
 
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	row := func(name, where, more string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, where, more) }
-	row("REST service", url, "how to use it: "+url+"/docs")
+	row("store", url, "open it in a browser; its REST API: "+url+"/docs")
 	row("DB service", reachable(s.DBAddr), "gRPC; metrics: http://"+reachable(s.DBOpsAddr)+"/metrics")
 	row("logging service", reachable(s.LoggingAddr), "gRPC; metrics: http://"+reachable(s.LoggingOpsAddr)+"/metrics")
 	if s.ownPostgres() {

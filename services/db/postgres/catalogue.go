@@ -62,6 +62,7 @@ func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduc
 		p, err = db.addProduct(ctx, tx, ownerID, n, upload)
 		return err
 	})
+	db.changedProducts(ctx, p.ID) // that there was none of this id may be known
 	return p, wrap(err, "create product")
 }
 

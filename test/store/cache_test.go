@@ -1,0 +1,231 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"merchstore.io/merchstore/test/metrics"
+	"merchstore.io/merchstore/test/stack"
+	"merchstore.io/merchstore/test/valkey"
+)
+
+// cached is a store with two of the API and two of the DB service behind them, which share a cache.
+type cached struct {
+	*store
+
+	server *valkey.Server
+	apis   []*stack.Stack // each calls one of the DB services
+}
+
+func startCached(t *testing.T) *cached {
+	t.Helper()
+	server := valkey.Start(t)
+	s := start(t, func(o *stack.Options) {
+		o.Replicas = map[string]int{stack.API: 2, stack.DB: 2}
+		o.Env = map[string]map[string]string{stack.DB: {"CACHE_URL": server.URL()}}
+	})
+	second := *s.Stack
+	second.URL = s.Process("api-2").URL()
+	c := &cached{store: s, server: server, apis: []*stack.Stack{s.Stack, &second}}
+	c.awaitUse()
+	return c
+}
+
+// dbs are the DB services.
+func (c *cached) dbs() []string { return []string{stack.DB, "db-2"} }
+
+func (c *cached) awaitUse() {
+	c.t.Helper()
+	for _, db := range c.dbs() {
+		eventually(c.t, db+" to use the cache", 30*time.Second, func() bool { return c.metric(db, "cache_available") == 1 })
+	}
+}
+
+// hits are reads that needed nothing but what is in the process.
+func (c *cached) hits(db string) int {
+	c.t.Helper()
+	read, err := metrics.Read(c.t.Context(), c.OpsURL(db))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return int(read.Sum("cache_requests_total", map[string]string{"result": "local_hit"}))
+}
+
+// ask makes a request through one of the APIs, from any goroutine.
+func (c *cached) ask(api int, method, path, token string, body any, status int) ([]byte, error) {
+	got, answer, err := c.apis[api].Do(c.t.Context(), method, path, token, body)
+	if err == nil && got != status {
+		err = fmt.Errorf("%s %s: status %d, want %d: %s", method, path, got, status, answer)
+	}
+	return answer, err
+}
+
+// stock is how many pieces of a product there are, according to one of the APIs.
+func (c *cached) stock(api int, token string, id int32) (int32, error) {
+	answer, err := c.ask(api, http.MethodGet, fmt.Sprintf("/api/v1/products/%d", id), token, nil, http.StatusOK)
+	if err != nil {
+		return 0, err
+	}
+	var p product
+	err = json.Unmarshal(answer, &p)
+	return p.Stock, err
+}
+
+// newProduct puts a product on the shelf.
+func (c *cached) newProduct(token string, stock int) int32 {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"name":"Mug","price":49.5,"stock":%d}`, stock)
+	return decode[product](c.t, c.do(call{method: "POST", path: "/api/v1/products", token: token, body: body, status: 201})).ID
+}
+
+// TestAReaderNeverSeesItsOwnWriteUndone: what was written through one API is read through the other, at once.
+func TestAReaderNeverSeesItsOwnWriteUndone(t *testing.T) {
+	t.Parallel()
+	c := startCached(t)
+	c.signUp("1", "peter")
+	token := c.login("peter")
+	const writers, writes = 6, 200
+	var wg sync.WaitGroup
+	for range writers {
+		id := c.newProduct(token, 0)
+		wg.Go(func() {
+			for n := range int32(writes) {
+				to := int(n) % 2
+				_, err := c.ask(to, http.MethodPatch, fmt.Sprintf("/api/v1/products/%d", id), token, map[string]any{"stock": n}, http.StatusOK)
+				for _, from := range []int{1 - to, to, 1 - to} {
+					got, readErr := c.stock(from, token, id)
+					if err = errors.Join(err, readErr); err == nil && got != n {
+						err = fmt.Errorf("%d was written through API %d, and %d is read through API %d", n, to+1, got, from+1)
+					}
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, db := range c.dbs() {
+		if c.hits(db) == 0 {
+			t.Errorf("%s has used no copy", db)
+		}
+	}
+}
+
+// TestADeactivatedAccountIsRefusedEverywhere although everybody has a copy of it.
+func TestADeactivatedAccountIsRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	c := startCached(t)
+	c.signUp("0", "admin")
+	for i := range 10 {
+		name := fmt.Sprintf("peter%d", i)
+		u := c.signUp(fmt.Sprint(100+i), name)
+		token := c.login(name)
+		for range 3 {
+			for api := range c.apis {
+				if _, err := c.stock(api, token, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := c.ask(i%2, http.MethodPost, "/api/v1/users/"+u.SID+"/deactivate", token, nil, http.StatusOK); err != nil {
+			t.Fatal(err)
+		}
+		for _, api := range []int{1 - i%2, i % 2} {
+			if _, err := c.ask(api, http.MethodGet, "/api/v1/products/1", token, nil, http.StatusUnauthorized); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestTheCacheGoesAwayUnderTraffic: it is killed, comes back, hangs, and comes back. No request fails, and every piece is accounted for.
+func TestTheCacheGoesAwayUnderTraffic(t *testing.T) {
+	t.Parallel()
+	c := startCached(t)
+	c.signUp("1", "peter")
+	token := c.login("peter")
+	const pieces = 1_000_000
+	id := c.newProduct(token, pieces)
+
+	var reads, orders atomic.Int64
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end()
+	for i := range 8 {
+		wg.Go(func() {
+			for n := i; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				var err error
+				if i < 2 {
+					_, err = c.ask(n%2, http.MethodPost, "/api/v1/orders", token, map[string]any{"product_id": id, "quantity": 1}, http.StatusCreated)
+					orders.Add(1)
+				} else {
+					_, err = c.stock(n%2, token, id)
+					reads.Add(1)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	// More requests than are under way at the same time: those that come last have begun in the state that it is in now.
+	flow := func(what string) {
+		from := reads.Load()
+		was := orders.Load()
+		eventually(t, what, time.Minute, func() bool { return t.Failed() || reads.Load() > from+200 && orders.Load() > was+20 })
+	}
+	noticed := func() {
+		for _, db := range c.dbs() {
+			eventually(t, db+" to notice", 30*time.Second, func() bool { return c.metric(db, "cache_available") == 0 })
+		}
+	}
+	flow("requests with the cache")
+	c.server.Kill()
+	noticed()
+	flow("requests without the cache")
+	if err := c.server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitUse()
+	flow("requests with the cache again")
+	if err := c.server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	noticed()
+	flow("requests with a cache that hangs")
+	if err := c.server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitUse()
+	flow("requests with the cache at the end")
+	end()
+	wg.Wait()
+
+	t.Logf("%d reads, %d orders", reads.Load(), orders.Load())
+	if held := c.count(`SELECT count(*) FROM orders`); held != int(orders.Load()) {
+		t.Errorf("%d orders were answered, the database holds %d", orders.Load(), held)
+	}
+	for api := range c.apis {
+		for range 3 {
+			if got, err := c.stock(api, token, id); err != nil || int64(got) != pieces-orders.Load() {
+				t.Errorf("API %d says that %d are left of %d after %d orders, %v", api+1, got, pieces, orders.Load(), err)
+			}
+		}
+	}
+}
