@@ -18,4 +18,7 @@ password=$(random)
 keep postgresql <<<"postgres-password=$(random)
 password=$password
 url=postgres://merchstore:$password@store-postgresql:5432/merchstore?sslmode=disable"
+password=$(random)
+keep valkey <<<"password=$password
+url=redis://:$password@store-valkey:6379/0"
 echo "The admin's name and password are in $PWD/secrets/admin.env"

@@ -102,7 +102,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	ours := []string{
 		"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
-		"db→postgresql:5432", "operator→postgresql:5432", "logging→kafka:9092", "operator→kafka:9092",
+		"db→postgresql:5432", "db→valkey:6379", "operator→postgresql:5432", "logging→kafka:9092", "operator→kafka:9092",
 	}
 	metrics := []string{"prometheus→api:9090", "prometheus→db:9090", "prometheus→logging:9090", "prometheus→operator:9090"}
 	for name, tt := range map[string]struct {
@@ -135,6 +135,15 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			others: []end{{name: "prometheus", namespace: "monitoring", labels: map[string]string{"app.kubernetes.io/name": "prometheus"}}},
 			want:   append(append([]string{"prometheus→api:8081"}, metrics...), ours...),
 		},
+		"a cache of one's own": {
+			values: []string{
+				"--set", "infrastructure.valkey.enabled=false", "--set", "cache.existingSecret=mine", "--set", "networkPolicy.cachePort=6380",
+				"--set-json", `networkPolicy.cacheTo=[{"podSelector":{"matchLabels":{"app":"redis"}}}]`,
+			},
+			others: []end{{name: "redis", namespace: namespace, labels: map[string]string{"app": "redis"}, ports: []int32{6379, 6380}}},
+			want: append([]string{"db→redis:6380", "redis→api:8081"},
+				slices.DeleteFunc(slices.Clone(ours), func(flow string) bool { return flow == "db→valkey:6379" })...),
+		},
 		"a database and a Kafka of one's own": {
 			values: []string{"--values", store + "/values-production.yaml"},
 			others: []end{
@@ -144,7 +153,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			},
 			want: []string{
 				"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
-				"db→cnpg:5432", "operator→cnpg:5432", "operator→other:5432", "logging→strimzi:9093", "operator→strimzi:9093",
+				"db→cnpg:5432", "db→valkey:6379", "operator→cnpg:5432", "operator→other:5432", "logging→strimzi:9093", "operator→strimzi:9093",
 				// What has no policy of its own is free to talk.
 				"cnpg→other:5432", "cnpg→strimzi:9092", "cnpg→strimzi:9093", "other→cnpg:5432", "other→cnpg:8000",
 				"other→strimzi:9092", "other→strimzi:9093", "strimzi→cnpg:5432", "strimzi→cnpg:8000", "strimzi→other:5432",

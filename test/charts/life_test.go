@@ -20,7 +20,7 @@ import (
 func (c *cluster) secrets() map[string]map[string][]byte {
 	c.t.Helper()
 	contents := map[string]map[string][]byte{}
-	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql"} {
+	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-valkey"} {
 		secret := new(corev1.Secret)
 		c.get(secret, name)
 		contents[name] = secret.Data
@@ -79,6 +79,7 @@ func TestSecretsThatArePutIntoTheClusterReachPods(t *testing.T) {
 		"a new key for tokens": {
 			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true},
 		},
+		"a new password of the cache":    {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
 		"a new password of the database": {"store-postgresql", "password", "changed", map[string]bool{"store-db": true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,6 +107,10 @@ func TestSecretsThatArePutIntoTheClusterReachPods(t *testing.T) {
 			want := fmt.Sprintf("postgres://merchstore:%s@store-postgresql:5432/merchstore?sslmode=disable", database["password"])
 			if got := string(database["url"]); got != want {
 				t.Errorf("the address became %s", got)
+			}
+			want = fmt.Sprintf("redis://:%s@store-valkey:6379/0", after["store-valkey"]["password"])
+			if got := string(after["store-valkey"]["url"]); got != want {
+				t.Errorf("the cache's address became %s", got)
 			}
 		})
 	}

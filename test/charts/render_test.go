@@ -150,6 +150,40 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
+		"the cache is found, and keeps nothing on disk": {
+			set: []string{"infrastructure.valkey.settings.save=60 1", "infrastructure.valkey.settings.appendonly=yes"},
+			check: func(t *testing.T, o objects) {
+				if ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"].ValueFrom.SecretKeyRef; ref.Name != "store-valkey" || ref.Key != "url" {
+					t.Errorf("the DB service reads %v", ref)
+				}
+				server, url := find[*appsv1.StatefulSet](t, o, "store-valkey").Spec, find[*corev1.Secret](t, o, "store-valkey").StringData["url"]
+				if !strings.HasSuffix(url, "@"+find[*corev1.Service](t, o, "store-valkey").Name+":6379/0") {
+					t.Errorf("it is told to be at %s", url)
+				}
+				args := server.Template.Spec.Containers[0].Args
+				last := args[max(0, len(args)-4):]
+				if !slices.Equal(last, []string{"--save", "", "--appendonly", "no"}) || len(server.VolumeClaimTemplates) > 0 {
+					t.Errorf("arguments %q, volumes %v", args, server.VolumeClaimTemplates)
+				}
+			},
+		},
+		"a cache of one's own": {
+			set: []string{"infrastructure.valkey.enabled=false", "cache.existingSecret=mine", "cache.key=uri"},
+			check: func(t *testing.T, o objects) {
+				ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"].ValueFrom.SecretKeyRef
+				if ref.Name != "mine" || ref.Key != "uri" || has[*appsv1.StatefulSet](o, "store-valkey") {
+					t.Errorf("the DB service reads %v", ref)
+				}
+			},
+		},
+		"no cache": {
+			set: []string{"infrastructure.valkey.enabled=false"},
+			check: func(t *testing.T, o objects) {
+				if _, there := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"]; there {
+					t.Error("the DB service is told where to find it")
+				}
+			},
+		},
 		"who brings Kafka is found by all": {
 			check: func(t *testing.T, o objects) {
 				service := find[*corev1.Service](t, o, "store-kafka")
@@ -244,6 +278,9 @@ func checkKept(t *testing.T, o objects, keep bool) {
 		true: appsv1.RetainPersistentVolumeClaimRetentionPolicyType, false: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 	}[keep]
 	for _, s := range all[*appsv1.StatefulSet](o) {
+		if len(s.Spec.VolumeClaimTemplates) == 0 { // the cache
+			continue
+		}
 		if got := s.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
 			t.Errorf("the volume of %s: %s", s.Name, got)
 		}
@@ -255,7 +292,7 @@ func TestPartsCanBeInstalledAlone(t *testing.T) {
 	if o := render(t, operator); !has[*appsv1.Deployment](o, "store-operator") {
 		t.Error("no operator")
 	}
-	if o := render(t, infrastructure, "--set", "valkey.enabled=true"); len(all[*appsv1.StatefulSet](o)) != 3 {
+	if o := render(t, infrastructure); len(all[*appsv1.StatefulSet](o)) != 3 {
 		t.Error("not PostgreSQL, Kafka and Valkey")
 	}
 }

@@ -23,7 +23,7 @@ import (
 // sources are the packages whose structs are a program's settings.
 var sources = map[string][]string{
 	"api":      {"services/api", "internal/logstream", "internal/process"},
-	"db":       {"services/db", "services/db/postgres", "internal/logstream", "internal/rpcserver", "internal/process"},
+	"db":       {"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres", "internal/logstream", "internal/rpcserver", "internal/process"},
 	"logging":  {"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/process"},
 	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
 }

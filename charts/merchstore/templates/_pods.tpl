@@ -21,7 +21,7 @@ selector:
 labels:
   {{- include "merchstore.selector" . | nindent 2 }}
   app.kubernetes.io/part-of: merchstore
-  {{- with .client }}
+  {{- range .clients }}
   merchstore.io/{{ . }}-client: "true" # the infrastructure chart lets such pods in
   {{- end }}
 annotations:

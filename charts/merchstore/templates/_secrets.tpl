@@ -35,6 +35,16 @@
 {{ ne .Values.database.existingSecret "" | ternary .Values.database.key "url" }}
 {{- end }}
 
+{{- /* Where the cache is: "" if there is none. */}}
+{{- define "merchstore.cache.secret" -}}
+{{- if .Values.cache.existingSecret }}{{ .Values.cache.existingSecret }}
+{{- else if include "merchstore.brings" (dict "root" . "name" "valkey") }}{{ include "infrastructure.valkey.secret" .Subcharts.infrastructure }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.cache.key" -}}
+{{ ne .Values.cache.existingSecret "" | ternary .Values.cache.key "url" }}
+{{- end }}
+
 {{- /* What is in a Secret that somebody else looks after, as far as it can be looked up. */}}
 {{- define "merchstore.foreign" -}}
 {{ (lookup "v1" "Secret" .root.Release.Namespace .secret).data | toJson }}
@@ -57,12 +67,20 @@
 {{- else }}{{ include "infrastructure.postgresql.url" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 
+{{- define "merchstore.cache.content" -}}
+{{- if .Values.cache.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .Values.cache.existingSecret) }}
+{{- else if include "merchstore.brings" (dict "root" . "name" "valkey") }}
+{{- with .Subcharts.infrastructure.Values.valkey.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- else }}{{ include "infrastructure.valkey.url" .Subcharts.infrastructure }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "merchstore.api.secrets" -}}
 {{ include "merchstore.jwt.content" . }}
 {{- end }}
 
 {{- define "merchstore.db.secrets" -}}
-{{ include "merchstore.jwt.content" . }} {{ include "merchstore.admin.content" . }} {{ include "merchstore.database.content" . }}
+{{ include "merchstore.jwt.content" . }} {{ include "merchstore.admin.content" . }} {{ include "merchstore.database.content" . }} {{ include "merchstore.cache.content" . }}
 {{- end }}
 
 {{- define "merchstore.logging.secrets" -}}

@@ -15,6 +15,9 @@
 {{- else if not (or $kafka .Values.kafka.existingSecret) }}
   {{- fail "the infrastructure's Kafka is off: kafka.existingSecret must name a Secret that says where yours is" }}
 {{- end }}
+{{- if and .Values.cache.existingSecret (include "merchstore.brings" (dict "root" . "name" "valkey")) }}
+  {{- fail "cache.existingSecret names a Valkey or Redis of your own: set infrastructure.valkey.enabled or infrastructure.enabled to false with it" }}
+{{- end }}
 {{- if and $kafka (or .Values.kafka.tls.enabled .Values.kafka.sasl) }}
   {{- fail "kafka.tls and kafka.sasl are for a Kafka of your own, which kafka.existingSecret names" }}
 {{- end }}

@@ -38,6 +38,15 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ .Values.postgresql.existingSecret | default (printf "%s-postgresql" .Release.Name) }}
 {{- end }}
 
+{{- define "infrastructure.valkey.url" -}}
+{{- $password := include "infrastructure.kept" (dict "root" . "name" "valkey" "key" "password") }}
+{{- printf "redis://:%s@%s-valkey:6379/0" $password .Release.Name }}
+{{- end }}
+
+{{- define "infrastructure.valkey.secret" -}}
+{{ .Values.valkey.existingSecret | default (printf "%s-valkey" .Release.Name) }}
+{{- end }}
+
 {{- define "infrastructure.kafka.bootstrapServers" -}}
 {{ .Release.Name }}-kafka:9092
 {{- end }}
@@ -48,7 +57,7 @@ replicas: 1
 serviceName: {{ include "infrastructure.name" . }}
 selector:
   matchLabels: {{- include "infrastructure.selector" . | nindent 4 }}
-{{- if $values.persistence.enabled }}
+{{- if dig "persistence" "enabled" false $values }}
 persistentVolumeClaimRetentionPolicy:
   whenScaled: Retain
   whenDeleted: {{ .root.Values.global.keepData | ternary "Retain" "Delete" }}
@@ -109,9 +118,11 @@ resources: {{- toYaml $values.resources | nindent 2 }}
 {{- $values := get .root.Values .name -}}
 - name: scratch
   emptyDir: {sizeLimit: 64Mi}
-{{- if not $values.persistence.enabled }}
+{{- with $values.persistence }}
+{{- if not .enabled }}
 - name: data
-  emptyDir: {sizeLimit: {{ $values.persistence.size }}}
+  emptyDir: {sizeLimit: {{ .size }}}
+{{- end }}
 {{- end }}
 {{- end }}
 
