@@ -12,13 +12,18 @@ import (
 )
 
 // resident is a process's resident memory in bytes: what `ps` calls RSS.
-func resident(pid int) (int64, error) {
+func resident(pid int) (int64, error) { return memoryOf(pid, "VmRSS:") }
+
+// peak is the most resident memory that a process has ever had, in bytes.
+func peak(pid int) (int64, error) { return memoryOf(pid, "VmHWM:") }
+
+func memoryOf(pid int, what string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read memory of process %d: %w", pid, err)
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, what); ok {
 			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			if err != nil {
 				return 0, fmt.Errorf("read memory of process %d: %w", pid, err)

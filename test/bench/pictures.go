@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"image/gif"
 	"image/jpeg"
+	"image/png"
 	"math/rand/v2"
 	"time"
 
@@ -21,36 +24,72 @@ const (
 	uploaders = 4
 )
 
-// pictures: from the first upload until the last picture has its sizes.
+// pictures: from the first upload until the last picture has its sizes, first of photos, then of those that are hardest to decode.
 func (b *bench) pictures(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, b.server.URL("merchstore"))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, `INSERT INTO products (owner_id, name, price, stock) SELECT $1, 'pictured', 1, 1 FROM generate_series(1, $2) RETURNING id`,
-		b.users[0].id, photos)
+	files := make([]upload, photos)
+	for i := range files {
+		if files[i].content, err = photograph(); err != nil {
+			return err
+		}
+		files[i].mediaType = "image/jpeg"
+	}
+	uploaded, all, err := b.uploadAll(ctx, conn, files)
 	if err != nil {
-		return fmt.Errorf("fill the shelf: %w", err)
+		return err
+	}
+	b.report.note("pictures: %d of 12 megapixels and %.1f MB were uploaded at %.1f/s, and had their sizes, made one at a time, at %.1f/s",
+		photos, float64(len(files[0].content))/1e6, photos/uploaded.Seconds(), photos/all.Seconds())
+
+	if err := b.programs.stop("db"); err != nil {
+		return err
+	}
+	if err := b.startDB(ctx, "GOMEMLIMIT=460MiB"); err != nil { // as the chart has it
+		return err
+	}
+	if files, err = hardest(); err != nil {
+		return err
+	}
+	if _, all, err = b.uploadAll(ctx, conn, files); err != nil {
+		return err
+	}
+	for _, name := range []string{"db", "api"} {
+		most, err := peak(b.programs.pids()[name])
+		if err != nil {
+			return err
+		}
+		b.report.note("%d pictures of 40 megapixels, the hardest that are taken, had their sizes after %.0f s; %s had %d MiB at most",
+			len(files), all.Seconds(), name, most>>20)
+	}
+	return nil
+}
+
+// upload is a picture to be uploaded.
+type upload struct{ mediaType, content string }
+
+// uploadAll says how long the uploads took, and how long it took until all had their sizes.
+func (b *bench) uploadAll(ctx context.Context, conn *pgx.Conn, files []upload) (uploaded, all time.Duration, err error) {
+	rows, err := conn.Query(ctx, `INSERT INTO products (owner_id, name, price, stock) SELECT $1, 'pictured', 1, 1 FROM generate_series(1, $2) RETURNING id`,
+		b.users[0].id, len(files))
+	if err != nil {
+		return 0, 0, fmt.Errorf("fill the shelf: %w", err)
 	}
 	products, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
-		return fmt.Errorf("fill the shelf: %w", err)
-	}
-	files := make([]string, photos)
-	for i := range files {
-		if files[i], err = photograph(); err != nil {
-			return err
-		}
+		return 0, 0, fmt.Errorf("fill the shelf: %w", err)
 	}
 	start := time.Now()
 	var uploads errgroup.Group
 	for c := range uploaders {
 		uploads.Go(func() error {
-			for i := c; i < photos; i += uploaders {
+			for i := c; i < len(files); i += uploaders {
 				r := newRequest(b.addrs["api"], "PUT", fmt.Sprintf("/api/v1/products/%d/image", products[i]), 200)
-				r.token, r.body = b.users[0].token, files[i]
-				if err := r.do(func(r *fasthttp.Request) { r.Header.SetContentType("image/jpeg") }); err != nil {
+				r.token, r.body = b.users[0].token, files[i].content
+				if err := r.do(func(r *fasthttp.Request) { r.Header.SetContentType(files[i].mediaType) }); err != nil {
 					return err
 				}
 			}
@@ -58,20 +97,37 @@ func (b *bench) pictures(ctx context.Context) error {
 		})
 	}
 	if err := uploads.Wait(); err != nil {
-		return err
+		return 0, 0, err
 	}
-	uploaded := time.Since(start)
-	for left := photos; left > 0; {
+	uploaded = time.Since(start)
+	for left := 1; left > 0; {
 		if err := conn.QueryRow(ctx, `SELECT count(*) FROM pictures WHERE status <> 'ready'`).Scan(&left); err != nil {
-			return fmt.Errorf("count pictures: %w", err)
+			return 0, 0, fmt.Errorf("count pictures: %w", err)
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	b.report.note("pictures: %d of 12 megapixels and %.1f MB were uploaded at %.1f/s, and had their sizes, made one at a time, at %.1f/s",
-		photos, float64(len(files[0]))/1e6, photos/uploaded.Seconds(), photos/time.Since(start).Seconds())
-	return nil
+	return uploaded, time.Since(start), nil
+}
+
+// hardest are small files, and as large as they may be when they are decoded. Each is like no other.
+func hardest() ([]upload, error) {
+	size := image.Rect(0, 0, 8000, 5000)
+	transparent, plain := image.NewNRGBA(size), image.NewPaletted(size, color.Palette{color.Black, color.White})
+	wide := image.NewNRGBA64(image.Rect(0, 0, 6000, 4000)) // of 16 bits: 24 megapixels are as many
+	var files []upload
+	for i := range 4 {
+		transparent.SetNRGBA(i, 0, color.NRGBA{R: 255, A: 255})
+		plain.SetColorIndex(i, 0, 1)
+		wide.SetNRGBA64(i, 0, color.NRGBA64{R: 65535, A: 65535})
+		var asPNG, asGIF, deep bytes.Buffer
+		if err := errors.Join(png.Encode(&asPNG, transparent), gif.Encode(&asGIF, plain, nil), png.Encode(&deep, wide)); err != nil {
+			return nil, fmt.Errorf("draw a large picture: %w", err)
+		}
+		files = append(files, upload{"image/png", asPNG.String()}, upload{"image/gif", asGIF.String()}, upload{"image/png", deep.String()})
+	}
+	return files, nil
 }
 
 // photograph is as hard to compress as a photo.

@@ -54,7 +54,7 @@ func (c cluster) settle() {
 	for _, d := range deployments {
 		c.kubectl("rollout", "status", "deployment/"+d, "--timeout="+limit.String())
 	}
-	for _, s := range []string{"store-postgresql", "store-kafka"} {
+	for _, s := range []string{"store-postgresql", "store-kafka", "store-valkey"} {
 		c.kubectl("rollout", "status", "statefulset/"+s, "--timeout="+limit.String())
 	}
 }

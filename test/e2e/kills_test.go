@@ -6,7 +6,7 @@ import "testing"
 
 // kills ends processes with SIGKILL, one pod of each kind at a time.
 func kills(t *testing.T, s *traffic) {
-	for _, workload := range append(deployments, "store-kafka", "store-postgresql") {
+	for _, workload := range append(deployments, "store-kafka", "store-valkey", "store-postgresql") {
 		t.Run(workload, func(t *testing.T) {
 			c := cluster{t: t}
 			s.mark()

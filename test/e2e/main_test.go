@@ -32,7 +32,9 @@ func TestStore(t *testing.T) {
 		{"no update is noticed", updates},
 		{"scaling is not noticed", scaling},
 		{"no end of a pod is noticed", deletions},
+		{"the end of the cache is not noticed", cacheEnds},
 		{"draining a node is not noticed", drain},
+		{"all DB pods make the sizes of pictures", pictures},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s.mark()

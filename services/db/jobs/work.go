@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -37,6 +38,9 @@ func (w *scaler) scale(ctx context.Context, hash []byte) error {
 	if err != nil || original == nil {
 		return err
 	}
+	// What one picture has taken is given back before the next takes as much: the collector alone would come too late, and the kernel end
+	// the process.
+	defer debug.FreeOSMemory()
 	sizes, err := picture.Scale(original)
 	if bad := new(picture.BadError); errors.As(err, &bad) {
 		return w.store.FailPicture(ctx, hash, bad.Reason)

@@ -1,0 +1,87 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/png"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+)
+
+// pictures uploads some, and looks who makes their sizes: all DB pods do.
+func pictures(c cluster, s *traffic) {
+	seller := newBuyer("seller")
+	defer seller.client.CloseIdleConnections()
+	seller.token = s.admin
+	const uploads = 24
+	var products []int64
+	for i := range uploads {
+		var made struct{ ID int64 }
+		s.must(c.t, seller, "/api/v1/products", fmt.Sprintf(`{"name":"Pictured %d","price":1}`, i), &made)
+		request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPut, fmt.Sprintf("%s/api/v1/products/%d/image", *address, made.ID), bytes.NewReader(noise(c)))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+s.admin)
+		request.Header.Set("Content-Type", "image/png")
+		response, err := seller.client.Do(request)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			c.t.Fatalf("an upload is answered with %s", response.Status)
+		}
+		products = append(products, made.ID)
+	}
+	for _, id := range products {
+		c.eventually("the picture has its sizes", func() bool {
+			a, err := s.ask(c.t.Context(), seller, http.MethodGet, fmt.Sprintf("/api/v1/products/%d", id), "", "")
+			var p struct {
+				Status string `json:"image_status"`
+			}
+			return err == nil && json.Unmarshal(a.body, &p) == nil && p.Status == "ready"
+		})
+	}
+	var done []float64
+	for _, pod := range c.pods("store-db") {
+		done = append(done, c.sum(pod, "job_attempts_total", map[string]string{"kind": "scale_picture", "outcome": "completed"}))
+	}
+	c.t.Logf("the pods have made the sizes of %v pictures", done)
+	if len(done) < 2 || slices.Contains(done, 0) {
+		c.t.Error("not all of them share the work")
+	}
+}
+
+// noise is a picture like no other, that takes a moment to scale.
+func noise(c cluster) []byte {
+	c.t.Helper()
+	m := image.NewGray(image.Rect(0, 0, 2400, 1800))
+	for i := range m.Pix {
+		m.Pix[i] = uint8(rand.Uint32())
+	}
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, m); err != nil {
+		c.t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// cacheEnds takes the cache away, once at once and once in an orderly way.
+func cacheEnds(c cluster, _ *traffic) {
+	const pod = "store-valkey-0"
+	before := c.restarts(pod)
+	c.kill(pod)
+	c.eventually("the cache is started again", func() bool { return c.restarts(pod) != before })
+	c.settle()
+	c.kubectl("delete", "pod", pod)
+	c.settle()
+	for _, db := range c.pods("store-db") {
+		c.eventually(db+" uses the cache again", func() bool { return c.sum(db, "cache_available", nil) == 1 })
+	}
+}
