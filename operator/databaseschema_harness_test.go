@@ -116,6 +116,16 @@ func (c *cluster) awaitSchemaWhere(s *v1alpha1.DatabaseSchema, what string, ok f
 	return await(c, s, new(v1alpha1.DatabaseSchemaList), what, ok)
 }
 
+// storesVersion is that of the newest of the store's own migrations.
+func storesVersion(t *testing.T) int64 {
+	t.Helper()
+	version, err := schema.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
 // awaitVersion waits until a DatabaseSchema is up to date at a version.
 func (c *cluster) awaitVersion(s *v1alpha1.DatabaseSchema, version int64) *v1alpha1.DatabaseSchema {
 	c.t.Helper()

@@ -261,15 +261,17 @@ func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
 	conn := database.Connect(t, url)
 	database.Exec(t, conn, `DELETE FROM river_job; UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = 'old';
 		INSERT INTO pictures (hash, original_type, original, uploaded_at) VALUES (sha256('orphan'), 'image/png', 'x', now() - interval '2 hours');
-		INSERT INTO pictures (hash, original_type, original, uploaded_at) VALUES (sha256('stuck'), 'image/png', 'x', now() - interval '2 days');
-		UPDATE products SET picture = sha256('stuck')`)
+		INSERT INTO pictures (hash, original_type, original) VALUES (sha256('stuck'), 'image/png', 'x');
+		INSERT INTO pictures (hash, original_type, original, uploaded_at) VALUES (sha256('deleted'), 'image/png', 'x', now() - interval '2 hours');
+		UPDATE products SET picture = sha256('stuck');
+		INSERT INTO products (name, price, stock, picture, deleted_at) VALUES ('gone', 1, 1, sha256('deleted'), now())`)
 	second := startOn(t, url)
-	second.eventually("the night's job is done", func() bool {
-		return database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE kind = 'clean_up' AND state = 'completed'`) == 1
+	second.eventually("both jobs are done", func() bool {
+		return database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE kind IN ('clean_up', 'give_up_pictures') AND state = 'completed'`) == 2
 	})
 	keys, orphans := database.Ask[string](t, conn, `SELECT string_agg(key, ' ') FROM idempotency_keys`), database.Ask[int](t, conn,
-		`SELECT count(*) FROM pictures WHERE hash = sha256('orphan')`)
-	if status := database.Ask[string](t, conn, `SELECT status FROM pictures`); keys != "new" || orphans != 0 || status != "failed" {
+		`SELECT count(*) FROM pictures WHERE hash IN (sha256('orphan'), sha256('deleted'))`)
+	if status := database.Ask[string](t, conn, `SELECT status FROM pictures WHERE hash = sha256('stuck')`); keys != "new" || orphans != 0 || status != "failed" {
 		t.Errorf("left are the keys %s and %d orphans, and the stuck picture is %s", keys, orphans, status)
 	}
 }

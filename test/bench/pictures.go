@@ -101,8 +101,10 @@ func (b *bench) uploadAll(ctx context.Context, conn *pgx.Conn, files []upload) (
 	}
 	uploaded = time.Since(start)
 	for left := 1; left > 0; {
-		if err := conn.QueryRow(ctx, `SELECT count(*) FROM pictures WHERE status <> 'ready'`).Scan(&left); err != nil {
-			return 0, 0, fmt.Errorf("count pictures: %w", err)
+		var failed int
+		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE status = 'processing'), count(*) FILTER (WHERE status = 'failed') FROM pictures`).Scan(&left, &failed)
+		if err != nil || failed > 0 {
+			return 0, 0, fmt.Errorf("count pictures: %d have failed: %w", failed, errors.Join(err))
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return 0, 0, err

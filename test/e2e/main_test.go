@@ -34,7 +34,7 @@ func TestStore(t *testing.T) {
 		{"no end of a pod is noticed", deletions},
 		{"the end of the cache is not noticed", cacheEnds},
 		{"draining a node is not noticed", drain},
-		{"all DB pods make the sizes of pictures", pictures},
+		{"DB pods share the work on pictures", pictures},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s.mark()

@@ -24,7 +24,5 @@ ALTER TABLE pictures
     ALTER COLUMN card SET STORAGE EXTERNAL,
     ALTER COLUMN full_size SET STORAGE EXTERNAL;
 
-ALTER TABLE products ADD COLUMN picture bytea;
-ALTER TABLE products ADD CONSTRAINT products_picture_fkey FOREIGN KEY (picture) REFERENCES pictures (hash) NOT VALID;
-ALTER TABLE products VALIDATE CONSTRAINT products_picture_fkey;
+ALTER TABLE products ADD COLUMN picture bytea CONSTRAINT products_picture_fkey REFERENCES pictures (hash);
 CREATE INDEX products_picture_idx ON products (picture) WHERE picture IS NOT NULL;

@@ -62,14 +62,23 @@ func (f *Form) add(part *multipart.Part, total int64, known []string) error {
 	}
 	if name == fileField {
 		file, err := readAll(part, total)
+		if err != nil {
+			return err
+		}
+		if len(file) == 0 && part.FileName() != "" { // without a name, nobody has chosen a file
+			return failure.InvalidField(name, "is empty")
+		}
 		f.File = file
-		return err
+		return nil
 	}
 	for _, k := range known {
 		if name != k {
 			continue
 		}
 		text, err := io.ReadAll(io.LimitReader(part, maxText+1))
+		if err != nil {
+			return err //nolint:wrapcheck // formError explains it
+		}
 		if len(text) > maxText {
 			return failure.InvalidField(name, "is too long")
 		}
@@ -77,7 +86,7 @@ func (f *Form) add(part *multipart.Part, total int64, known []string) error {
 			return failure.InvalidField(name, "must be UTF-8 without NUL")
 		}
 		f.Fields[name] = strings.ReplaceAll(string(text), "\r\n", "\n") // as browsers end lines
-		return err
+		return nil
 	}
 	return malformed(CodeUnknownField, "the field "+Clip(name)+" is not known here; leave it out", Clip(name))
 }

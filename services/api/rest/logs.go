@@ -61,7 +61,11 @@ func (s *Store) tailLogs(c *gin.Context, _ *token.Claims) error {
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
 	}
-	if _, err := tail.Header(); err != nil { // before it, a refusal can still be told
+	header, err := tail.Header() // until it comes, a refusal can still be told
+	if err == nil && header == nil {
+		_, err = tail.Recv() // says why it has ended without one
+	}
+	if err != nil {
 		return err //nolint:wrapcheck // the same
 	}
 	messages := make(chan *merchstorev1.LogMessage)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/money"
@@ -45,16 +46,25 @@ func TakesPictures(c *gin.Context) bool {
 
 const imagePath = "/api/v1/products/:id/image"
 
+// patience is how long a picture waits until there is room for it.
+const patience = 10 * time.Second
+
 // upload lets a few at a time bring their pictures, which are held in memory.
 func (s *Store) upload(ctx context.Context, read func() error) error {
-	if err := s.uploads.Acquire(ctx, 1); err != nil {
+	return inTurn(ctx, s.uploads, read)
+}
+
+func inTurn(ctx context.Context, room *semaphore.Weighted, do func() error) error {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := room.Acquire(waiting, 1); err != nil {
 		return &problem.Error{
-			Failure:    failure.New(failure.Unavailable, failure.ReasonUnavailable, "too many pictures are being uploaded; try again in a moment").Because(err),
+			Failure:    failure.New(failure.Unavailable, failure.ReasonUnavailable, "too many large pictures are on their way; try again in a moment").Because(err),
 			RetryAfter: time.Second,
 		}
 	}
-	defer s.uploads.Release(1)
-	return read()
+	defer room.Release(1)
+	return do()
 }
 
 func (s *Store) setPicture(c *gin.Context, caller *token.Claims) error {
@@ -140,9 +150,23 @@ func (s *Store) getPicture(c *gin.Context) error {
 	if err != nil || len(hash) != 32 || !known {
 		return failure.New(failure.NotFound, "picture_not_found", "Picture not found")
 	}
+	h := c.Writer.Header()
+	h.Set("ETag", `"`+c.Param("hash")+"-"+c.Param("size")+`"`)
+	if c.Request.Header.Get("If-None-Match") == h.Get("ETag") {
+		h.Set("Cache-Control", forever)
+		c.Status(http.StatusNotModified)
+		return nil
+	}
 	if err := s.authenticateGuest(c); err != nil {
 		return err
 	}
+	if size != merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED {
+		return s.sendPicture(c, hash, size)
+	}
+	return inTurn(c.Request.Context(), s.originals, func() error { return s.sendPicture(c, hash, size) })
+}
+
+func (s *Store) sendPicture(c *gin.Context, hash []byte, size merchstorev1.PictureSize) error {
 	resp, err := s.db.GetPicture(c.Request.Context(), &merchstorev1.GetPictureRequest{Hash: hash, Size: size})
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
@@ -150,7 +174,6 @@ func (s *Store) getPicture(c *gin.Context) error {
 	h := c.Writer.Header()
 	h.Set("Content-Type", resp.GetMediaType())
 	h.Set("Cache-Control", forever)
-	h.Set("ETag", `"`+c.Param("hash")+"-"+c.Param("size")+`"`)
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(resp.GetContent()))
 	return nil

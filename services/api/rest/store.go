@@ -44,9 +44,13 @@ type Store struct {
 
 	logs      merchstorev1.LoggingServiceClient
 	uploads   *semaphore.Weighted
+	originals *semaphore.Weighted // pictures as they were uploaded, on their way to browsers
 	crossSite *http.CrossOriginProtection
 	stopping  context.Context // ends what would go on for ever
 }
+
+// maxOriginals are sent at a time, of 10 MB each.
+const maxOriginals = 4
 
 // Services are what the endpoints call.
 type Services struct {
@@ -59,7 +63,7 @@ type Services struct {
 func New(stopping context.Context, services Services, keys *token.Keys, actions ActionLog, limits Limits, uploads int64, log *slog.Logger) *Store {
 	return &Store{
 		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log,
-		uploads: semaphore.NewWeighted(uploads), crossSite: http.NewCrossOriginProtection(), stopping: stopping,
+		uploads: semaphore.NewWeighted(uploads), originals: semaphore.NewWeighted(maxOriginals), crossSite: http.NewCrossOriginProtection(), stopping: stopping,
 	}
 }
 

@@ -43,7 +43,7 @@ type Store interface {
 	FailPicture(ctx context.Context, hash []byte, why string) error
 	ForgetPicture(ctx context.Context, hash []byte) error
 	OrphanedPictures(ctx context.Context, unusedFor time.Duration) ([][]byte, error)
-	StuckPictures(ctx context.Context, after time.Duration) ([][]byte, error)
+	StuckPictures(ctx context.Context) ([][]byte, error)
 	ForgetKeys(ctx context.Context, limit int) (int64, error)
 	WaitingJobs(ctx context.Context) (map[string]int, error)
 }
@@ -65,6 +65,7 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[postgres.ForgetPicture]) error {
 		return store.ForgetPicture(ctx, job.Args.Hash)
 	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[giveUp]) error { return giveUpPictures(ctx, store) }))
 	river.AddWorker(workers, &cleaner{store: store, log: log})
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Logger: slog.New(quieter{log.Handler()}), Workers: workers,
@@ -73,9 +74,10 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 			postgres.PictureQueue: {MaxWorkers: s.Pictures},
 		},
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.Timeout * 3 / 2,
-		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) {
-			return cleanUp{}, nil
-		}, &river.PeriodicJobOpts{RunOnStart: true})},
+		SoftStopTimeout: softStop,
+		PeriodicJobs: []*river.PeriodicJob{
+			periodic(nightly{}, cleanUp{}), periodic(river.PeriodicInterval(giveUpEvery), giveUp{}),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare jobs: %w", err)
@@ -93,6 +95,14 @@ type quieter struct{ slog.Handler }
 // Enabled implements slog.Handler.
 func (q quieter) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+// softStop is how long jobs under way may take when the process stops. Then they are cancelled, and another process does them.
+const softStop = 10 * time.Second
+
+// periodic is a job that is also enqueued when a leader takes over, who may have missed its time.
+func periodic(schedule river.PeriodicSchedule, args river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(schedule, func() (river.JobArgs, *river.InsertOpts) { return args, nil }, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
 // Start begins to do jobs, once; it needs the database. Calling it again does nothing.

@@ -28,10 +28,15 @@ type scaler struct {
 func (w *scaler) Work(ctx context.Context, job *river.Job[postgres.ScalePicture]) error {
 	err := w.scale(ctx, job.Args.Hash)
 	if err != nil && job.Attempt == job.MaxAttempts {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords) // the job's own time may be what is over
+		defer cancel()
 		err = errors.Join(err, w.store.FailPicture(ctx, job.Args.Hash, givenUp))
 	}
 	return err
 }
+
+// lastWords is the time to say that a picture is given up.
+const lastWords = 5 * time.Second
 
 func (w *scaler) scale(ctx context.Context, hash []byte) error {
 	original, err := w.store.UnscaledPicture(ctx, hash)
@@ -51,7 +56,7 @@ func (w *scaler) scale(ctx context.Context, hash []byte) error {
 	return w.store.FinishPicture(ctx, hash, sizes)
 }
 
-// cleanUp is what is done every night.
+// cleanUp is done once a day.
 type cleanUp struct{}
 
 // Kind implements river.JobArgs.
@@ -60,6 +65,28 @@ func (cleanUp) Kind() string { return "clean_up" }
 // InsertOpts implements river.JobArgsWithInsertOpts: once a day, however many processes start.
 func (cleanUp) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: 24 * time.Hour}}
+}
+
+// giveUp ends the waiting for pictures that no job will scale any more: their processes were killed each time.
+type giveUp struct{}
+
+// Kind implements river.JobArgs.
+func (giveUp) Kind() string { return "give_up_pictures" }
+
+// giveUpEvery is how often that is done.
+const giveUpEvery = 5 * time.Minute
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (giveUp) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: giveUpEvery}}
+}
+
+func giveUpPictures(ctx context.Context, store Store) error {
+	stuck, err := store.StuckPictures(ctx)
+	for _, hash := range stuck {
+		err = errors.Join(err, store.FailPicture(ctx, hash, givenUp))
+	}
+	return err
 }
 
 // nightly is at a quarter past three, UTC, with the least traffic.
@@ -81,8 +108,6 @@ const (
 	// unusedFor is how long a picture that no product shows is kept. None should be there at all: each that a product leaves has a job
 	// of its own.
 	unusedFor = time.Hour
-	// stuckAfter is how long making the sizes may take with all attempts; what is left then was given up by a process that was killed.
-	stuckAfter = 24 * time.Hour
 )
 
 // cleaner deletes what has had its time.
@@ -99,29 +124,13 @@ func (*cleaner) Timeout(*river.Job[cleanUp]) time.Duration { return 10 * time.Mi
 // Work implements river.Worker.
 func (w *cleaner) Work(ctx context.Context, _ *river.Job[cleanUp]) error {
 	keys, err := w.forgetKeys(ctx)
-	if err != nil {
-		return err
-	}
-	orphans, err := w.store.OrphanedPictures(ctx, unusedFor)
-	if err != nil {
-		return err
-	}
+	orphans, failed := w.store.OrphanedPictures(ctx, unusedFor)
+	err = errors.Join(err, failed)
 	for _, hash := range orphans {
-		if err := w.store.ForgetPicture(ctx, hash); err != nil {
-			return err
-		}
+		err = errors.Join(err, w.store.ForgetPicture(ctx, hash))
 	}
-	stuck, err := w.store.StuckPictures(ctx, stuckAfter)
-	if err != nil {
-		return err
-	}
-	for _, hash := range stuck {
-		if err := w.store.FailPicture(ctx, hash, givenUp); err != nil {
-			return err
-		}
-	}
-	w.log.InfoContext(ctx, "cleaned up", "idempotency_keys", keys, "orphaned_pictures", len(orphans), "stuck_pictures", len(stuck))
-	return nil
+	w.log.InfoContext(ctx, "cleaned up", "idempotency_keys", keys, "orphaned_pictures", len(orphans))
+	return err
 }
 
 func (w *cleaner) forgetKeys(ctx context.Context) (all int64, err error) {

@@ -32,7 +32,7 @@ func formatOf(b []byte) *format {
 		{JPEG, prefix("\xff\xd8\xff"), jpeg.DecodeConfig, jpeg.Decode, costOfJPEG, stripJPEG, imagemeta.JPEG},
 		{PNG, prefix(pngSignature), png.DecodeConfig, png.Decode, costOfPNG, stripPNG, imagemeta.PNG},
 		{GIF, prefix("GIF8"), gif.DecodeConfig, gif.Decode, func([]byte, image.Config) (float64, error) { return 1, nil }, stripGIF, 0},
-		{WebP, isWebP, webp.DecodeConfig, webp.Decode, func([]byte, image.Config) (float64, error) { return 5, nil }, stripWebP, imagemeta.WebP},
+		{WebP, isWebP, webp.DecodeConfig, webp.Decode, func([]byte, image.Config) (float64, error) { return 7, nil }, stripWebP, imagemeta.WebP},
 	} {
 		if f.matches(b) {
 			return &f
@@ -70,11 +70,7 @@ func (f *format) check(b []byte, l Limits) error {
 func costOfPNG(b []byte, c image.Config) (float64, error) {
 	perPixel := 4.0
 	switch c.ColorModel {
-	case color.GrayModel:
-		perPixel = 1
-	case color.Gray16Model:
-		perPixel = 2
-	case color.RGBA64Model, color.NRGBA64Model:
+	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model: // grey may still turn out to be transparent
 		perPixel = 8
 	}
 	const interlaced = 28 // where it is said

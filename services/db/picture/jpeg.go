@@ -8,6 +8,8 @@ import (
 
 // Markers of JPEG, from ITU T.81.
 const (
+	jpegTEM   = 0x01
+	jpegFirst = 0xc0 // the first that has a meaning, but for TEM
 	jpegSOI   = 0xd8
 	jpegEOI   = 0xd9
 	jpegSOS   = 0xda
@@ -37,6 +39,9 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 		}
 		marker := b[i]
 		i++
+		if marker < jpegFirst && marker != jpegTEM { // decoders do not agree on what follows then
+			return bad("is a damaged JPEG")
+		}
 		if marker == jpegEOI {
 			return nil
 		}
@@ -61,7 +66,7 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 }
 
 func standsAlone(marker byte) bool {
-	return marker == 0x01 || marker >= 0xd0 && marker <= 0xd8 // TEM, RST0 to RST7, SOI
+	return marker == jpegTEM || marker >= 0xd0 && marker <= 0xd8 // TEM, RST0 to RST7, SOI
 }
 
 // endOfScan finds the marker that ends compressed data, in which 0xff is followed by 0, or begins a restart marker.
@@ -103,19 +108,37 @@ func isJFIF(marker byte, segment []byte) bool {
 }
 
 // costOfJPEG counts a byte for each sample, and, for a progressive picture, four more for its coefficients, which are kept until
-// the last scan.
+// the last scan. What is not YCbCr is put together in the end, in four bytes for each pixel, beside the samples; with four components, by
+// way of another four.
 func costOfJPEG(b []byte, _ image.Config) (float64, error) {
-	samples, progressive := 0.0, false
+	const components = 7
+	var frame []byte
+	progressive, isRGB := false, false
 	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
 		isFrame := marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
-		if isFrame && samples == 0 {
-			samples, progressive = samplesOfJPEG(segment), marker == jpegSOF2
+		if isFrame && frame == nil {
+			frame, progressive = segment, marker == jpegSOF2
 		}
+		const transform = 13 // where Adobe's segment says how the colours were turned into the components; 0: not at all
+		isRGB = isRGB || marker == jpegAPP14 && len(segment) > transform && segment[transform] == 0
 	})
-	if progressive {
-		samples *= 5
+	if err != nil {
+		return 0, err
 	}
-	return samples, err
+	if len(frame) <= components {
+		return 0, bad("is a damaged JPEG")
+	}
+	cost := samplesOfJPEG(frame)
+	if progressive {
+		cost *= 5
+	}
+	switch {
+	case frame[components] > 3:
+		cost += 8
+	case isRGB:
+		cost += 4
+	}
+	return cost, nil
 }
 
 // samplesOfJPEG says how many samples there are for a pixel, from a frame's header.

@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,8 +51,23 @@ func announced(t testing.TB, w, h uint32, depth, colour, interlaced byte) []byte
 	return b
 }
 
+// resized is a JPEG whose frame promises so much.
+func resized(jpeg []byte, w, h uint16) []byte {
+	b := bytes.Clone(jpeg)
+	for _, frame := range []string{"\xff\xc0", "\xff\xc2"} {
+		if i := bytes.Index(b, []byte(frame)); i > 0 {
+			binary.BigEndian.PutUint16(b[i+5:], h)
+			binary.BigEndian.PutUint16(b[i+7:], w)
+		}
+	}
+	return b
+}
+
 func TestWhatIsNoGoodPictureIsRefused(t *testing.T) {
 	t.Parallel()
+	// To a decoder 0xff00 is nothing, and the frame after it counts.
+	progressive := file(t, "progressive.jpg")
+	hidden := slices.Concat(progressive[:2], []byte{0xff, 0, 0, 4, 0, 0}, progressive[2:])
 	cut := func(name string) []byte { b := file(t, name); return b[:len(b)*2/3] }
 	for name, tt := range map[string]struct {
 		upload []byte
@@ -72,6 +88,10 @@ func TestWhatIsNoGoodPictureIsRefused(t *testing.T) {
 		"a bomb":                           {announced(t, 2_000_000_000, 2_000_000_000, 8, 2, 0), "can not be read as image/png"},
 		"a line of a million pixels":       {announced(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
 		"40 megapixels of 16 bits":         {announced(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and there are 256"},
+		"40 megapixels of grey, 16 bits":   {announced(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
+		"a JPEG that hides its frame":      {hidden, "is a damaged JPEG"},
+		"40 megapixels of CMYK":            {resized(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
+		"40 megapixels, progressive":       {resized(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
 		"40 megapixels interlaced":         {announced(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
 		"no width":                         {announced(t, 0, 1, 8, 2, 0), "can not be read as image/png"},
 	} {

@@ -57,7 +57,9 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 		u, err = pgx.CollectExactlyOneRow(rows, scanUser)
 		return err
 	})
-	db.changed(ctx, []int32{u.ID}, nil) // that there was none of this id may be known
+	if u.ID != 0 {
+		db.changed(ctx, []int32{u.ID}, nil) // that there was none of this id may be known
+	}
 	return u, taken(wrap(err, "create user"), n.SID, n.Username, n.Email)
 }
 

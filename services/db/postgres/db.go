@@ -5,6 +5,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -74,8 +75,9 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 // known whether the commit succeeded. It is to be called before the database is used.
 func (db *DB) OnChange(f func(ctx context.Context, users, products []int32)) { db.changed = f }
 
+// changedProducts leaves out 0, which is of what was not made.
 func (db *DB) changedProducts(ctx context.Context, ids ...int32) {
-	if len(ids) > 0 {
+	if ids = slices.DeleteFunc(ids, func(id int32) bool { return id == 0 }); len(ids) > 0 {
 		db.changed(ctx, nil, ids)
 	}
 }

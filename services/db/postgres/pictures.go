@@ -151,13 +151,20 @@ func (db *DB) ForgetPicture(ctx context.Context, hash []byte) error {
 
 // OrphanedPictures lists those that no product shows and nobody has uploaded lately.
 func (db *DB) OrphanedPictures(ctx context.Context, unusedFor time.Duration) ([][]byte, error) {
+	// Before there were pictures, deleting a product left this as it is; and in an update, processes of that time go on for a while.
+	if _, err := db.pool.Exec(ctx, `UPDATE products SET picture = NULL WHERE deleted_at IS NOT NULL AND picture IS NOT NULL`); err != nil {
+		return nil, wrap(err, "take pictures off deleted products")
+	}
 	return collect(ctx, db.pool, "list orphaned pictures", pgx.RowTo[[]byte], `
 		SELECT hash FROM pictures p WHERE uploaded_at < now() - make_interval(secs => $1)
 			AND NOT EXISTS (SELECT FROM products WHERE picture = p.hash)`, unusedFor.Seconds())
 }
 
-// StuckPictures lists those that should have their sizes by now.
-func (db *DB) StuckPictures(ctx context.Context, after time.Duration) ([][]byte, error) {
-	return collect(ctx, db.pool, "list stuck pictures", pgx.RowTo[[]byte],
-		`SELECT hash FROM pictures WHERE status = 'processing' AND uploaded_at < now() - make_interval(secs => $1)`, after.Seconds())
+// StuckPictures lists those that wait for their sizes without a job that would make them.
+func (db *DB) StuckPictures(ctx context.Context) ([][]byte, error) {
+	return collect(ctx, db.pool, "list stuck pictures", pgx.RowTo[[]byte], `
+		SELECT hash FROM pictures p WHERE status = 'processing' AND NOT EXISTS (
+			SELECT FROM river_job WHERE kind = $1 AND args ->> 'hash' = encode(p.hash, 'base64')
+				AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		)`, ScalePicture{}.Kind())
 }
