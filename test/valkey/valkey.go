@@ -30,7 +30,7 @@ import (
 // startTimeout and stopTimeout are far above the few milliseconds that either takes.
 const (
 	startTimeout = 30 * time.Second
-	stopTimeout  = 10 * time.Second
+	stopTimeout  = 30 * time.Second
 )
 
 // tailLimit is how much of the log goes into an error, in bytes.

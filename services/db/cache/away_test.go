@@ -228,7 +228,7 @@ func TestCopiesEndWithTheirTime(t *testing.T) {
 	version := source.sell(7) // by somebody who can't tell
 	from := time.Now()
 	eventually(t, "the new version to be read", func() bool { return one.version(7) == version })
-	if took := time.Since(from); took > 3*time.Second {
+	if took := time.Since(from); took > 8*time.Second { // on a busy machine; CACHE_TTL would be ten otherwise
 		t.Errorf("it has used its copy for %s", took)
 	}
 }

@@ -13,9 +13,10 @@
 // finds its own mark is put in.
 //
 // What was before can be seen for longer only if something fails in the very moment of a write:
-//   - a process does not acknowledge within a second, because it hangs: it may use its copies until it has heard of the change, or for
-//     two and a half seconds, after which it has noticed that it hears nothing;
-//   - the server hangs: the same;
+//   - a process does not acknowledge within a second, because it hangs: it may use its copies until it has heard of the change,
+//     or for two and a half seconds, after which it has noticed that it hears nothing. For three seconds, or until it acknowledges
+//     something, it is not waited for; nor is, if it ends in that time and another process begins, that one at the first change;
+//   - the server hangs, or is away for a moment, so that Changed is not done within a second and a half: the same;
 //   - the writer's process is killed between its commit and Changed, or it alone does not get through to the server: for CACHE_TTL. As
 //     long as it lives it tries again, and reads what it could not take out from PostgreSQL itself.
 //
@@ -37,7 +38,7 @@ import (
 
 // Settings say where level two is, and how much is kept for how long.
 type Settings struct {
-	URL        settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, rediss:// for TLS; empty: no cache"`
+	URL        settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, rediss:// for TLS, no other store's; empty: no cache"`
 	TTL        time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"an account or product is read anew after this, changed or not"`
 	LocalBytes int             `env:"CACHE_LOCAL_BYTES" envDefault:"33554432" help:"memory for copies in this process, about"`
 }
@@ -104,8 +105,10 @@ func (c *Cache) ProductByID(ctx context.Context, id int32) (*shop.Product, error
 }
 
 // Changed takes out what a transaction has changed, made or deleted. It is to be called after the commit and before anybody is told
-// of it. It always succeeds: what it can't take out within 250 ms is taken out later, and read from PostgreSQL until then, and no process that
-// hangs is waited for longer than a second. A ctx that has ended does not stop it, for the change is made.
+// of it. It always succeeds, and returns within a second and a half: what it can't take out by then is taken out later, and read
+// from PostgreSQL by this process until then. Of that time, a server that hangs gets 250 ms, then a new connection is waited for;
+// a process that hangs gets a second. While the server is known to be away it returns at once. A ctx that has ended does not stop
+// it, for the change is made.
 func (c *Cache) Changed(ctx context.Context, users, products []int32) {
 	keys := make([]string, 0, len(users)+len(products))
 	for _, id := range users {

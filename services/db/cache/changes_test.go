@@ -2,7 +2,10 @@ package cache_test
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,4 +132,76 @@ func TestWhatWasReadBeforeACommitIsNotPutInAfterIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTwoStoresInOneServer have a database number each, and share the channels.
+func TestTwoStoresInOneServer(t *testing.T) {
+	t.Parallel()
+	server, mugs, shirts := valkey.Start(t), newShelf(), newShelf()
+	shirts.sell(7)
+	one, two := start(t, server.URL(), mugs), start(t, strings.TrimSuffix(server.URL(), "0")+"1", shirts)
+	for range 20 {
+		for range 3 {
+			one.want(7, mugs.products[7].Version)
+			two.want(7, shirts.products[7].Version)
+		}
+		version := mugs.sell(7)
+		one.Changed(t.Context(), nil, []int32{7})
+		one.want(7, version)
+		two.want(7, shirts.products[7].Version)
+	}
+	if n := one.sum("cache_errors_total", nil) + two.sum("cache_errors_total", nil); n != 0 {
+		t.Errorf("%d errors", n)
+	}
+}
+
+// TestAWriterWhoseConnectionBreaksWaitsAsWell: its client connects once more by itself, but does not hear acknowledgements then.
+func TestAWriterWhoseConnectionBreaksWaitsAsWell(t *testing.T) {
+	t.Parallel()
+	server, source := valkey.Start(t), newShelf()
+	one, client := start(t, server.URL(), source), look(t, server)
+	var acknowledged atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	heard := make(chan string, 1000)
+	var other sync.WaitGroup
+	other.Go(func() {
+		defer close(heard)
+		_ = client.Receive(ctx, client.B().Subscribe().Channel("merchstore:changes").Build(),
+			func(m rueidis.PubSubMessage) { heard <- m.Message })
+	})
+	other.Go(func() { // acknowledges, but takes its time
+		for message := range heard {
+			<-time.After(20 * time.Millisecond)
+			acknowledged.Add(1)
+			id, number, _ := strings.Cut(message, " ")
+			client.Do(ctx, client.B().Publish().Channel("merchstore:acknowledgments:"+id).Message("other "+number).Build())
+		}
+	})
+	eventually(t, "the other one to listen", func() bool { one.Changed(ctx, nil, []int32{8}); return acknowledged.Load() > 0 })
+	for range 50 {
+		one.awaitUse()
+		list, err := client.Do(ctx, client.B().ClientList().Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(strings.TrimPrefix(list, "txt:")) {
+			if !strings.Contains(line, " name=merchstore-db ") {
+				continue
+			}
+			id, err := strconv.ParseInt(strings.TrimPrefix(strings.Fields(line)[0], "id="), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Do(ctx, client.B().ClientKill().Id(id).Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := acknowledged.Load()
+		one.Changed(ctx, nil, []int32{7})
+		if acknowledged.Load() == before {
+			t.Error("it has not waited")
+		}
+	}
+	cancel()
+	other.Wait()
 }

@@ -21,21 +21,12 @@ const (
 	connectTimeout = 500 * time.Millisecond
 	// checkEvery is how often a server that is away is looked for, and a quiet one is asked whether it lives.
 	checkEvery = time.Second
+	// forgetTimeout is what a writer waits at most, all attempts and acknowledgements together.
+	forgetTimeout = 1500 * time.Millisecond
 	// markTTL is for how long others wait for one who loads, and may be dead.
 	markTTL = time.Second
 	// owedAtOnce is how many keys are deleted with one command.
 	owedAtOnce = 1000
-)
-
-// What can fail, in metrics.
-const (
-	opConnect     = "connect"
-	opRead        = "read"
-	opLock        = "lock"
-	opStore       = "store"
-	opInvalidate  = "invalidate"
-	opAcknowledge = "acknowledge"
-	opDecode      = "decode"
 )
 
 var errLost = errors.New("the connection was lost")
@@ -97,9 +88,11 @@ func (l *link) usable(key string) *session {
 }
 
 // forget takes keys out: at once if that can be done, or else as soon as it can. When the connection has just been lost it waits for
-// the news whether there is another one: others may still use their copies.
+// the news whether there is another one: others may still use their copies. It returns within forgetTimeout.
 func (l *link) forget(ctx context.Context, keys []string) {
 	l.metrics.invalidations.Add(float64(len(keys)))
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
+	defer cancel()
 	for range 2 {
 		s := l.awaitSession(ctx)
 		if s == nil {
@@ -108,6 +101,10 @@ func (l *link) forget(ctx context.Context, keys []string) {
 		err := s.invalidate(ctx, keys)
 		if err == nil {
 			return
+		}
+		if ctx.Err() != nil { // perhaps the session had hardly begun: who pays will see whether the server answers
+			l.metrics.errors.WithLabelValues(opInvalidate).Inc()
+			break
 		}
 		l.failed(s, opInvalidate, err)
 	}
@@ -185,6 +182,7 @@ func (l *link) run(ctx context.Context) {
 		}
 		l.settled()
 		l.metrics.errors.WithLabelValues(opConnect).Inc()
+		l.expire() // or it would become ever more
 		select {
 		case <-time.After(checkEvery):
 		case <-ctx.Done():
@@ -221,13 +219,20 @@ func (l *link) use(ctx context.Context) (used bool, err error) {
 	}
 }
 
-// pay deletes what is owed. What nobody can find any more is not.
-func (l *link) pay(ctx context.Context, s *session) error {
+// expire forgets what is owed and nobody can find any more.
+func (l *link) expire() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := time.Now()
 	maps.DeleteFunc(l.owed, func(_ string, until time.Time) bool { return now.After(until) })
+}
+
+// pay deletes what is owed.
+func (l *link) pay(ctx context.Context, s *session) error {
+	l.expire()
+	l.mu.RLock()
 	owed := maps.Clone(l.owed)
-	l.mu.Unlock()
+	l.mu.RUnlock()
 	for keys := range slices.Chunk(slices.Collect(maps.Keys(owed)), owedAtOnce) {
 		if err := s.invalidate(ctx, keys); err != nil {
 			return fmt.Errorf("take out what has changed meanwhile: %w", err)

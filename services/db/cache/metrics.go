@@ -10,6 +10,17 @@ const (
 	bypass   = "bypass"    // read from the database although it might be cached
 )
 
+// What can fail, in metrics.
+const (
+	opConnect     = "connect"
+	opRead        = "read"
+	opLock        = "lock"
+	opStore       = "store"
+	opInvalidate  = "invalidate"
+	opAcknowledge = "acknowledge"
+	opDecode      = "decode"
+)
+
 type metrics struct {
 	requests      *prometheus.CounterVec
 	errors        *prometheus.CounterVec

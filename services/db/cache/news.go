@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +13,7 @@ import (
 )
 
 // A process that has changed something says so on the channel changes, and who has dropped its copies acknowledges it on a channel of
-// the one who has changed it.
+// the one who has changed it. Either message is the id of its sender and numbers of changes, with spaces in between.
 const (
 	changes         = "merchstore:changes"
 	acknowledgments = "merchstore:acknowledgments:"
@@ -21,7 +22,8 @@ const (
 const (
 	// acknowledgeTimeout is what a write waits for a process that has not dropped its copies.
 	acknowledgeTimeout = time.Second
-	// absentFor is how long nobody waits any more for one that did not acknowledge in time: it hangs, or is about to be cut off.
+	// absentFor is how long nobody waits any more for one that did not acknowledge in time, unless it acknowledges something after
+	// all: it hangs, or is about to be cut off.
 	absentFor = 3 * time.Second
 )
 
@@ -34,13 +36,16 @@ type news struct {
 	changes map[uint64]*change  // of this process
 	heard   map[string][]string // numbers of others' changes, by their ids
 	wake    chan struct{}       // when something was heard
-	absent  int                 // how many do not acknowledge
-	until   time.Time           // how long that is believed
+
+	// When not all have acknowledged in time, these are waited for, and nobody else, as long as no more and no fewer hear of it.
+	present map[string]bool
+	others  int       // how many heard of the change that not all have acknowledged
+	until   time.Time // how long that holds
 }
 
 type change struct {
-	acknowledged int
-	needed       int // -1: not known yet
+	acknowledged map[string]bool // by whom
+	others       int             // who have heard of it; -1: not known yet
 	done         chan struct{}
 }
 
@@ -55,7 +60,7 @@ func (n *news) expect() (number uint64, acknowledged <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.number++
-	c := &change{needed: -1, done: make(chan struct{})}
+	c := &change{acknowledged: map[string]bool{}, others: -1, done: make(chan struct{})}
 	n.changes[n.number] = c
 	return n.number, c.done
 }
@@ -66,11 +71,35 @@ func (n *news) dismiss(number uint64) {
 	delete(n.changes, number)
 }
 
-// settle is called with the lock, when there may be enough.
-func (c *change) settle() {
-	if c.needed >= 0 && c.acknowledged >= c.needed {
-		c.needed = -1
-		close(c.done)
+// settle is called with the lock, when a change may have been acknowledged by all that are waited for.
+func (n *news) settle(c *change) {
+	if c.others < 0 {
+		return
+	}
+	if len(c.acknowledged) < c.others {
+		if c.others != n.others || time.Now().After(n.until) {
+			return
+		}
+		for id := range n.present {
+			if !c.acknowledged[id] {
+				return
+			}
+		}
+	}
+	c.others = -1
+	close(c.done)
+}
+
+// acknowledge is called with the lock, when one has acknowledged changes of this process.
+func (n *news) acknowledge(id, numbers string) {
+	if time.Now().Before(n.until) {
+		n.present[id] = true // it may have been absent until now
+	}
+	for number := range strings.SplitSeq(numbers, " ") {
+		if parsed, err := strconv.ParseUint(number, 10, 64); err == nil && n.changes[parsed] != nil {
+			n.changes[parsed].acknowledged[id] = true
+			n.settle(n.changes[parsed])
+		}
 	}
 }
 
@@ -78,11 +107,8 @@ func (c *change) settle() {
 func (n *news) await(ctx context.Context, number uint64, others int, acknowledged, over <-chan struct{}) bool {
 	n.mu.Lock()
 	c := n.changes[number]
-	c.needed = others
-	if time.Now().Before(n.until) {
-		c.needed = max(0, others-n.absent)
-	}
-	c.settle()
+	c.others = others
+	n.settle(c)
 	n.mu.Unlock()
 	patience := time.NewTimer(acknowledgeTimeout)
 	defer patience.Stop()
@@ -93,7 +119,7 @@ func (n *news) await(ctx context.Context, number uint64, others int, acknowledge
 	case <-ctx.Done():
 	case <-patience.C:
 		n.mu.Lock()
-		n.absent, n.until = others-c.acknowledged, time.Now().Add(absentFor)
+		n.present, n.others, n.until = maps.Clone(c.acknowledged), others, time.Now().Add(absentFor)
 		n.mu.Unlock()
 	}
 	return false
@@ -103,20 +129,15 @@ func (n *news) await(ctx context.Context, number uint64, others int, acknowledge
 func (n *news) hear(m rueidis.PubSubMessage) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if m.Channel != changes {
-		for number := range strings.SplitSeq(m.Message, " ") {
-			if parsed, err := strconv.ParseUint(number, 10, 64); err == nil && n.changes[parsed] != nil {
-				n.changes[parsed].acknowledged++
-				n.changes[parsed].settle()
-			}
-		}
+	id, numbers, _ := strings.Cut(m.Message, " ")
+	switch {
+	case m.Channel != changes:
+		n.acknowledge(id, numbers)
+		return
+	case id == n.id:
 		return
 	}
-	id, number, _ := strings.Cut(m.Message, " ")
-	if id == n.id {
-		return
-	}
-	n.heard[id] = append(n.heard[id], number)
+	n.heard[id] = append(n.heard[id], numbers)
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -177,7 +198,8 @@ func (s *session) acknowledgeHeard() {
 	s.news.mu.Unlock()
 	messages := make(rueidis.Commands, 0, len(heard))
 	for id, numbers := range heard {
-		messages = append(messages, s.client.B().Publish().Channel(acknowledgments+id).Message(strings.Join(numbers, " ")).Build())
+		message := s.news.id + " " + strings.Join(numbers, " ")
+		messages = append(messages, s.client.B().Publish().Channel(acknowledgments+id).Message(message).Build())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()

@@ -41,6 +41,7 @@ func (l *link) connect(ctx context.Context) (*session, error) {
 	var connected atomic.Bool
 	option.NewCacheStoreFn = func(rueidis.CacheStoreOption) rueidis.CacheStore {
 		if connected.Swap(true) { // the client connects once more by itself: the session is over, and nobody uses that
+			l.lost(s)
 			return newCopies(0)
 		}
 		return s.copies
@@ -116,8 +117,8 @@ func (s *session) awaitChange(ctx context.Context, key, text string, patience <-
 	return false
 }
 
-// invalidate deletes keys, and waits until no process has copies of them. That of one that does not answer may stay: only an error
-// says that the keys are not deleted.
+// invalidate deletes keys, and waits until no process has copies of them. That of one that does not answer may stay. An error says
+// that the keys may not be deleted, or that this process can't hear who acknowledges.
 func (s *session) invalidate(ctx context.Context, keys []string) error {
 	number, acknowledged := s.news.expect()
 	defer s.news.dismiss(number)
@@ -136,7 +137,14 @@ func (s *session) invalidate(ctx context.Context, keys []string) error {
 	if err != nil {
 		return fmt.Errorf("announce a change: %w", err)
 	}
-	if !s.news.await(ctx, number, int(reached)-1, acknowledged, s.over) {
+	inTime := s.news.await(ctx, number, int(reached)-1, acknowledged, s.over)
+	select {
+	case <-s.over:
+		// If the client has connected once more, this process was not among those reached, and one too few were waited for.
+		return fmt.Errorf("hear who acknowledges a change: %w", errLost)
+	default:
+	}
+	if !inTime {
 		s.link.metrics.errors.WithLabelValues(opAcknowledge).Inc()
 	}
 	return nil
