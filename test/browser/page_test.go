@@ -38,7 +38,8 @@ type visitor struct {
 	screen screen
 
 	mu       sync.Mutex
-	tolerate string // part of the messages on the console that are no mistake now
+	tolerate string        // part of the messages on the console that are no mistake now
+	came     chan struct{} // a message that was tolerated
 }
 
 // visit opens a browser on the store's pages. What the console complains of fails the test.
@@ -51,7 +52,7 @@ func visit(t *testing.T, url string, s screen) *visitor {
 		cancelTab()
 		cancel()
 	})
-	v := &visitor{t: t, ctx: ctx, url: url, screen: s}
+	v := &visitor{t: t, ctx: ctx, url: url, screen: s, came: make(chan struct{}, 1)}
 	v.do(func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: s.width, Height: s.height, DeviceScaleFactor: 1, Mobile: s.mobile,
@@ -66,10 +67,7 @@ func visit(t *testing.T, url string, s screen) *visitor {
 			if err != nil {
 				return
 			}
-			v.mu.Lock()
-			tolerated := v.tolerate != "" && strings.Contains(m.Text, v.tolerate)
-			v.mu.Unlock()
-			if (m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning) && !tolerated {
+			if (m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning) && !v.tolerates(m.Text) {
 				t.Errorf("the console says: %s: %s (%s)", m.Type, m.Text, m.URL)
 			}
 		}
@@ -195,17 +193,40 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// expecting lets the console complain of a refusal that is asked for.
+// expecting lets the console complain of a refusal that is asked for, and waits for that: it may come later than what
+// the page says of it.
 func (v *visitor) expecting(message string, what func()) {
 	v.t.Helper()
 	set := func(to string) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.tolerate = to
+		select {
+		case <-v.came: // left over
+		default:
+		}
 	}
 	set(message)
 	defer set("")
 	what()
+	select {
+	case <-v.came:
+	case <-time.After(limit):
+		v.t.Errorf("the console does not complain of %q", message)
+	}
+}
+
+func (v *visitor) tolerates(message string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.tolerate == "" || !strings.Contains(message, v.tolerate) {
+		return false
+	}
+	select {
+	case v.came <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // look keeps a screenshot of the page in both themes, and lets axe look for what keeps people out.

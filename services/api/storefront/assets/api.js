@@ -48,7 +48,11 @@ export function upload(method, path, body, { headers = {}, progress = () => {} }
       for (const name of ["ETag", "Retry-After"]) {
         received.set(name, request.getResponseHeader(name) ?? "");
       }
-      resolve(answer(request.status, received, request.responseText));
+      try {
+        resolve(answer(request.status, received, request.responseText));
+      } catch (error) { // thrown in here, it would reach nobody
+        reject(error);
+      }
     });
     request.send(body);
   });

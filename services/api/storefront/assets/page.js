@@ -4,7 +4,7 @@ import { get, loginPath, send } from "./api.js";
 import * as basket from "./basket.js";
 import { byID, notifyNext, put, showKeptNotice } from "./dom.js";
 import { describe } from "./problem.js";
-import { formatNumber, loadTexts, otherLanguage, rememberLanguage, text } from "./text.js";
+import { formatNumber, hasText, loadTexts, otherLanguage, rememberLanguage, text } from "./text.js";
 
 // start runs a page's main function with the user, or with null for a visitor. who is "anyone", "member" or "admin".
 export async function start(who, main) {
@@ -22,6 +22,7 @@ async function run(who, main) {
     return;
   }
   const { user } = asked.value;
+  basket.openFor(user?.sid ?? "");
   setUpNavigation(user);
   reloadForAnother(user);
   if (who !== "anyone" && user === null) {
@@ -40,16 +41,15 @@ async function run(who, main) {
   }
 }
 
-// showProblem says at the top of the page what kept it from working, with a button to try again.
+// showProblem says at the top of the page what kept it from working, with a button to try again. Without texts, what
+// the page says there in English has to do.
 export function showProblem(error) {
-  const again = document.createElement("button");
-  again.type = "button";
-  again.className = "quiet";
-  again.textContent = text("problem.again");
-  again.addEventListener("click", () => location.reload());
-  const box = byID("page-problem");
-  put(box, describe(error));
-  box.append(" ", again);
+  const words = describe(error);
+  if (hasText("problem.again")) {
+    byID("problem-words").textContent = words;
+  }
+  byID("problem-again").onclick = () => location.reload();
+  byID("page-problem").hidden = false;
 }
 
 function setUpNavigation(user) {

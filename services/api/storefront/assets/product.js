@@ -41,9 +41,6 @@ export function putPicture(img, product, address) {
 }
 
 export function addToBasket(product, quantity) {
-  if (basket.add(product.id, quantity)) {
-    notify(text("basket.added", { name: product.name }), { href: "/basket", text: text("basket.look") });
-  } else {
-    notify(text("basket.full"));
-  }
+  const words = text(basket.add(product.id, quantity) ?? "basket.added", { name: product.name });
+  notify(words, { href: "/basket", text: text("basket.look") });
 }

@@ -21,11 +21,11 @@ export function rememberLanguage(code) {
   localStorage.setItem(remembered, code);
 }
 
-// loadTexts fetches the words and puts them into the page, which comes in English.
+// loadTexts fetches the words and puts them into the page, which comes in English, and stays so if it throws.
 export async function loadTexts() {
   const response = await fetch(new URL(`text/${language}.json`, import.meta.url));
   if (!response.ok) {
-    return;
+    throw new Error(`the texts came with a status of ${response.status}`);
   }
   texts = await response.json();
   document.documentElement.lang = locale;

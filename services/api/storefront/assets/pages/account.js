@@ -1,4 +1,5 @@
 import { del, get, patch, post } from "../api.js";
+import * as basket from "../basket.js";
 import { byID, confirmed, notify, notifyNext } from "../dom.js";
 import { onClick, onSubmit } from "../form.js";
 import { showProblem, start } from "../page.js";
@@ -47,6 +48,7 @@ function setUpEnd(path) {
       return;
     }
     await post(`${path}/deactivate`);
+    basket.throwAway();
     await del("/session");
     notifyNext(text("account.deactivated"));
     location.assign("/");

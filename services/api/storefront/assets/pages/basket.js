@@ -3,6 +3,7 @@ import * as basket from "../basket.js";
 import { byID, clone, fill, notifyNext, part, put } from "../dom.js";
 import { onSubmit } from "../form.js";
 import { start } from "../page.js";
+import { Problem } from "../problem.js";
 import { putPicture } from "../product.js";
 import { formatPrice, text } from "../text.js";
 
@@ -13,6 +14,11 @@ start("member", async () => {
   await showBasket();
   basket.onChangeElsewhere(() => location.reload());
   onSubmit(byID("checkout"), checkOut);
+  byID("start-anew").addEventListener("click", () => {
+    basket.forgetCheckout();
+    showSums();
+    byID("main").focus();
+  });
 });
 
 async function showBasket() {
@@ -86,7 +92,23 @@ function showSums() {
   byID("total").textContent = formatPrice(total / 100);
   byID("empty").hidden = shown.size > 0;
   byID("checkout").hidden = shown.size === 0;
+  showLock();
+}
+
+// showLock says why the basket cannot be changed, and what one can do: order again, as long as the store would know it,
+// or look, and start anew.
+function showLock() {
+  const outdated = basket.isOutdated();
   byID("unanswered").hidden = !basket.isUnanswered();
+  byID("unanswered-words").textContent = text(outdated ? "basket.outdated" : "basket.unanswered");
+  byID("order").disabled = outdated;
+  lockLines(basket.isUnanswered());
+}
+
+function lockLines(locked) {
+  for (const control of byID("lines").querySelectorAll("input, button")) {
+    control.disabled = locked;
+  }
 }
 
 function troubleWith(product, quantity) {
@@ -100,7 +122,12 @@ function troubleWith(product, quantity) {
 }
 
 async function checkOut() {
+  if (basket.isOutdated()) { // it became so since the page was opened
+    showSums();
+    return;
+  }
   const { lines, key } = basket.beginCheckout();
+  lockLines(true);
   let order;
   try {
     order = await send("POST", "/orders", { body: { items: lines }, headers: { "Idempotency-Key": key } });
@@ -118,9 +145,11 @@ async function checkOut() {
   location.assign("/orders");
 }
 
-// isFinal tells a refusal, which the same key would only repeat, from an answer that is still to come.
+// isFinal tells a refusal by the store, which the same key would only repeat, from an answer that is still to come, and
+// from what something between the store and here has said: that does not tell what the store did.
 function isFinal(error) {
-  return !error.unanswered && ![401, 408, 429].includes(error.status) && error.code !== "idempotency_key_in_flight";
+  return error instanceof Problem && !error.unanswered && ![401, 408, 429].includes(error.status) &&
+    !["idempotency_key_in_flight", "unexpected", "unknown"].includes(error.code);
 }
 
 // lookAgain finds out what has been sold meanwhile, and says so at its line.

@@ -56,10 +56,15 @@ function accept({ data, headers }) {
   return disputed;
 }
 
+function editedFields() {
+  const entered = productValues(byID("edit-form"));
+  return Object.keys(entered).filter((name) => entered[name] !== unedited[name]);
+}
+
 function mergeForm(fresh) {
   const form = byID("edit-form");
   const entered = productValues(form);
-  const edited = Object.keys(entered).filter((name) => entered[name] !== unedited[name]);
+  const edited = editedFields();
   putProductValues(form, fresh);
   const theirs = productValues(form);
   for (const name of edited) {
@@ -93,7 +98,7 @@ async function watchPicture() {
     for (let wait = firstWait; product.image_status === "processing"; wait = Math.min(wait * 1.5, longestWait)) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (!document.hidden) {
-        accept(await send("GET", path));
+        acceptPicture(await send("GET", path));
       }
     }
   } catch (error) {
@@ -101,6 +106,19 @@ async function watchPicture() {
   } finally {
     watching = false;
   }
+}
+
+// acceptPicture leaves the rest as it is while the owner is editing: what somebody else has changed meanwhile is for the
+// store to object to, and not to be taken over unseen. That the picture's sizes are there is no such change.
+function acceptPicture(fresh) {
+  const editing = owned && editedFields().length > 0;
+  if (!editing || Object.keys(unedited).every((name) => fresh.data[name] === product[name])) {
+    accept(fresh);
+    return;
+  }
+  const { image_url, image_status, image_error, images } = fresh.data;
+  product = { ...product, image_url, image_status, image_error, images };
+  showPicture();
 }
 
 function setUpBuying() {
