@@ -16,7 +16,7 @@ import (
 )
 
 // limit is for what takes a moment on an idle machine.
-const limit = time.Minute
+const limit = 2 * time.Minute
 
 // screen is what a visitor looks at.
 type screen struct {
