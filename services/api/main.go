@@ -54,7 +54,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	actions := logstream.New(logging, logstream.Options{
+	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
 		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 
