@@ -154,7 +154,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	c.awaitEvent(s, v1alpha1.ReasonUnreachable)
 	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
 	eventually(t, "several attempts", func() bool {
-		return o.metric(t, "operator_call_seconds", map[string]string{"operation": "connect", "outcome": "error"}) >= 3
+		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "connect", "outcome": "error"}) >= 3
 	})
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)

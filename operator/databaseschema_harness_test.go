@@ -149,7 +149,7 @@ func (o *operator) awaitReadings(t *testing.T, number float64) {
 	t.Helper()
 	o.awaitUp(t)
 	readings := func() float64 {
-		return o.metric(t, "operator_call_seconds", map[string]string{"system": "postgresql", "operation": "read_ledger"})
+		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "postgresql", "operation": "read_ledger"})
 	}
 	from := readings()
 	eventually(t, "more looks at databases", func() bool { return readings() >= from+number })

@@ -71,7 +71,7 @@ func TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce(t *testing.T) {
 	c.awaitVersion(s, 1)
 	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
 	c.awaitVersion(s, 2)
-	if n := o.metric(t, "operator_call_seconds", map[string]string{"operation": "migrate"}); n != 2 {
+	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "migrate"}); n != 2 {
 		t.Errorf("%g migrations were tried, want 2", n)
 	}
 }

@@ -33,10 +33,10 @@ func TestAFreshDatabaseIsMigratedAndDBMigrateAgrees(t *testing.T) {
 		t.Errorf("the event says %s", e.Note)
 	}
 	c.awaitEvent(s, v1alpha1.ReasonUpToDate)
-	if ready := o.metric(t, "operator_object_ready", map[string]string{"kind": "DatabaseSchema", "namespace": c.namespace, "name": s.Name}); ready != 1 {
+	if ready := o.metric(t, "merchstore_operator_object_ready", map[string]string{"kind": "DatabaseSchema", "namespace": c.namespace, "name": s.Name}); ready != 1 {
 		t.Errorf("the ready gauge is %g", ready)
 	}
-	if n := o.metric(t, "operator_call_seconds", map[string]string{"system": "postgresql", "operation": "migrate", "outcome": "ok"}); n != float64(storesVersion(t)) {
+	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "postgresql", "operation": "migrate", "outcome": "ok"}); n != float64(storesVersion(t)) {
 		t.Errorf("%g migrations were measured, want %d", n, storesVersion(t))
 	}
 
@@ -202,7 +202,7 @@ func TestDeletingTheObjectLeavesTheDatabase(t *testing.T) {
 		t.Errorf("the ledger was %s, and is %s", before, after)
 	}
 	labels := map[string]string{"kind": "DatabaseSchema", "namespace": c.namespace}
-	if n := o.metric(t, "operator_object_ready", labels); n != 1 {
+	if n := o.metric(t, "merchstore_operator_object_ready", labels); n != 1 {
 		t.Errorf("%g objects are ready, want the other one", n)
 	}
 }

@@ -55,7 +55,7 @@ func TestTopicGoesWithItsObjectOrStays(t *testing.T) {
 				t.Errorf("the topic is there: %t", there)
 			}
 			labels := map[string]string{"name": topic.Name, "namespace": topic.Namespace}
-			eventually(t, "its end in the metrics", func() bool { return o.metric(t, "operator_object_ready", labels) == 0 })
+			eventually(t, "its end in the metrics", func() bool { return o.metric(t, "merchstore_operator_object_ready", labels) == 0 })
 		})
 	}
 }
@@ -81,7 +81,7 @@ func TestTopicThatSomebodyElseHasMadeIsNotDeleted(t *testing.T) {
 	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" {
 		t.Errorf("the event is a %s", e.Type)
 	}
-	if n := o.metric(t, "operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 0 {
+	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 0 {
 		t.Errorf("%v objects are said to have been given up", n)
 	}
 }
@@ -122,7 +122,7 @@ func TestDeletionDoesNotWaitForKafkaForEver(t *testing.T) {
 	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" || !strings.Contains(e.Note, "Connection refused") {
 		t.Errorf("the event is a %s: %s", e.Type, e.Note)
 	}
-	if n := o.metric(t, "operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 2 {
+	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 2 {
 		t.Errorf("%v objects are said to have been given up, want 2", n)
 	}
 }

@@ -139,7 +139,7 @@ func TestPausedTopicIsLeftAlone(t *testing.T) {
 	}
 	hand.set(topic.Topic(), "retention.ms", "5")
 	labels := map[string]string{"system": "kafka"}
-	calls := o.metric(t, "operator_call_seconds", labels)
+	calls := o.metric(t, "merchstore_operator_call_seconds", labels)
 	other := c.topic("other", func(t *v1alpha1.KafkaTopic) { t.Spec.Paused, t.Spec.TopicName = true, c.namespace+".other" })
 	c.must(other)
 	c.awaitTopic(other, false, v1alpha1.ReasonPaused)
@@ -148,7 +148,7 @@ func TestPausedTopicIsLeftAlone(t *testing.T) {
 	}
 	seen := reconciles()
 	eventually(t, "more reconciles", func() bool { return reconciles() > seen+2 })
-	if n := o.metric(t, "operator_call_seconds", labels); n != calls {
+	if n := o.metric(t, "merchstore_operator_call_seconds", labels); n != calls {
 		t.Errorf("%v calls were made to Kafka", n-calls)
 	}
 
@@ -182,7 +182,7 @@ func TestWhatCanNotBeWrittenDownIsNotDone(t *testing.T) {
 
 	o.awaitUp(t)
 	eventually(t, "attempts", func() bool {
-		return o.alters(t) > 0 || o.metric(t, "operator_call_seconds", map[string]string{"operation": "validate", "outcome": "ok"}) >= 4
+		return o.alters(t) > 0 || o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "validate", "outcome": "ok"}) >= 4
 	})
 	if n := o.alters(t); n != 0 {
 		t.Errorf("%v calls have changed Kafka", n)

@@ -98,7 +98,7 @@ func TestDeletionDoesNotWaitForEverForAnythingElse(t *testing.T) {
 	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" || !strings.Contains(e.Note, "could not be deleted within 3s") {
 		t.Errorf("the event is a %s: %s", e.Type, e.Note)
 	}
-	if n := o.metric(t, "operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 1 {
+	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 1 {
 		t.Errorf("%v objects are said to have been given up, want 1", n)
 	}
 	if onKafka(t, kafka.Shared(t).Addr()).id(topic.Topic()) == "" {

@@ -64,7 +64,7 @@ func (o *operator) awaitLooks(t *testing.T) {
 	t.Helper()
 	o.awaitUp(t)
 	looks := func() float64 {
-		return o.metric(t, "operator_call_seconds", map[string]string{"system": "kafka", "operation": "cluster_id"})
+		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "kafka", "operation": "cluster_id"})
 	}
 	before := looks()
 	eventually(t, "more looks at Kafka", func() bool { return looks() >= before+3 })
@@ -74,14 +74,14 @@ func (o *operator) awaitLooks(t *testing.T) {
 func (o *operator) alters(t *testing.T) (n float64) {
 	t.Helper()
 	for _, operation := range []string{"create", "alter_config", "create_partitions", "delete"} {
-		n += o.metric(t, "operator_call_seconds", map[string]string{"system": "kafka", "operation": operation})
+		n += o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "kafka", "operation": operation})
 	}
 	return n
 }
 
 func (o *operator) corrections(t *testing.T, obj client.Object) float64 {
 	t.Helper()
-	return o.metric(t, "operator_drift_corrections_total", map[string]string{
+	return o.metric(t, "merchstore_operator_drift_corrections_total", map[string]string{
 		"kind": "KafkaTopic", "namespace": obj.GetNamespace(), "name": obj.GetName(),
 	})
 }
@@ -143,7 +143,7 @@ func TestTopicIsCreated(t *testing.T) {
 		t.Errorf("the event is a %s", e.Type)
 	}
 	ready := map[string]string{"kind": "KafkaTopic", "namespace": c.namespace, "name": "orders"}
-	if v := o.metric(t, "operator_object_ready", ready); v != 1 {
+	if v := o.metric(t, "merchstore_operator_object_ready", ready); v != 1 {
 		t.Errorf("the metric says %v, want 1", v)
 	}
 	if v := o.metric(t, "controller_runtime_reconcile_total", map[string]string{"controller": "kafkatopic", "result": "requeue_after"}); v < 1 {
@@ -224,7 +224,7 @@ func TestTopicFollowsItsSpec(t *testing.T) {
 	last := c.topic("last", func(t *v1alpha1.KafkaTopic) { t.Spec.Paused = true })
 	c.must(last)
 	c.awaitTopic(last, false, v1alpha1.ReasonPaused)
-	if n := o.metric(t, "operator_call_seconds", map[string]string{"operation": "cluster_id"}); n != 2 {
+	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "cluster_id"}); n != 2 {
 		t.Errorf("it looked %v times, want 2", n)
 	}
 }

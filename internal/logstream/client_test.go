@@ -47,7 +47,7 @@ func TestWhatWasNotAcknowledgedIsSentAgainUnderTheSameID(t *testing.T) {
 			first := f.open(t)
 			sent := first.next(t, 5)
 			first.acknowledge(t, sent[0], sent[3]) // out of order
-			f.wait(t, "log_messages_acknowledged_total", 2)
+			f.wait(t, "merchstore_log_messages_acknowledged_total", 2)
 			first.end <- end
 
 			second := await(t, f.service.streams)
@@ -60,7 +60,7 @@ func TestWhatWasNotAcknowledgedIsSentAgainUnderTheSameID(t *testing.T) {
 				t.Error(err)
 			}
 			f.expect(t, map[string]float64{
-				"log_messages_sent_total": 5, "log_messages_resent_total": 3, "log_messages_acknowledged_total": 5, "log_queue_depth": 0,
+				"merchstore_log_messages_sent_total": 5, "merchstore_log_messages_resent_total": 3, "merchstore_log_messages_acknowledged_total": 5, "merchstore_log_queue_depth": 0,
 			})
 		})
 	}
@@ -91,7 +91,7 @@ func TestTheNewestAreDroppedAndCountedWhenTheQueueIsFull(t *testing.T) {
 	for i := range logged {
 		f.Info(t.Context(), fmt.Sprint(i)) // nobody takes the stream, so nothing is acknowledged
 	}
-	f.expect(t, map[string]float64{"log_messages_dropped_total queue_full": logged - size, "log_queue_depth": size})
+	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": logged - size, "merchstore_log_queue_depth": size})
 
 	s := f.open(t)
 	got := s.next(t, size)
@@ -103,7 +103,7 @@ func TestTheNewestAreDroppedAndCountedWhenTheQueueIsFull(t *testing.T) {
 		t.Error(err)
 	}
 	f.expect(t, map[string]float64{
-		"log_messages_sent_total": size, "log_messages_acknowledged_total": size, "log_messages_dropped_total queue_full": logged - size,
+		"merchstore_log_messages_sent_total": size, "merchstore_log_messages_acknowledged_total": size, "merchstore_log_messages_dropped_total queue_full": logged - size,
 	})
 }
 
@@ -113,7 +113,7 @@ func TestTheQueueIsBoundedInBytesToo(t *testing.T) {
 	for range 5 {
 		f.Info(t.Context(), strings.Repeat("x", 300))
 	}
-	f.expect(t, map[string]float64{"log_messages_dropped_total queue_full": 2, "log_queue_depth": 3})
+	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": 2, "merchstore_log_queue_depth": 3})
 }
 
 func TestARefusedMessageIsDroppedAndCounted(t *testing.T) {
@@ -128,7 +128,7 @@ func TestARefusedMessageIsDroppedAndCounted(t *testing.T) {
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	f.expect(t, map[string]float64{"log_messages_dropped_total refused": 1, "log_messages_acknowledged_total": 0})
+	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total refused": 1, "merchstore_log_messages_acknowledged_total": 0})
 }
 
 func TestCloseDropsAndCountsWhatIsNotAcknowledgedInTime(t *testing.T) {
@@ -143,7 +143,7 @@ func TestCloseDropsAndCountsWhatIsNotAcknowledgedInTime(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	f.Info(t.Context(), "too late")
-	f.expect(t, map[string]float64{"log_messages_dropped_total shutdown": 3})
+	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total shutdown": 3})
 }
 
 func TestMessagesThatComeOneByOneWaitForTheAnswerToThoseBefore(t *testing.T) {
@@ -177,7 +177,7 @@ func TestAcknowledgementsOfUnknownMessagesAreIgnored(t *testing.T) {
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	f.expect(t, map[string]float64{"log_messages_acknowledged_total": 1})
+	f.expect(t, map[string]float64{"merchstore_log_messages_acknowledged_total": 1})
 }
 
 func TestHostileTextsAreMadeFitToSend(t *testing.T) {
@@ -215,7 +215,7 @@ func TestLoggingNeverWaits(t *testing.T) {
 		})
 	}
 	writing.Wait() // although nobody takes the stream
-	f.expect(t, map[string]float64{"log_messages_dropped_total queue_full": writers*each - 1000})
+	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": writers*each - 1000})
 }
 
 func TestEverythingLoggedFromManyGoroutinesArrivesOnce(t *testing.T) {
@@ -245,7 +245,7 @@ func TestEverythingLoggedFromManyGoroutinesArrivesOnce(t *testing.T) {
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	f.expect(t, map[string]float64{"log_messages_sent_total": writers * each, "log_messages_acknowledged_total": writers * each})
+	f.expect(t, map[string]float64{"merchstore_log_messages_sent_total": writers * each, "merchstore_log_messages_acknowledged_total": writers * each})
 }
 
 func BenchmarkLog(b *testing.B) {

@@ -20,17 +20,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	object := []string{"kind", "namespace", "name"}
 	m := &Metrics{
 		ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "operator_object_ready", Help: "Whether an object's condition Ready is true: 1 or 0.",
+			Name: "merchstore_operator_object_ready", Help: "Whether an object's condition Ready is true: 1 or 0.",
 		}, object),
 		corrections: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "operator_drift_corrections_total", Help: "Differences made behind the operator's back that it has put right.",
+			Name: "merchstore_operator_drift_corrections_total", Help: "Differences made behind the operator's back that it has put right.",
 		}, object),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "operator_call_seconds", Help: "Time that calls to Kafka and PostgreSQL took.",
+			Name: "merchstore_operator_call_seconds", Help: "Time that calls to Kafka and PostgreSQL took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"system", "operation", "outcome"}),
 		released: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "operator_finalizers_released_total", Help: "Objects let go although what they stand for could not be deleted in time.",
+			Name: "merchstore_operator_finalizers_released_total", Help: "Objects let go although what they stand for could not be deleted in time.",
 		}, []string{"kind"}),
 	}
 	r.MustRegister(m.ready, m.corrections, m.calls, m.released)

@@ -234,7 +234,7 @@ func (o *opening) once(ctx context.Context, db *postgres.DB) error {
 // observed measures the groups in which orders are placed.
 func observed(r prometheus.Registerer, place func(context.Context, []shop.Placement) ([]shop.Outcome, error)) func(context.Context, []shop.Placement) ([]shop.Outcome, error) {
 	size := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "order_group_size", Help: "Orders placed in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		Name: "merchstore_order_group_size", Help: "Orders placed in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
 	r.MustRegister(size)
 	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {

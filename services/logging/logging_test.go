@@ -142,7 +142,7 @@ func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
 	s := start(t, broker, topic, fmt.Sprint("LOG_STREAM_WINDOW=", window))
 	logger, metrics := s.logger(t, logstream.Options{QueueSize: size})
 	logger.Info(t.Context(), "0")
-	until(t, "the first is stored", func() bool { return counters(t, metrics)["log_messages_acknowledged_total"] == 1 })
+	until(t, "the first is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
 
 	if err := broker.Pause(); err != nil {
 		t.Fatal(err)
@@ -151,19 +151,19 @@ func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
 		logger.Info(t.Context(), strconv.Itoa(i+1))
 	}
 	const chunk = 64 // messages are taken in together, or wait together
-	until(t, "there is no room for more", func() bool { return s.metric(t, "logging_messages_received_total") > 1+window-chunk })
-	if received := s.metric(t, "logging_messages_received_total"); received > 1+window {
+	until(t, "there is no room for more", func() bool { return s.metric(t, "merchstore_logging_messages_received_total") > 1+window-chunk })
+	if received := s.metric(t, "merchstore_logging_messages_received_total"); received > 1+window {
 		t.Errorf("%v messages were taken in, want %d at most", received, 1+window)
 	}
-	if got := counters(t, metrics); got["log_messages_acknowledged_total"] != 1 || got["log_messages_dropped_total"] != logged-size {
+	if got := counters(t, metrics); got["merchstore_log_messages_acknowledged_total"] != 1 || got["merchstore_log_messages_dropped_total"] != logged-size {
 		t.Errorf("while the broker is paused: %v", got)
 	}
 	if err := broker.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	flush(t, logger)
-	if got := counters(t, metrics); got["log_messages_sent_total"] != 1+size || got["log_messages_acknowledged_total"] != 1+size ||
-		got["log_messages_sent_total"]+got["log_messages_dropped_total"] != 1+logged {
+	if got := counters(t, metrics); got["merchstore_log_messages_sent_total"] != 1+size || got["merchstore_log_messages_acknowledged_total"] != 1+size ||
+		got["merchstore_log_messages_sent_total"]+got["merchstore_log_messages_dropped_total"] != 1+logged {
 		t.Errorf("afterwards: %v", got)
 	}
 	wantAll(t, broker, topic, 1+size)
@@ -208,7 +208,7 @@ func TestNothingIsLostWhenTheServiceIsStoppedAndComesBack(t *testing.T) {
 		logger.Info(t.Context(), strconv.Itoa(i))
 	}
 	flush(t, logger)
-	if got := counters(t, metrics); got["log_messages_sent_total"] != n || got["log_messages_acknowledged_total"] != n || got["log_messages_dropped_total"] != 0 {
+	if got := counters(t, metrics); got["merchstore_log_messages_sent_total"] != n || got["merchstore_log_messages_acknowledged_total"] != n || got["merchstore_log_messages_dropped_total"] != 0 {
 		t.Errorf("%v", got)
 	}
 	wantAll(t, broker, topic, n)

@@ -22,7 +22,7 @@ func TestTailLogs(t *testing.T) {
 	s := start(t, broker, topic, "DB_SERVICE_ADDR="+db)
 	logger, metrics := s.logger(t, logstream.Options{})
 	logger.Info(t.Context(), "before")
-	until(t, "it is stored", func() bool { return counters(t, metrics)["log_messages_acknowledged_total"] == 1 })
+	until(t, "it is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
 
 	t.Run("shows what comes, and only that", func(t *testing.T) {
 		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{})

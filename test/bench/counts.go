@@ -28,7 +28,7 @@ func scrape(ctx context.Context, ops string) (counts, error) {
 	for _, m := range families["rest_client_requests_total"].GetMetric() {
 		c["API "+label(m, "method")] += m.GetCounter().GetValue()
 	}
-	for _, m := range families["operator_call_seconds"].GetMetric() {
+	for _, m := range families["merchstore_operator_call_seconds"].GetMetric() {
 		c["Kafka "+label(m, "operation")] += float64(m.GetHistogram().GetSampleCount())
 	}
 	return c, nil

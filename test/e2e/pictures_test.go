@@ -45,7 +45,7 @@ func pictures(c cluster, s *traffic) {
 	}
 	var done []float64
 	for _, pod := range c.pods("store-db") {
-		done = append(done, c.sum(pod, "job_attempts_total", map[string]string{"kind": "scale_picture", "outcome": "completed"}))
+		done = append(done, c.sum(pod, "merchstore_job_attempts_total", map[string]string{"kind": "scale_picture", "outcome": "completed"}))
 	}
 	c.t.Logf("the pods have made the sizes of %v pictures", done)
 	if sharing := slices.DeleteFunc(done, func(n float64) bool { return n == 0 }); len(sharing) < 2 {
@@ -95,6 +95,6 @@ func cacheEnds(c cluster, _ *traffic) {
 	c.kubectl("delete", "pod", pod)
 	c.settle()
 	for _, db := range c.pods("store-db") {
-		c.eventually(db+" uses the cache again", func() bool { return c.sum(db, "cache_available", nil) == 1 })
+		c.eventually(db+" uses the cache again", func() bool { return c.sum(db, "merchstore_cache_available", nil) == 1 })
 	}
 }

@@ -61,9 +61,9 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 
 	const other = 3 // lines of signing up and logging in
 	eventually(t, "every message to be acknowledged", time.Minute, func() bool {
-		return s.metric(stack.API, "log_messages_acknowledged_total")+s.metric(stack.API, "log_messages_dropped_total") >= requests+other
+		return s.metric(stack.API, "merchstore_log_messages_acknowledged_total")+s.metric(stack.API, "merchstore_log_messages_dropped_total") >= requests+other
 	})
-	if dropped := s.metric(stack.API, "log_messages_dropped_total"); dropped != 0 {
+	if dropped := s.metric(stack.API, "merchstore_log_messages_dropped_total"); dropped != 0 {
 		t.Errorf("%d messages were dropped although the queue has room for more than %d", dropped, requests)
 	}
 	ids := map[string]bool{}

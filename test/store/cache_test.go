@@ -43,7 +43,7 @@ func (c *cached) dbs() []string { return []string{stack.DB, "db-2"} }
 func (c *cached) awaitUse() {
 	c.t.Helper()
 	for _, db := range c.dbs() {
-		eventually(c.t, db+" to use the cache", 30*time.Second, func() bool { return c.metric(db, "cache_available") == 1 })
+		eventually(c.t, db+" to use the cache", 30*time.Second, func() bool { return c.metric(db, "merchstore_cache_available") == 1 })
 	}
 }
 
@@ -54,7 +54,7 @@ func (c *cached) hits(db string) int {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return int(read.Sum("cache_requests_total", map[string]string{"result": "local_hit"}))
+	return int(read.Sum("merchstore_cache_requests_total", map[string]string{"result": "local_hit"}))
 }
 
 // ask makes a request through one of the APIs, from any goroutine.
@@ -192,7 +192,7 @@ func TestTheCacheGoesAwayUnderTraffic(t *testing.T) {
 	}
 	noticed := func() {
 		for _, db := range c.dbs() {
-			eventually(t, db+" to notice", 30*time.Second, func() bool { return c.metric(db, "cache_available") == 0 })
+			eventually(t, db+" to notice", 30*time.Second, func() bool { return c.metric(db, "merchstore_cache_available") == 0 })
 		}
 	}
 	flow("requests with the cache")

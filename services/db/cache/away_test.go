@@ -41,7 +41,7 @@ func TestTheServerIsKilled(t *testing.T) {
 		two.want(7, 1)
 	}
 	server.Kill()
-	eventually(t, "it to be noticed", func() bool { return one.sum("cache_available", nil)+two.sum("cache_available", nil) == 0 })
+	eventually(t, "it to be noticed", func() bool { return one.sum("merchstore_cache_available", nil)+two.sum("merchstore_cache_available", nil) == 0 })
 	version := source.sell(7)
 	one.Changed(t.Context(), nil, []int32{7})
 	one.want(7, version)
@@ -110,7 +110,7 @@ func TestTheServerHangs(t *testing.T) {
 		t.Errorf("1,000 times four more have taken %s", took)
 	}
 	two.want(7, version) // has noticed that the server hangs, and does not use its copy
-	if n := two.sum("cache_errors_total", nil); n == 0 {
+	if n := two.sum("merchstore_cache_errors_total", nil); n == 0 {
 		t.Error("no error is counted")
 	}
 	if err := server.Resume(); err != nil {
@@ -144,7 +144,7 @@ func TestTheServerHangsForAMoment(t *testing.T) {
 	if err := <-resumed; err != nil {
 		t.Fatal(err)
 	}
-	if n := one.sum("cache_errors_total", map[string]string{"operation": "invalidate"}); n == 0 {
+	if n := one.sum("merchstore_cache_errors_total", map[string]string{"operation": "invalidate"}); n == 0 {
 		t.Error("no attempt has failed")
 	}
 }

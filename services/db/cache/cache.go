@@ -83,7 +83,7 @@ func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (
 		return func() (*shop.Product, error) { return source.ProductByID(ctx, id) }
 	})
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cache_available", Help: "1 when the cache is used, 0 when everything is read from the database.",
+		Name: "merchstore_cache_available", Help: "1 when the cache is used, 0 when everything is read from the database.",
 	}, func() float64 {
 		if c.link.session.Load() != nil {
 			return 1

@@ -215,7 +215,7 @@ func TestMemoryIsLimited(t *testing.T) {
 			}
 		}
 		one.version(many - 1)
-		if one.sum("cache_errors_total", nil) > 0 {
+		if one.sum("merchstore_cache_errors_total", nil) > 0 {
 			return false
 		}
 		if n := one.results()["local_hit"]; n < 1 || n > many/2 {

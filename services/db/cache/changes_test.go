@@ -28,7 +28,7 @@ func TestAChangeReachesEveryProcess(t *testing.T) {
 		two.want(7, version) // no later
 		one.want(7, version)
 	}
-	if n := one.sum("cache_invalidations_total", nil); n != 200 {
+	if n := one.sum("merchstore_cache_invalidations_total", nil); n != 200 {
 		t.Errorf("%d invalidations are counted", n)
 	}
 }
@@ -58,7 +58,7 @@ func TestAProcessThatHangsHoldsNobodyUpForLong(t *testing.T) {
 	if took := time.Since(from); took > 2500*time.Millisecond {
 		t.Errorf("ten changes have taken %s", took)
 	}
-	if n := one.sum("cache_errors_total", map[string]string{"operation": "acknowledge"}); n == 0 {
+	if n := one.sum("merchstore_cache_errors_total", map[string]string{"operation": "acknowledge"}); n == 0 {
 		t.Error("nothing is counted")
 	}
 	cancel()
@@ -89,8 +89,8 @@ func TestComingAndGoingHoldsNobodyUp(t *testing.T) {
 	}
 	close(stop)
 	writer.Wait()
-	if n := one.sum("cache_errors_total", map[string]string{"operation": "acknowledge"}); n != 0 {
-		t.Errorf("%d of %d changes were not acknowledged", n, one.sum("cache_invalidations_total", nil))
+	if n := one.sum("merchstore_cache_errors_total", map[string]string{"operation": "acknowledge"}); n != 0 {
+		t.Errorf("%d of %d changes were not acknowledged", n, one.sum("merchstore_cache_invalidations_total", nil))
 	}
 }
 
@@ -150,7 +150,7 @@ func TestTwoStoresInOneServer(t *testing.T) {
 		one.want(7, version)
 		two.want(7, shirts.products[7].Version)
 	}
-	if n := one.sum("cache_errors_total", nil) + two.sum("cache_errors_total", nil); n != 0 {
+	if n := one.sum("merchstore_cache_errors_total", nil) + two.sum("merchstore_cache_errors_total", nil); n != 0 {
 		t.Errorf("%d errors", n)
 	}
 }

@@ -135,7 +135,7 @@ func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.
 
 func (p *process) awaitUse() {
 	p.t.Helper()
-	eventually(p.t, "the cache to be used", func() bool { return p.sum("cache_available", nil) == 1 })
+	eventually(p.t, "the cache to be used", func() bool { return p.sum("merchstore_cache_available", nil) == 1 })
 }
 
 func (p *process) sum(name string, labels map[string]string) int {
@@ -156,7 +156,7 @@ func (p *process) results() map[string]int {
 	p.t.Helper()
 	counts := map[string]int{}
 	for _, result := range []string{"local_hit", "hit", "miss", "bypass"} {
-		if n := p.sum("cache_requests_total", map[string]string{"kind": "product", "result": result}); n > 0 {
+		if n := p.sum("merchstore_cache_requests_total", map[string]string{"kind": "product", "result": result}); n > 0 {
 			counts[result] = n
 		}
 	}

@@ -30,13 +30,13 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cache_requests_total", Help: "Reads of accounts and products by their ids, by what became of them.",
+			Name: "merchstore_cache_requests_total", Help: "Reads of accounts and products by their ids, by what became of them.",
 		}, []string{"kind", "result"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cache_errors_total", Help: "Operations on the cache that have failed or took too long.",
+			Name: "merchstore_cache_errors_total", Help: "Operations on the cache that have failed or took too long.",
 		}, []string{"operation"}),
 		invalidations: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "cache_invalidations_total", Help: "Accounts and products taken out because they have changed.",
+			Name: "merchstore_cache_invalidations_total", Help: "Accounts and products taken out because they have changed.",
 		}),
 	}
 	for _, operation := range []string{opConnect, opRead, opLock, opStore, opInvalidate, opAcknowledge, opDecode} {

@@ -26,13 +26,13 @@ var outcomes = map[river.EventKind]string{
 func observe(client *river.Client[pgx.Tx], store Store, r prometheus.Registerer, log *slog.Logger) (stop func(), err error) {
 	labels := []string{"kind", "outcome"}
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "job_attempts_total", Help: "Attempts at jobs by this process: completed, failed (and tried again, unless discarded), discarded, or interrupted.",
+		Name: "merchstore_job_attempts_total", Help: "Attempts at jobs by this process: completed, failed (and tried again, unless discarded), discarded, or interrupted.",
 	}, labels)
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "job_duration_seconds", Help: "Time an attempt at a job took.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		Name: "merchstore_job_duration_seconds", Help: "Time an attempt at a job took.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
 	}, []string{"kind"})
 	waited := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "job_wait_seconds", Help: "Time a job was ready before an attempt at it began.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 18),
+		Name: "merchstore_job_wait_seconds", Help: "Time a job was ready before an attempt at it began.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 18),
 	}, []string{"kind"})
 	for _, c := range []prometheus.Collector{total, duration, waited, waiting{store}} {
 		if err := r.Register(c); err != nil {
@@ -65,7 +65,7 @@ func observe(client *river.Client[pgx.Tx], store Store, r prometheus.Registerer,
 // waiting asks the database with each scrape. It has no sample while the database is away.
 type waiting struct{ store Store }
 
-var waitingDesc = prometheus.NewDesc("jobs_waiting", "Jobs that are not done yet, in the whole store.", []string{"kind"}, nil)
+var waitingDesc = prometheus.NewDesc("merchstore_jobs_waiting", "Jobs that are not done yet, in the whole store.", []string{"kind"}, nil)
 
 // Describe implements prometheus.Collector.
 func (waiting) Describe(descs chan<- *prometheus.Desc) { descs <- waitingDesc }

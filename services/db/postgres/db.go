@@ -93,11 +93,11 @@ func (db *DB) Close() { db.pool.Close() }
 // RegisterMetrics shows how the pool is used.
 func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "db_pool_" + name, Help: help},
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "merchstore_db_pool_" + name, Help: help},
 			func() float64 { return value(db.pool.Stat()) }))
 	}
 	counter := func(name, help string, value func(s *pgxpool.Stat) float64) {
-		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "db_pool_" + name, Help: help},
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "merchstore_db_pool_" + name, Help: help},
 			func() float64 { return value(db.pool.Stat()) }))
 	}
 	gauge("connections", "Connections open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })

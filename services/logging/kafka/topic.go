@@ -36,7 +36,7 @@ type Watch struct {
 // NewWatch prepares to watch the producer's topic.
 func NewWatch(p *Producer, metrics prometheus.Registerer, log *slog.Logger) *Watch {
 	w := &Watch{producer: p, log: log, up: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "kafka_topic_reachable", Help: "1 if Kafka answered for the topic when last asked, else 0.",
+		Name: "merchstore_kafka_topic_reachable", Help: "1 if Kafka answered for the topic when last asked, else 0.",
 	})}
 	metrics.MustRegister(w.up)
 	return w

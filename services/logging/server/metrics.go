@@ -17,18 +17,18 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m := &metrics{
-		received: counter("logging_messages_received_total", "Messages that writers have sent."),
-		stored:   counter("logging_messages_stored_total", "Messages that Kafka has taken."),
-		refused:  counter("logging_messages_refused_total", "Messages that can never be stored."),
-		failed:   counter("logging_messages_failed_total", "Messages that Kafka did not take; their writers send them again."),
+		received: counter("merchstore_logging_messages_received_total", "Messages that writers have sent."),
+		stored:   counter("merchstore_logging_messages_stored_total", "Messages that Kafka has taken."),
+		refused:  counter("merchstore_logging_messages_refused_total", "Messages that can never be stored."),
+		failed:   counter("merchstore_logging_messages_failed_total", "Messages that Kafka did not take; their writers send them again."),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "logging_messages_in_flight", Help: "Messages handed to Kafka that it has not answered for yet.",
+			Name: "merchstore_logging_messages_in_flight", Help: "Messages handed to Kafka that it has not answered for yet.",
 		}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "logging_store_seconds", Help: "Time until Kafka has a message, for a sample: the first message of each batch.",
+			Name: "merchstore_logging_store_seconds", Help: "Time until Kafka has a message, for a sample: the first message of each batch.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
 		}),
-		tails: prometheus.NewGauge(prometheus.GaugeOpts{Name: "logging_tails", Help: "Open TailLogs calls."}),
+		tails: prometheus.NewGauge(prometheus.GaugeOpts{Name: "merchstore_logging_tails", Help: "Open TailLogs calls."}),
 	}
 	r.MustRegister(m.received, m.stored, m.refused, m.failed, m.inFlight, m.latency, m.tails)
 	return m
