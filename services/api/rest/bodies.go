@@ -65,6 +65,17 @@ type (
 	}
 )
 
+// request insists on a price: the DB service could not tell a missing one from a gift. There may be no image.
+func (p newProduct) request(image []byte) (*merchstorev1.CreateProductRequest, error) {
+	if p.Price == nil {
+		return nil, failure.InvalidField("price", "is required")
+	}
+	return &merchstorev1.CreateProductRequest{
+		Name: p.Name, Description: p.Description, Category: p.Category, Slogan: p.Slogan,
+		Price: int64(*p.Price), Stock: p.Stock, Image: image,
+	}, nil
+}
+
 func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	if o.Items == nil {
 		line, err := newLine{o.ProductID, o.Quantity}.line("")

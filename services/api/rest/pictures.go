@@ -49,11 +49,7 @@ const imagePath = "/api/v1/products/:id/image"
 // patience is how long a picture waits until there is room for it.
 const patience = 10 * time.Second
 
-// upload lets a few at a time bring their pictures, which are held in memory.
-func (s *Store) upload(ctx context.Context, read func() error) error {
-	return inTurn(ctx, s.uploads, read)
-}
-
+// inTurn lets a few at a time bring or take their pictures, which are held in memory.
 func inTurn(ctx context.Context, room *semaphore.Weighted, do func() error) error {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -74,7 +70,7 @@ func (s *Store) setPicture(c *gin.Context, caller *token.Claims) error {
 	if err != nil {
 		return err
 	}
-	return s.upload(ctx, func() error {
+	return inTurn(ctx, s.uploads, func() error {
 		file, err := request.ReadFile(c.Request)
 		if err != nil {
 			return err
@@ -104,12 +100,16 @@ func (s *Store) removePicture(c *gin.Context, caller *token.Claims) error {
 // addProductForm is addProduct for a form with a picture.
 func (s *Store) addProductForm(c *gin.Context) (created *merchstorev1.Product, err error) {
 	ctx := c.Request.Context()
-	err = s.upload(ctx, func() error {
+	err = inTurn(ctx, s.uploads, func() error {
 		form, err := request.ReadForm(c.Request, "name", "description", "category", "price", "slogan", "stock")
 		if err != nil {
 			return err
 		}
-		product, err := productOf(form)
+		body, err := productOf(form)
+		if err != nil {
+			return err
+		}
+		product, err := body.request(form.File)
 		if err != nil {
 			return err
 		}
@@ -120,26 +120,25 @@ func (s *Store) addProductForm(c *gin.Context) (created *merchstorev1.Product, e
 	return created, err
 }
 
-func productOf(form request.Form) (*merchstorev1.CreateProductRequest, error) {
+// productOf reads the numbers of a form, which are text there.
+func productOf(form request.Form) (newProduct, error) {
 	f := form.Fields
-	price, given := f["price"]
-	if !given {
-		return nil, failure.InvalidField("price", "is required")
-	}
-	amount, err := money.Parse(price)
-	if err != nil {
-		return nil, failure.InvalidField("price", err.Error())
-	}
-	var stock int64
-	if text := f["stock"]; text != "" {
-		if stock, err = strconv.ParseInt(text, 10, 32); err != nil {
-			return nil, failure.InvalidField("stock", "must be a whole number between -2147483648 and 2147483647")
+	p := newProduct{Name: f["name"], Description: f["description"], Category: f["category"], Slogan: f["slogan"]}
+	if text, given := f["price"]; given {
+		price, err := money.Parse(text)
+		if err != nil {
+			return p, failure.InvalidField("price", err.Error())
 		}
+		p.Price = &price
 	}
-	return &merchstorev1.CreateProductRequest{
-		Name: f["name"], Description: f["description"], Category: f["category"], Slogan: f["slogan"],
-		Price: int64(amount), Stock: int32(stock), Image: form.File,
-	}, nil
+	if text := f["stock"]; text != "" {
+		stock, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return p, failure.InvalidField("stock", "must be a whole number between -2147483648 and 2147483647")
+		}
+		p.Stock = int32(stock)
+	}
+	return p, nil
 }
 
 // getPicture answers ranges and conditions as any file server does. A picture's address has its content in it, so that whoever has
@@ -150,10 +149,10 @@ func (s *Store) getPicture(c *gin.Context) error {
 	if err != nil || len(hash) != 32 || !known {
 		return failure.New(failure.NotFound, "picture_not_found", "Picture not found")
 	}
-	h := c.Writer.Header()
-	h.Set("ETag", `"`+c.Param("hash")+"-"+c.Param("size")+`"`)
-	if c.Request.Header.Get("If-None-Match") == h.Get("ETag") {
-		h.Set("Cache-Control", forever)
+	etag := `"` + c.Param("hash") + "-" + c.Param("size") + `"`
+	if c.Request.Header.Get("If-None-Match") == etag {
+		c.Header("ETag", etag)
+		c.Header("Cache-Control", forever)
 		c.Status(http.StatusNotModified)
 		return nil
 	}
@@ -161,12 +160,12 @@ func (s *Store) getPicture(c *gin.Context) error {
 		return err
 	}
 	if size != merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED {
-		return s.sendPicture(c, hash, size)
+		return s.sendPicture(c, hash, size, etag)
 	}
-	return inTurn(c.Request.Context(), s.originals, func() error { return s.sendPicture(c, hash, size) })
+	return inTurn(c.Request.Context(), s.originals, func() error { return s.sendPicture(c, hash, size, etag) })
 }
 
-func (s *Store) sendPicture(c *gin.Context, hash []byte, size merchstorev1.PictureSize) error {
+func (s *Store) sendPicture(c *gin.Context, hash []byte, size merchstorev1.PictureSize, etag string) error {
 	resp, err := s.db.GetPicture(c.Request.Context(), &merchstorev1.GetPictureRequest{Hash: hash, Size: size})
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
@@ -174,6 +173,7 @@ func (s *Store) sendPicture(c *gin.Context, hash []byte, size merchstorev1.Pictu
 	h := c.Writer.Header()
 	h.Set("Content-Type", resp.GetMediaType())
 	h.Set("Cache-Control", forever)
+	h.Set("ETag", etag)
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(resp.GetContent()))
 	return nil

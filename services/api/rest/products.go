@@ -5,7 +5,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
@@ -70,13 +69,11 @@ func (s *Store) addProduct(c *gin.Context, caller *token.Claims) (*merchstorev1.
 	if err != nil {
 		return nil, err
 	}
-	if body.Price == nil { // the DB service could not tell it from a gift
-		return nil, failure.InvalidField("price", "is required")
+	product, err := body.request(nil)
+	if err != nil {
+		return nil, err
 	}
-	resp, err := s.db.CreateProduct(ctx, &merchstorev1.CreateProductRequest{
-		Name: body.Name, Description: body.Description, Category: body.Category,
-		Price: int64(*body.Price), Slogan: body.Slogan, Stock: body.Stock,
-	})
+	resp, err := s.db.CreateProduct(ctx, product)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // Store.fail reads it
 	}
