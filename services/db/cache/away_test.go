@@ -41,7 +41,9 @@ func TestTheServerIsKilled(t *testing.T) {
 		two.want(7, 1)
 	}
 	server.Kill()
-	eventually(t, "it to be noticed", func() bool { return one.sum("merchstore_cache_available", nil)+two.sum("merchstore_cache_available", nil) == 0 })
+	eventually(t, "it to be noticed", func() bool {
+		return one.sum("merchstore_cache_available", nil)+two.sum("merchstore_cache_available", nil) == 0
+	})
 	version := source.sell(7)
 	one.Changed(t.Context(), nil, []int32{7})
 	one.want(7, version)
