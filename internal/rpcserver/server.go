@@ -24,6 +24,7 @@ import (
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // Settings are those of every gRPC server.
@@ -105,7 +106,8 @@ func measured(r prometheus.Registerer) []grpc.ServerOption {
 		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
 	r.MustRegister(metrics)
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor()), grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor()),
+		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(grpcprom.WithExemplarFromContext(tracing.Exemplar))),
+		grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor()),
 	}
 }
 

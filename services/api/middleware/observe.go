@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // unmatched is the route of requests that no route is for: labels are never made of what clients write.
@@ -32,7 +34,7 @@ func Observe(log *slog.Logger, registry prometheus.Registerer) gin.HandlerFunc {
 		}
 		method, status := knownMethod(c.Request.Method), c.Writer.Status()
 		ctx := c.Request.Context()
-		m.end(route, method, status, took)
+		m.end(ctx, route, method, status, took)
 		log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("method", method), slog.String("route", route), slog.Int("status", status),
 			slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", rpc.RequestID(ctx)))
@@ -83,10 +85,15 @@ func (m *metrics) underWay(more float64) {
 	}
 }
 
-func (m *metrics) end(route, method string, status int, took time.Duration) {
+func (m *metrics) end(ctx context.Context, route, method string, status int, took time.Duration) {
 	if m == nil {
 		return
 	}
 	m.total.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(route, method).Observe(took.Seconds())
+	duration := m.duration.WithLabelValues(route, method)
+	if labels := tracing.Exemplar(ctx); labels != nil {
+		duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), labels) //nolint:forcetypeassert // every histogram is one
+		return
+	}
+	duration.Observe(took.Seconds())
 }
