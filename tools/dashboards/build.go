@@ -15,10 +15,10 @@ const (
 
 // build makes Grafana's form of a dashboard. Panels are numbered and placed in the order in which they are written.
 func (b board) build() (dashboard.Dashboard, error) {
-	made := dashboard.NewDashboardBuilder(b.title).Uid(uidPrefix + b.name).Description(b.about).Tags([]string{tag}).
+	made := dashboard.NewDashboardBuilder(b.title).Uid(uidPrefix+b.name).Description(b.about).Tags([]string{tag}).
 		Time("now-1h", "now").Refresh("30s").Timezone("browser").Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).
-		Link(dashboard.NewDashboardLinkBuilder("Merch Store").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).
-			AsDropdown(false).IncludeVars(false).KeepTime(true).Icon("external link").Tooltip("the other dashboards"))
+		Link(shown{dashboard.NewDashboardLinkBuilder("Merch Store").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).
+			KeepTime(true).Icon("external link").Tooltip("the other dashboards")})
 	for _, v := range b.variables() {
 		made.WithVariable(v)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
@@ -65,8 +66,12 @@ func check(files []string) error {
 			return fmt.Errorf("reading a dashboard: %w", err)
 		}
 		var read dashboard.Dashboard
-		if err := errors.Join(read.UnmarshalJSONStrict(text), read.Validate()); err != nil {
+		// The list of errors comes as an error also when it is empty.
+		var found cog.BuildErrors
+		if err := read.UnmarshalJSONStrict(text); err != nil && (!errors.As(err, &found) || len(found) > 0) {
 			errs = append(errs, fmt.Errorf("%s is not as Grafana's schema says: %w", file, err))
+		} else if err := read.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not valid: %w", file, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,7 +9,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
 	"github.com/grafana/grafana-foundation-sdk/go/statetimeline"
-	"github.com/grafana/grafana-foundation-sdk/go/table"
+	tables "github.com/grafana/grafana-foundation-sdk/go/table"
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
@@ -33,9 +33,11 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 	switch p.kind {
 	case numberPanel:
 		return describe(stat.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ColorMode(common.BigValueColorModeBackground).
-			GraphMode(common.BigValueGraphModeArea).ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+			GraphMode(common.BigValueGraphModeArea).Orientation(common.VizOrientationAuto).
+			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
 	case tablePanel:
-		made := describe(table.NewPanelBuilder(), p, id, at).WithTransformation(dashboard.DataTransformerConfig{
+		noFooter := common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{})
+		made := describe(tables.NewPanelBuilder(), p, id, at).Footer(noFooter).WithTransformation(dashboard.DataTransformerConfig{
 			Id: "organize", Options: map[string]any{"excludeByName": map[string]bool{"Time": true, "Value": true}},
 		})
 		if p.row != "" {
@@ -43,7 +45,8 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 		}
 		return made
 	case statePanel:
-		return describe(statetimeline.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ShowValue(common.VisibilityModeNever).MergeValues(true)
+		return describe(statetimeline.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ShowValue(common.VisibilityModeNever).MergeValues(true).
+			Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeSingle).Sort(common.SortOrderNone))
 	case heatmapPanel:
 		return describe(heatmap.NewPanelBuilder(), p, id, at)
 	default:
@@ -53,13 +56,10 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 
 // chart lists the series in the order of their highest values, so that the pod or the query that is why is the first.
 func (p panel) chart(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Panel] {
-	made := describe(timeseries.NewPanelBuilder(), p, id, at).FillOpacity(10).ShowPoints(common.VisibilityModeNever).
+	made := describe(timeseries.NewPanelBuilder(), p, id, at).AxisSoftMin(0).FillOpacity(10).ShowPoints(common.VisibilityModeNever).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
 		Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeTable).
 			Placement(common.LegendPlacementBottom).Calcs([]string{"lastNotNull", "max"}).SortBy("Max").SortDesc(true))
-	if p.kind != lineChart || p.unit != "short" {
-		made.AxisSoftMin(0)
-	}
 	if len(p.steps) > 0 {
 		made.ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().Mode(common.GraphThresholdsStyleModeDashed))
 	}
@@ -111,6 +111,18 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	return made
 }
 
-func link(title, url string) *dashboard.DashboardLinkBuilder {
-	return dashboard.NewDashboardLinkBuilder(title).Type(dashboard.DashboardLinkTypeLink).Icon("external link").Url(url).TargetBlank(true)
+func link(title, url string) cog.Builder[dashboard.DashboardLink] {
+	return shown{dashboard.NewDashboardLinkBuilder(title).Type(dashboard.DashboardLinkTypeLink).Icon("external link").Url(url).TargetBlank(true)}
+}
+
+// shown is a link where everybody sees it. The library's own default is a menu, which older versions of Grafana do not have.
+type shown struct {
+	*dashboard.DashboardLinkBuilder
+}
+
+// Build implements cog.Builder.
+func (s shown) Build() (dashboard.DashboardLink, error) {
+	made, err := s.DashboardLinkBuilder.Build()
+	made.Placement = nil
+	return made, err
 }
