@@ -46,7 +46,7 @@ func logs() board {
 				lines("Bytes that wait in the library", "bytes", "In librdkafka's queue, until a broker has them.",
 					ask("{{pod}}", `merchstore_kafka_producer_queue_bytes{in}`)),
 				lines("Time a broker takes to answer", "s", "Of the last seconds.",
-					ask("{{pod}} {{broker}} p{{quantile}}", `merchstore_kafka_broker_round_trip_seconds{in}`)).limits(atMost(0.5, 5)),
+					ask("{{pod}} {{broker}} p{{percentile}}", `merchstore_kafka_broker_round_trip_seconds{in}`)).limits(atMost(0.5, 5)),
 				lines("Records sent", "cps", "To brokers, each second.", ask("{{pod}}", `rate(merchstore_kafka_producer_messages_total{in}[$__rate_interval])`)),
 				lines("Bytes sent", "Bps", "In records to brokers, each second.", ask("{{pod}}", `rate(merchstore_kafka_producer_bytes_total{in}[$__rate_interval])`)),
 				lines("Requests that failed, or were made again", "ops", "By broker, each second.",

@@ -17,7 +17,7 @@ func store() board {
 					ask("", `1 - namespace:merchstore_requests_failed:ratio30d{all} / 0.001`)).limits(atLeast(0.1, 0.5)).runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreErrorBudgetBurnsSlowly"),
 				number("Latency budget left", "percentunit", "Of the slow requests allowed in 30 days (1 %), what is left. Below 0 the promise is broken.",
 					ask("", `1 - namespace:merchstore_shopping_requests_slow:ratio30d{all} / 0.01`)).limits(atLeast(0.1, 0.5)).runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
-				number("Alerts", "short", "How many fire now; the list is below.",
+				number("Alerts firing", "short", "How many fire now; the list is below.",
 					ask("", `count(ALERTS{alertname=~"Merchstore.*", alertstate="firing", namespace=~"$namespace|"}) or vector(0)`)).limits(atMost(1, 1)),
 			}},
 			{"What is wrong?", []panel{
