@@ -48,7 +48,8 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 		return describe(statetimeline.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ShowValue(common.VisibilityModeNever).MergeValues(true).
 			Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeSingle).Sort(common.SortOrderNone))
 	case heatmapPanel:
-		return describe(heatmap.NewPanelBuilder(), p, id, at)
+		return describe(heatmap.NewPanelBuilder(), p, id, at).YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.unit)).
+			Tooltip(heatmap.NewHeatmapTooltipBuilder().Mode(common.TooltipDisplayModeSingle))
 	default:
 		return p.chart(id, at)
 	}
