@@ -164,7 +164,7 @@ func (l *load) tail(ctx context.Context) error {
 	defer cancel()
 	_, err := l.do(ctx, http.MethodGet, "/api/v1/logs", http.NoBody, http.Header{}, http.StatusOK)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the stream ends when its reader leaves
+		return nil // the stream ends when its reader leaves
 	}
 	return err
 }
@@ -175,7 +175,7 @@ func (l *load) lockOut(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was to be kept
+	defer conn.Close(context.WithoutCancel(ctx))
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -138,7 +138,8 @@ func (p panel) traces(service string) panel { p.service = service; return p }
 // leadsTo is where a click on a table's row leads to.
 func (p panel) leadsTo(url string) panel { p.row = url; return p }
 
-func (p panel) wide(columns uint32) panel { p.width = columns; return p }
+// wide panels take half of the width.
+func (p panel) wide() panel { p.width = half; return p }
 
 func (p panel) stacked() panel { p.stack = true; return p }
 

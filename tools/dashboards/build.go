@@ -13,7 +13,8 @@ const (
 	rowHeight = 1
 )
 
-// build makes Grafana's form of a dashboard. Panels are numbered and placed in the order in which they are written.
+// build makes Grafana's form of a dashboard: the first version of its schema, which every Grafana reads from files, not the second, which
+// the library would rather see used. Panels are numbered and placed in the order in which they are written.
 func (b board) build() (dashboard.Dashboard, error) {
 	made := dashboard.NewDashboardBuilder(b.title).Uid(uidPrefix+b.name).Description(b.about).Tags([]string{tag}).
 		Time("now-1h", "now").Refresh("30s").Timezone("browser").Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).

@@ -25,7 +25,7 @@ func db() board {
 				states("The cache is used", "1 while the pod uses it. Red: it reads everything from PostgreSQL.", yes(),
 					ask("{{pod}}", `merchstore_cache_available{in}`)).runbook("MerchstoreCacheUnavailable"),
 				lines("Reads found in a cache", "percentunit", "Part of the reads of accounts and products that PostgreSQL did not have to answer.",
-					ask("{{kind}}", `sum by (kind) (rate(merchstore_cache_requests_total{in, result=~"local_hit|hit"}[$__rate_interval])) / sum by (kind) (rate(merchstore_cache_requests_total{in}[$__rate_interval]))`)).upTo(1).wide(half),
+					ask("{{kind}}", `sum by (kind) (rate(merchstore_cache_requests_total{in, result=~"local_hit|hit"}[$__rate_interval])) / sum by (kind) (rate(merchstore_cache_requests_total{in}[$__rate_interval]))`)).upTo(1).wide(),
 				lines("Reads", "ops", "Each second: found in the process, found in Valkey, read from PostgreSQL and kept, or read from it past the cache.",
 					ask("{{kind}} {{result}}", `sum by (kind, result) (rate(merchstore_cache_requests_total{in}[$__rate_interval]))`)).stacked(),
 				lines("Failures of the cache", "ops", "Operations that failed or took too long, each second. The reads themselves do not fail.",

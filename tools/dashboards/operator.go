@@ -10,7 +10,7 @@ func operator() board {
 				states("Ready", "1 when the object's condition Ready is true. kubectl describe says why it is not.", yes(),
 					ask("{{kind}} {{name}}", `max by (kind, name) (merchstore_operator_object_ready{in})`)).runbook("MerchstoreObjectNotReady"),
 				lines("Put right", "cps", "Differences made behind its back that the operator has put right, each second. Again and again: two who look after the same thing.",
-					ask("{{kind}} {{name}}", `sum by (kind, name) (rate(merchstore_operator_drift_corrections_total{in}[$__rate_interval]))`)).wide(half),
+					ask("{{kind}} {{name}}", `sum by (kind, name) (rate(merchstore_operator_drift_corrections_total{in}[$__rate_interval]))`)).wide(),
 				lines("Certificates end in", "s", "Time that is left.",
 					ask("{{kind}} {{name}}", `min by (kind, name) (merchstore_operator_certificate_expiry_timestamp_seconds{in}) - time()`),
 				).limits([]step{{0, red}, {2 * day, yellow}, {14 * day, green}}).runbook("MerchstoreCertificateEnds", "MerchstoreCertificateEndsSoon"),

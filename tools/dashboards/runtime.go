@@ -6,7 +6,7 @@ func pods(more ...panel) row {
 		states("Takes traffic", "1 while the pod may take traffic, as /readyz says. A gap: Prometheus could not ask.", yes(),
 			ask("{{pod}}", `merchstore_ready{in}`)).runbook("MerchstoreNotReady", "MerchstoreCheckFailing", "MerchstoreTargetDown"),
 		table("Versions", "short", "What runs. Two versions are normal during an update only.",
-			ask("", `group by (pod, process, version, revision, goversion) (merchstore_build_info{in})`)).wide(half),
+			ask("", `group by (pod, process, version, revision, goversion) (merchstore_build_info{in})`)).wide(),
 		lines("Processor", "short", "Processors in use by each pod.",
 			ask("{{pod}}", `rate(process_cpu_seconds_total{in}[$__rate_interval])`)),
 		lines("Memory, of what Go is to stay within", "percentunit", "Resident memory, compared with Go's own limit, which is somewhat below the pod's. From 100 % on it is about to be killed.",

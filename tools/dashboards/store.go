@@ -28,7 +28,7 @@ func store() board {
 				lines("Budgets burn", "short", "How many times as fast as allowed the budgets are used up: at 1 they last for 30 days, from 14.4 on somebody is woken.",
 					ask("errors, 5 minutes", `namespace:merchstore_requests_failed:ratio5m{all} / 0.001`), ask("errors, 1 hour", `namespace:merchstore_requests_failed:ratio1h{all} / 0.001`),
 					ask("slow, 5 minutes", `namespace:merchstore_shopping_requests_slow:ratio5m{all} / 0.01`), ask("slow, 1 hour", `namespace:merchstore_shopping_requests_slow:ratio1h{all} / 0.01`),
-				).limits(atMost(1, 14.4)).wide(half).runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsFast"),
+				).limits(atMost(1, 14.4)).wide().runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsFast"),
 			}},
 			{"Requests", []panel{
 				lines("Requests", "reqps", "Answered each second, by status.",
