@@ -73,7 +73,7 @@ func ask(legend, expr string) query {
 }
 
 // quantiles of a histogram: what half of all are below, and what all but one of a hundred are. by are further labels to tell apart.
-// Each point of the highest links to a trace.
+// Where a histogram has exemplars, each is a dot that leads to its trace.
 func quantiles(histogram, by string) []query {
 	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
 	labels, legend := "le", ""
