@@ -62,7 +62,7 @@ TAGS          := grpcnotrace,nomsgpack
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local ./services/shoppers
 	@$(STATIC_C) ./services/logging
 
 .PHONY: build-operator
