@@ -20,8 +20,12 @@ type Settings struct {
 	Kubectl   string        `env:"KUBECTL" envDefault:"kubectl" help:"the program to reach the cluster with"`
 }
 
-// mendLimit is enough for a broker or a database to start on a slow machine.
-const mendLimit = 5 * time.Minute
+const (
+	// mendLimit is enough for a broker or a database to start on a slow machine.
+	mendLimit = 5 * time.Minute
+	mendTries = 5
+	mendPause = 3 * time.Second
+)
 
 // Fault is a way to break the store.
 type Fault struct {
@@ -82,13 +86,13 @@ func (f Fault) Cause(ctx context.Context, s Settings, out io.Writer) (err error)
 	}
 	say("what burns an error budget weighs the last hour: a store that has been well for long needs FAULT_FOR=15m")
 	// What an earlier run has left that was killed.
-	if err := f.mend(ctx, d); err != nil {
+	if err := mend(ctx, d, 1); err != nil {
 		return fmt.Errorf("make sure that all is well before: %w", err)
 	}
 	say("it begins, in namespace %s, and ends after %s, or with Ctrl-C", s.Namespace, s.For)
 	defer func() {
 		say("mending")
-		mended := f.mend(context.WithoutCancel(ctx), d)
+		mended := mend(context.WithoutCancel(ctx), d, mendTries)
 		if mended != nil {
 			mended = fmt.Errorf("the store is not mended (`shoppers mend` tries again): %w", mended)
 		} else {
@@ -113,7 +117,7 @@ func Mend(ctx context.Context, s Settings, out io.Writer) error {
 	say := newSayer(out)
 	var errs []error
 	for _, f := range Faults() {
-		if err := f.mend(ctx, f.damage(s, k, say)); err != nil {
+		if err := mend(ctx, f.damage(s, k, say), 1); err != nil {
 			errs = append(errs, fmt.Errorf("mend %s: %w", f.Name, err))
 		}
 	}
@@ -124,22 +128,17 @@ func Mend(ctx context.Context, s Settings, out io.Writer) error {
 	return nil
 }
 
-// mend tries again as long as there is time: the cluster may be hard to reach just now.
-func (f Fault) mend(ctx context.Context, d damage) error {
+// mend tries several times: after a rehearsal, the cluster may be hard to reach.
+func mend(ctx context.Context, d damage, tries int) error {
 	ctx, cancel := context.WithTimeout(ctx, mendLimit)
 	defer cancel()
-	for try := 1; ; try++ {
+	for {
 		err := d.mend(ctx)
-		if err == nil || try == mendTries || wait(ctx, mendPause) != nil {
+		if tries--; err == nil || tries == 0 || wait(ctx, mendPause) != nil {
 			return err
 		}
 	}
 }
-
-const (
-	mendTries = 5
-	mendPause = 3 * time.Second
-)
 
 func newSayer(out io.Writer) sayer {
 	return func(format string, args ...any) {
