@@ -115,8 +115,9 @@ func TestTheDatabaseIsSlowForAWhile(t *testing.T) {
 	c := newCluster(t, url)
 
 	r := c.start([]string{"cause", "slow-database"})
-	const locks = `SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
-		WHERE relname = 'products' AND mode = 'AccessExclusiveLock' AND granted`
+	// By its name, a session is found that has to be ended.
+	const locks = `SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity USING (pid)
+		WHERE relname = 'products' AND mode = 'AccessExclusiveLock' AND granted AND application_name = 'rehearsal of a slow database'`
 	locked := func() bool { return database.Ask[int](t, conn, locks) == 1 }
 	for range 2 {
 		eventually(t, "the lock", locked)
