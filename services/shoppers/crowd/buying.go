@@ -64,7 +64,7 @@ func (s *shopper) place(ctx context.Context, action string, o order) error {
 		Action: action, Method: http.MethodPost, Path: "/api/v1/orders", Header: map[string]string{"Idempotency-Key": o.key},
 	}, o)
 	o.tries++
-	if err != nil || (o.tries < mostTries && !(a.Final() && s.inside())) {
+	if answered := a.Final() && s.inside(); err != nil || (!answered && o.tries < mostTries) {
 		return err
 	}
 	s.open = nil

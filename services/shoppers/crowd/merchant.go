@@ -95,7 +95,11 @@ func (w *ware) form() (body []byte, kind string, err error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
 	for _, field := range [][2]string{
-		{"name", w.name}, {"description", w.description}, {"category", w.category}, {"price", w.price}, {"slogan", w.slogan},
+		{"name", w.name},
+		{"description", w.description},
+		{"category", w.category},
+		{"price", w.price},
+		{"slogan", w.slogan},
 		{"stock", strconv.Itoa(int(w.full))},
 	} {
 		if err := form.WriteField(field[0], field[1]); err != nil {

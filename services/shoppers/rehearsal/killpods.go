@@ -22,7 +22,7 @@ func (d killPods) cause(ctx context.Context) error {
 		if err := d.kill(ctx); err != nil {
 			return err
 		}
-		if wait(ctx, d.every) != nil {
+		if !wait(ctx, d.every) {
 			return nil
 		}
 	}

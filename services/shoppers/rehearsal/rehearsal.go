@@ -134,7 +134,7 @@ func mend(ctx context.Context, d damage, tries int) error {
 	defer cancel()
 	for {
 		err := d.mend(ctx)
-		if tries--; err == nil || tries == 0 || wait(ctx, mendPause) != nil {
+		if tries--; err == nil || tries == 0 || !wait(ctx, mendPause) {
 			return err
 		}
 	}
@@ -146,13 +146,14 @@ func newSayer(out io.Writer) sayer {
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// wait tells whether all of the time has passed; it has not when ctx ended before.
+func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return true
 	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // the context's own error is what callers look for
+		return false
 	}
 }

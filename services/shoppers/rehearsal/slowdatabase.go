@@ -32,18 +32,18 @@ func newSlowDatabase(_ Settings, k kubectl, say sayer) damage { return slowDatab
 
 func (d slowDatabase) cause(ctx context.Context) error {
 	for n := 1; ; n++ {
-		if _, err := d.psql(ctx, stretch); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if n == 1 {
-				return err
-			}
+		_, err := d.psql(ctx, stretch)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && n == 1:
+			return err
+		case err != nil:
 			d.say("the lock was not had this time: %v", err)
-		} else {
+		default:
 			d.say("locked the table of products for two seconds (%d)", n)
 		}
-		if wait(ctx, pauseBetween) != nil {
+		if !wait(ctx, pauseBetween) {
 			return nil
 		}
 	}
