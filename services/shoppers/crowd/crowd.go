@@ -97,6 +97,6 @@ func (c *Crowd) Stop(ctx context.Context) error {
 		c.log.Warn("not everything of the shoppers is gone from the store", "error", err)
 		return nil
 	}
-	c.log.Info("the shoppers have left", "accounts_deactivated", len(errs))
+	c.log.Info("the shoppers have left")
 	return nil
 }

@@ -35,7 +35,7 @@ func (d slowDatabase) cause(ctx context.Context) error {
 		_, err := d.psql(ctx, stretch)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // psql was ended half-way, as it is meant to be
 		case err != nil && n == 1:
 			return err
 		case err != nil:
