@@ -63,7 +63,7 @@ TAGS          := grpcnotrace,nomsgpack
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local ./services/shoppers
 	@$(STATIC_C) ./services/logging
 
 .PHONY: build-operator
@@ -217,8 +217,8 @@ $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen
 $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
 
 .PHONY: kubernetes
-kubernetes: ## Build the Kubernetes API server and etcd that the tests use (once; ten minutes)
-	@tools/build-kubernetes
+kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests use (once; ten minutes)
+	@tools/build-kubernetes etcd kube-apiserver kubectl
 
 $(BIN)/%:
 	@echo 'building $(@F) (only this once)'
