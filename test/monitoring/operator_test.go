@@ -2,11 +2,8 @@ package monitoring
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	corev1 "k8s.io/api/core/v1"
@@ -15,49 +12,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"merchstore.io/merchstore/internal/child"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/kafka"
-	"merchstore.io/merchstore/test/ports"
 	"merchstore.io/merchstore/test/stack"
 )
 
-// limit is far above what each wait takes on a machine under load.
-const limit = 2 * time.Minute
-
-// startOperator starts the operator in a process of its own, gives it something to do of every kind, and returns its operations port, as
-// host:port.
+// startOperator starts the operator, gives it something to do of every kind, and returns its operations port, as host:port.
 func startOperator(t *testing.T, programs string) string {
 	t.Helper()
 	plane := controlplane.Shared(t)
 	namespace := plane.Namespace(t)
-	free, err := ports.Free(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ops, logFile := fmt.Sprintf("127.0.0.1:%d", free[0]), filepath.Join(t.TempDir(), "log")
-	log, err := os.Create(logFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	process, err := child.Start(child.Command{Path: filepath.Join(programs, stack.Operator), Output: log, Env: []string{
-		"WATCH_NAMESPACES=" + namespace, "KUBECONFIG=" + plane.Kubeconfig(t, plane.Grant(t, namespace, "../../k8s/operator/role.yaml")),
-		"RESYNC=1s", "MAX_BACKOFF=2s", "DELETION_DEADLINE=1s", "OPS_ADDR=" + ops,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		process.Kill()
-		if t.Failed() {
-			t.Logf("the end of the log of the operator:\n%s", child.Tail(logFile, 8<<10))
-		}
-	})
-	if err := process.AwaitReady(t.Context(), "http://"+ops+"/readyz"); err != nil {
-		t.Fatal(err)
-	}
+	ops := startProgram(t, filepath.Join(programs, stack.Operator),
+		"WATCH_NAMESPACES="+namespace, "KUBECONFIG="+plane.Kubeconfig(t, plane.Grant(t, namespace, "../../k8s/operator/role.yaml")),
+		"RESYNC=1s", "MAX_BACKOFF=2s", "DELETION_DEADLINE=1s")
 	c := &cluster{t: t, namespace: namespace, Client: newClient(t, plane)}
 	c.schemaThatIsNotReady(plane)
 	c.topicThatIsPutRight()
@@ -155,22 +123,5 @@ func (c *cluster) topicThatIsLeft() {
 		if err := c.Delete(c.t.Context(), obj); err != nil {
 			c.t.Fatal(err)
 		}
-	}
-}
-
-// eventually asks again and again, for a state that gives no signal.
-func eventually(t *testing.T, what string, is func() error) {
-	t.Helper()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for end := time.Now().Add(limit); ; {
-		err := is()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %s for %s: %v", limit, strings.TrimSpace(what), err)
-		}
-		<-ticker.C
 	}
 }

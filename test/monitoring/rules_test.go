@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"merchstore.io/merchstore/services/shoppers/rehearsal"
 )
 
 func promtool(t *testing.T, arguments ...string) {
@@ -91,6 +93,25 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 		}
 		if want := "docs/runbooks/" + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: the runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
+		}
+	}
+}
+
+// TestARehearsalNamesAlertsThatThereAre when it says what to expect.
+func TestARehearsalNamesAlertsThatThereAre(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, r := range rules(t) {
+		there[r.Alert] = true
+	}
+	for _, fault := range rehearsal.Faults() {
+		if len(fault.Alerts) == 0 {
+			t.Errorf("%s makes nothing fire", fault.Name)
+		}
+		for _, alert := range fault.Alerts {
+			if !there[alert] {
+				t.Errorf("%s: there is no alert %s", fault.Name, alert)
+			}
 		}
 	}
 }
