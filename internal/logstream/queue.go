@@ -12,10 +12,14 @@ type entry struct {
 	id        string
 	text      string
 	requestID string
+	origin    *origin
 	nanos     int64
 	level     merchstorev1.LogLevel
 	settled   bool
 }
+
+// origin is the span in which something was logged. Few messages have one, as few traces are recorded.
+type origin struct{ traceID, spanID string }
 
 func (e *entry) size() int { return len(e.text) + len(e.requestID) }
 
@@ -147,7 +151,7 @@ func (q *queue) settle(ids ...string) (found int) {
 			continue
 		}
 		q.bytes -= e.size()
-		e.settled, e.text, e.requestID = true, "", ""
+		e.settled, e.text, e.requestID, e.origin = true, "", "", nil
 		expected = position + 1
 		found++
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // unmatched is the route of requests that no route is for: labels are never made of what clients write.
@@ -44,7 +45,7 @@ func Observe(log *slog.Logger, metrics prometheus.Registerer) gin.HandlerFunc {
 		ctx := c.Request.Context()
 		log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("method", method), slog.String("route", route), slog.Int("status", status),
-			slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", rpc.RequestID(ctx)))
+			slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", rpc.RequestID(ctx)), tracing.LogAttr(ctx))
 	}
 }
 

@@ -9,12 +9,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // Settings say which database, and how many connections to it.
@@ -39,7 +42,7 @@ type DB struct {
 }
 
 // Open prepares a pool of connections. It succeeds also when the database is away: it may come.
-func Open(ctx context.Context, s Settings) (*DB, error) {
+func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error) {
 	config, err := pgxpool.ParseConfig(string(s.URL))
 	if err != nil {
 		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
@@ -58,6 +61,14 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	params["statement_timeout"] = milliseconds(s.StatementTimeout)
 	params["lock_timeout"] = milliseconds(s.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
+
+	var tracers []pgx.QueryTracer
+	if traces.On() {
+		tracers = append(tracers, spans(traces, config.ConnConfig))
+	}
+	if len(tracers) > 0 {
+		config.ConnConfig.Tracer = multitracer.New(tracers...)
+	}
 
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
