@@ -19,7 +19,8 @@ import (
 func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 	tracer, propagator := traces.Tracer("api"), traces.Propagator()
 	return func(c *gin.Context) {
-		ctx, span := tracer.Start(c.Request.Context(), spanName(c), trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
+		name, method := describe(c)
+		ctx, span := tracer.Start(c.Request.Context(), name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		c.Request = c.Request.WithContext(ctx)
 		if !span.IsRecording() {
@@ -30,10 +31,7 @@ func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 		if remote := trace.SpanContextFromContext(theirs); remote.IsRemote() {
 			span.AddLink(trace.Link{SpanContext: remote})
 		}
-		span.SetAttributes(
-			semconv.HTTPRequestMethodKey.String(knownMethod(c.Request.Method)),
-			attribute.String("merchstore.request_id", rpc.RequestID(ctx)),
-		)
+		span.SetAttributes(method, attribute.String("merchstore.request_id", rpc.RequestID(ctx)))
 		if route := c.FullPath(); route != "" {
 			span.SetAttributes(semconv.HTTPRoute(route))
 		}
@@ -46,9 +44,14 @@ func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 	}
 }
 
-func spanName(c *gin.Context) string {
-	if route := c.FullPath(); route != "" {
-		return knownMethod(c.Request.Method) + " " + route
+// describe gives a span's name and method. Neither they nor the route are made of what clients write.
+func describe(c *gin.Context) (name string, method attribute.KeyValue) {
+	name, method = c.Request.Method, semconv.HTTPRequestMethodKey.String(c.Request.Method)
+	if knownMethod(name) != name {
+		name, method = "HTTP", semconv.HTTPRequestMethodOther
 	}
-	return knownMethod(c.Request.Method)
+	if route := c.FullPath(); route != "" {
+		name += " " + route
+	}
+	return name, method
 }
