@@ -3,6 +3,7 @@ package logstream
 import (
 	"sort"
 	"sync"
+	"time"
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
@@ -21,7 +22,13 @@ type entry struct {
 // origin is the span in which something was logged. Few messages have one, as few traces are recorded.
 type origin struct{ traceID, spanID string }
 
-func (e *entry) size() int { return len(e.text) + len(e.requestID) }
+func (e *entry) size() int {
+	size := len(e.text) + len(e.requestID)
+	if e.origin != nil {
+		size += len(e.origin.traceID) + len(e.origin.spanID)
+	}
+	return size
+}
 
 // queue is a ring of messages in three stretches, each message passing from one to the next:
 //
@@ -174,6 +181,16 @@ func (q *queue) depth() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.tail - q.head
+}
+
+// oldest is how long ago the first message that is kept was logged.
+func (q *queue) oldest(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head == q.tail {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(0, q.at(q.head).nanos)))
 }
 
 // close makes the queue take nothing more.

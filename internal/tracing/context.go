@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -14,6 +15,14 @@ func SampledTraceID(ctx context.Context) (string, bool) {
 		return s.TraceID().String(), true
 	}
 	return "", false
+}
+
+// Exemplar names that trace beside a measurement, so that from the measurement the trace is found; nil if there is none.
+func Exemplar(ctx context.Context) prometheus.Labels {
+	if id, ok := SampledTraceID(ctx); ok {
+		return prometheus.Labels{"trace_id": id}
+	}
+	return nil
 }
 
 // LogAttr is SampledTraceID for a log line; without a trace it is empty, which slog leaves out.

@@ -53,7 +53,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	defer grpcServer.Stop() // for the ways out before Serve
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"}, Tracing: traces,
-	}, rpc.NewClientMetrics(p.Metrics))
+	}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		Topic:        s.Kafka.Topic,
 		Log:          p.Log,
 	})
-	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Log) //nolint:contextcheck // it is closed, not cancelled
+	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Metrics, p.Log) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		return err
 	}
