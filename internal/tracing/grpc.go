@@ -77,7 +77,7 @@ func setStatus(span trace.Span, err error, isFault func(grpccodes.Code) bool) {
 
 // isServersFault tells failures of the server from refusals, as OpenTelemetry's conventions do.
 func isServersFault(c grpccodes.Code) bool {
-	switch c { //nolint:exhaustive // the others are refusals
+	switch c {
 	case grpccodes.Unknown, grpccodes.DeadlineExceeded, grpccodes.Unimplemented, grpccodes.Internal, grpccodes.Unavailable, grpccodes.DataLoss:
 		return true
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -203,5 +204,19 @@ func TestAClientCanNotHaveItselfTraced(t *testing.T) {
 				t.Errorf("the API's log names trace %s", id)
 			}
 		})
+	}
+}
+
+func TestTheStoreDoesWithoutTheCollectorOfItsTraces(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *stack.Options) {
+		o.Env = map[string]map[string]string{"": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG": "1"}}
+	})
+	s.signUp("12113053", "peter")
+	s.buy(s.login("peter"))
+	logFile := s.Process(stack.API).LogFile()
+	s.finish() // which fails the test if a process had to be killed, or ended with an error
+	if log, err := os.ReadFile(logFile); err != nil || !bytes.Contains(log, []byte("traces could not be sent before the end")) {
+		t.Errorf("the API's log does not say that traces were lost: %v\n%s", err, log)
 	}
 }
