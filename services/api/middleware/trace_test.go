@@ -32,28 +32,34 @@ func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
 	}{
 		"a request": {
 			"GET", "/users/12113053?token=x", "", "GET /users/:sid",
-			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"}, nil, false,
+			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
+			nil, false,
 		},
 		"one that fails": {
 			"GET", "/failing", "", "GET /failing",
-			map[string]string{"http.request.method": "GET", "http.route": "/failing", "http.response.status_code": "500"}, nil, true,
+			map[string]string{"http.request.method": "GET", "http.route": "/failing", "http.response.status_code": "500"},
+			nil, true,
 		},
 		"one that nothing is for": {
 			"GET", "/nowhere/peter@example.com", "", "GET",
-			map[string]string{"http.request.method": "GET", "http.response.status_code": "404"}, nil, false,
+			map[string]string{"http.request.method": "GET", "http.response.status_code": "404"},
+			nil, false,
 		},
 		"a method that there is not": {
 			"PETER", "/users/12113053", "", "HTTP",
-			map[string]string{"http.request.method": "_OTHER", "http.response.status_code": "404"}, nil, false,
+			map[string]string{"http.request.method": "_OTHER", "http.response.status_code": "404"},
+			nil, false,
 		},
 		"a client with a trace of its own": {
 			"GET", "/users/1", "00-" + theirs + "-b7ad6b7169203331-01", "GET /users/:sid",
 			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
-			[]string{theirs + "/b7ad6b7169203331"}, false,
+			[]string{theirs + "/b7ad6b7169203331"},
+			false,
 		},
 		"a client with nonsense for a trace": {
 			"GET", "/users/1", "00-peter-01", "GET /users/:sid",
-			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"}, nil, false,
+			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
+			nil, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
