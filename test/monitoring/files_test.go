@@ -67,9 +67,12 @@ type dashboard struct {
 
 type panel struct {
 	Type, Title, Description string
-	Targets                  []struct{ Expr string }
-	Links                    []struct{ URL string }
-	FieldConfig              struct {
+	Targets                  []struct {
+		Expr     string
+		Exemplar bool
+	}
+	Links       []struct{ URL string }
+	FieldConfig struct {
 		Defaults struct{ Unit string }
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/otlp"
 	"merchstore.io/merchstore/test/prometheus"
 	"merchstore.io/merchstore/test/stack"
 	"merchstore.io/merchstore/test/valkey"
@@ -38,10 +39,13 @@ func startWatched(t *testing.T) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker, address, cache := kafka.Shared(t), database.New(t), valkey.Start(t)
+	broker, address, cache, traces := kafka.Shared(t), database.New(t), valkey.Start(t), otlp.Receive(t)
 	s := stack.Start(t, stack.Options{
 		DatabaseURL: address, KafkaBrokers: broker.Addr(), Topic: broker.Topic(t, 1), Programs: programs,
-		Env: map[string]map[string]string{stack.DB: {"CACHE_URL": cache.URL(), "DB_LOCK_TIMEOUT": "200ms"}},
+		Env: map[string]map[string]string{
+			"":       {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.URL(), "OTEL_TRACES_SAMPLER_ARG": "1"}, // for exemplars
+			stack.DB: {"CACHE_URL": cache.URL(), "DB_LOCK_TIMEOUT": "200ms"},
+		},
 	})
 	w := &watched{targets: map[string]string{"operator-1": startOperator(t, programs)}}
 	for _, name := range []string{stack.API, stack.DB, stack.Logging} {
@@ -106,6 +110,12 @@ func (w *watched) complete(ctx context.Context, b dashboard) error {
 			if err := w.data(ctx, variables.Replace(q.Expr)); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", p.Title, err))
 			}
+			if !q.Exemplar {
+				continue
+			}
+			if err := w.exemplars(ctx, variables.Replace(q.Expr)); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", p.Title, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -155,6 +165,22 @@ func (w *watched) data(ctx context.Context, expr string) error {
 		return fmt.Errorf("%s gives %v", expr, vector)
 	}
 	return nil
+}
+
+// exemplars is an error unless the query has some that name a trace.
+func (w *watched) exemplars(ctx context.Context, expr string) error {
+	found, err := w.api.QueryExemplars(ctx, expr, time.Now().Add(-time.Hour), time.Now())
+	if err != nil {
+		return fmt.Errorf("ask for exemplars of %s: %w", expr, err)
+	}
+	for _, series := range found {
+		for _, e := range series.Exemplars {
+			if e.Labels["trace_id"] != "" {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s has no exemplars that name a trace: %v", expr, found)
 }
 
 // exist tells which metrics Prometheus does not have. A name that ends in a star is the beginning of some.

@@ -73,7 +73,6 @@ func ask(legend, expr string) query {
 }
 
 // quantiles of a histogram: what half of all are below, and what all but one of a hundred are. by are further labels to tell apart.
-// Where a histogram has exemplars, each is a dot that leads to its trace.
 func quantiles(histogram, by string) []query {
 	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
 	labels, legend := "le", ""
@@ -85,11 +84,16 @@ func quantiles(histogram, by string) []query {
 		return ask(name+legend, "histogram_quantile("+q+", sum by ("+labels+") (rate("+bucket+"[$__rate_interval])))")
 	}
 	highest := quantile("0.99", "p99")
-	highest.exemplars = true
 	if by != "" {
 		return []query{highest}
 	}
 	return []query{quantile("0.5", "p50"), quantile("0.9", "p90"), highest}
+}
+
+// dots shows the exemplars of the highest quantile: single requests, each with the id of its trace.
+func dots(queries []query) []query {
+	queries[len(queries)-1].exemplars = true
+	return queries
 }
 
 func lines(title, unit, about string, queries ...query) panel {
@@ -132,7 +136,7 @@ func (p panel) limits(steps []step) panel { p.steps = steps; return p }
 // runbook links the pages of alerts that this panel tells about.
 func (p panel) runbook(alerts ...string) panel { p.runbooks = alerts; return p }
 
-// traces links the traces of a service at the time shown.
+// traces links the traces of a service (api, db or logging) at the time shown.
 func (p panel) traces(service string) panel { p.service = service; return p }
 
 // leadsTo is where a click on a table's row leads to.

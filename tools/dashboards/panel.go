@@ -86,7 +86,7 @@ func describe[B grafana[B]](made B, p panel, id uint32, at dashboard.GridPos) B 
 	var links []cog.Builder[dashboard.DashboardLink]
 	if p.service != "" {
 		// Jaeger counts in microseconds, Grafana in milliseconds.
-		links = append(links, link("Traces of this time", "${traces}/search?service="+p.service+"&start=${__from}000&end=${__to}000&limit=100"))
+		links = append(links, link("Traces of this time", "${traces}/search?service=merchstore-"+p.service+"&start=${__from}000&end=${__to}000&limit=100"))
 	}
 	for _, alert := range p.runbooks {
 		links = append(links, link("What to do: "+alert, "${runbooks}/"+alert+".md"))

@@ -37,7 +37,7 @@ func store() board {
 					ask("{{method}} {{route}}", `sum by (method, route) (rate(http_requests_total{all, status=~"5.."}[$__rate_interval])) / sum by (method, route) (rate(http_requests_total{all}[$__rate_interval])) or sum by (method, route) (rate(http_requests_total{all}[$__rate_interval])) * 0`),
 				).limits(atMost(0.001, 0.0144)).traces("api").runbook("MerchstoreErrorBudgetBurnsFast"),
 				lines("Slow routes", "s", "99 of 100 requests are faster. Products and orders are to be below 0.256 s.",
-					quantiles(`http_request_duration_seconds{all}`, "method, route")...).limits(atMost(0.256, 1)).traces("api").runbook("MerchstoreLatencyBudgetBurnsFast"),
+					dots(quantiles(`http_request_duration_seconds{all}`, "method, route"))...).limits(atMost(0.256, 1)).traces("api").runbook("MerchstoreLatencyBudgetBurnsFast"),
 			}},
 			{"Orders", []panel{
 				lines("Orders", "cps", "Placed, cancelled, and answered again for an idempotency key, each second.",
