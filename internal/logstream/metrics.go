@@ -28,7 +28,7 @@ func newMetrics(r prometheus.Registerer, q *queue) *metrics {
 		droppedShutdown: dropped.WithLabelValues("shutdown"),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "merchstore_log_acknowledgement_seconds",
-			Help:    "Time from when something was logged until Kafka has it, for the oldest message kept at each answer of the logging service.",
+			Help:    "Time from when something was logged until Kafka has it, for the oldest message of each answer of the logging service.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 16),
 		}),
 	}

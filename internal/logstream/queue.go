@@ -136,8 +136,9 @@ func (q *queue) rewind() {
 }
 
 // settle lets go of a sent message by its id, and says whether it was there. Answers mostly come in the order of the
-// messages; ids grow with the order of sending, so that one that does not is found by halving.
-func (q *queue) settle(ids ...string) (found int) {
+// messages; ids grow with the order of sending, so that one that does not is found by halving. oldest is when the first of those found was
+// logged.
+func (q *queue) settle(ids ...string) (found int, oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	expected := q.head
@@ -157,6 +158,9 @@ func (q *queue) settle(ids ...string) (found int) {
 		if e.settled {
 			continue
 		}
+		if found == 0 || e.nanos < oldest {
+			oldest = e.nanos
+		}
 		q.bytes -= e.size()
 		e.settled, e.text, e.requestID, e.origin = true, "", "", nil
 		expected = position + 1
@@ -173,7 +177,7 @@ func (q *queue) settle(ids ...string) (found int) {
 	if q.worthTaking() {
 		notify(q.wake)
 	}
-	return found
+	return found, oldest
 }
 
 // depth is how many messages are kept: waiting, or sent and not answered. (Those answered out of order count a moment longer.)

@@ -136,14 +136,13 @@ func (c *Client) batch() []*merchstorev1.LogMessage {
 
 // settle lets go of what was answered for.
 func (c *Client) settle(answer *merchstorev1.WriteLogsResponse) {
-	oldest := c.queue.oldest(time.Now())
-	stored := c.queue.settle(answer.GetStoredIds()...)
+	stored, oldest := c.queue.settle(answer.GetStoredIds()...)
 	c.metrics.acknowledged.Add(float64(stored))
 	if stored > 0 {
-		c.metrics.took.Observe(oldest.Seconds())
+		c.metrics.took.Observe(time.Since(time.Unix(0, oldest)).Seconds())
 	}
 	for _, refused := range answer.GetRefused() {
-		if c.queue.settle(refused.GetId()) > 0 {
+		if found, _ := c.queue.settle(refused.GetId()); found > 0 {
 			c.metrics.droppedRefused.Inc()
 			c.log.Error("log message refused", "id", refused.GetId(), "reason", refused.GetReason())
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,6 +21,7 @@ import (
 func (p *Process) opsServer(ctx context.Context) (Part, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{
+		Registry:          p.Metrics,
 		EnableOpenMetrics: true, // the format that has exemplars
 		ErrorHandling:     promhttp.ContinueOnError,
 		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
@@ -49,25 +51,25 @@ func (p *Process) opsServer(ctx context.Context) (Part, error) {
 	return HTTP("operations port", l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}), nil
 }
 
+var levels = map[string]slog.Level{"DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERROR": slog.LevelError}
+
 func (p *Process) showLogLevel(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"level": p.level.Level().String()})
 }
 
 // setLogLevel takes DEBUG, INFO, WARN or ERROR as the whole body. It holds until the process ends.
 func (p *Process) setLogLevel(w http.ResponseWriter, r *http.Request) {
-	const longest = 64
+	const longest, patience = 64, 5 * time.Second
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)) // or one who never ends would delay our own end
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longest))
-	var level slog.Level
-	if err == nil {
-		err = level.UnmarshalText(bytes.TrimSpace(body))
-	}
-	if err != nil {
+	level, known := levels[strings.ToUpper(string(bytes.TrimSpace(body)))]
+	if err != nil || !known {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "send DEBUG, INFO, WARN or ERROR, and nothing else"})
 		return
 	}
-	before := p.level.Level()
+	// An error, so that it is seen at every level: whoever reads a log must know when it began to say less.
+	p.Log.Error("log level switched", "from", p.level.Level().String(), "to", level.String())
 	p.level.Set(level)
-	p.Log.Warn("log level switched", "from", before.String(), "to", level.String())
 	p.showLogLevel(w, r)
 }
 

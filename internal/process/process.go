@@ -31,7 +31,7 @@ type Settings struct {
 	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"after SIGTERM, time to go on serving with readiness off, so that balancers notice"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time for requests and log messages to be finished after that"`
 	Profiling       bool          `env:"PROFILING" envDefault:"false" help:"serve /debug/pprof on the operations port"`
-	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"count and time each request and call; without it only what costs nothing is measured"`
+	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"count and time each request, call and SQL statement; what is measured without it costs next to nothing"`
 }
 
 // Command is a process: its name, its settings and what it does.

@@ -259,6 +259,7 @@ func TestTheLogLevelIsSwitchedWhileTheProcessRuns(t *testing.T) {
 	}{
 		{"DEBUG", http.StatusOK, true},
 		{"loud", http.StatusBadRequest, true},
+		{"ERROR+100000", http.StatusBadRequest, true},
 		{strings.Repeat("DEBUG", 1000), http.StatusBadRequest, true},
 		{" warn\n", http.StatusOK, false},
 	} {

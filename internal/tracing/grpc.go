@@ -30,6 +30,9 @@ func (t *Tracing) ServerOption() grpc.ServerOption {
 			return handle(ctx, req)
 		}
 		ctx = propagator.Extract(ctx, propagation.MapCarrier{traceparent: parent[0]})
+		if !trace.SpanContextFromContext(ctx).IsSampled() { // a caller of our own would have sent none
+			return handle(ctx, req)
+		}
 		ctx, span := start(ctx, tracer, info.FullMethod, trace.SpanKindServer)
 		defer span.End()
 		resp, err := handle(ctx, req)

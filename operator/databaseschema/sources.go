@@ -27,6 +27,7 @@ func (r *Reconciler) connection(ctx context.Context, s *v1alpha1.DatabaseSchema)
 	secret, from := new(corev1.Secret), s.Spec.Connection
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: from.SecretName}, secret)
 	if apierrors.IsNotFound(err) {
+		r.report.Credentials(s, nil)
 		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("there is no Secret %s", from.SecretName)}
 	}
 	if err != nil {

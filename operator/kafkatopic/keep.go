@@ -48,12 +48,13 @@ func (r *Reconciler) connected(ctx context.Context, d *draft, use func(*session)
 		secret = new(corev1.Secret)
 		err := r.client.Get(ctx, client.ObjectKey{Namespace: d.Namespace, Name: name}, secret)
 		if apierrors.IsNotFound(err) {
+			r.report.Credentials(d, nil)
 			return &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("There is no Secret %s.", name)}
 		} else if err != nil {
 			return fmt.Errorf("read Secret: %w", err)
 		}
-		r.report.Credentials(d, secret)
 	}
+	r.report.Credentials(d, secret)
 	c, err := newConnection(d.Spec.Connection, secret)
 	if err != nil {
 		return err

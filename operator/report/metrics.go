@@ -36,7 +36,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"kind"}),
 		changed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "merchstore_operator_credentials_changed_timestamp_seconds",
-			Help: "When what the Secret of an object's connection holds was last changed, since 1970.",
+			Help: "When the Secret of an object's connection was last changed by whoever writes what it holds, since 1970.",
 		}, object),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "merchstore_operator_certificate_expiry_timestamp_seconds",

@@ -10,9 +10,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Credentials shows how old what a connection's Secret holds is, and when its certificates end, for who has to renew them in time.
+// Credentials shows how old what a connection's Secret holds is, and when its certificates end, for who has to renew them in time. There
+// is nothing to show if secret is nil.
 func (r *Reporter) Credentials(obj Object, secret *corev1.Secret) {
 	labels := prometheus.Labels{"kind": r.kind, "namespace": obj.GetNamespace(), "name": obj.GetName()}
+	if secret == nil {
+		r.metrics.changed.Delete(labels)
+		r.metrics.expiry.Delete(labels)
+		return
+	}
 	r.metrics.changed.With(labels).Set(float64(changed(secret).Unix()))
 	if end, has := firstEnd(secret.Data["ca.crt"], secret.Data[corev1.TLSCertKey]); has {
 		r.metrics.expiry.With(labels).Set(float64(end.Unix()))
@@ -21,7 +27,8 @@ func (r *Reporter) Credentials(obj Object, secret *corev1.Secret) {
 	}
 }
 
-// changed is when the data was last written; that of the labels alone does not count.
+// changed is when the data was last written, or something else by the one who wrote it: the API server keeps one time for all that
+// somebody has written.
 func changed(secret *corev1.Secret) time.Time {
 	last := secret.CreationTimestamp.Time
 	for _, f := range secret.ManagedFields {

@@ -113,7 +113,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	db, err := postgres.Open(ctx, s.Postgres, traces)
+	db, err := postgres.Open(ctx, s.Postgres, p.CallMetrics(), traces)
 	if err != nil {
 		return err
 	}

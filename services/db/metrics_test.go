@@ -76,13 +76,54 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 	}
 }
 
+func TestALockedTableIsSeenAlthoughWhatIsInItIsNot(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	buyer := s.signUp("admin")
+	hoodie := s.product(buyer, 3)
+	holder := s.sql()
+	if _, err := holder.Exec(t.Context(), `BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		_, err := s.PlaceOrder(buyer.ctx, order("", line(hoodie, 1)))
+		waited <- err
+	}()
+	for s.count(`SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) == 0 {
+		select {
+		case err := <-waited:
+			t.Fatalf("the order did not wait: %v", err)
+		default:
+		}
+	}
+	m := s.measured()
+	if n := m.Sum("merchstore_postgresql_lock_waiters", nil); n < 1 {
+		t.Errorf("%v wait for a lock", n)
+	}
+	if age := m.Sum("merchstore_postgresql_longest_transaction_seconds", nil); age <= 0 {
+		t.Errorf("the longest transaction has lasted %v s", age)
+	}
+	for of, want := range map[string]float64{"server": 1, "shelf": 0} {
+		if up := m.Sum("merchstore_db_samples_up", map[string]string{"of": of}); up != want {
+			t.Errorf("the %s has answered: %v, want %v", of, up, want)
+		}
+	}
+	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithoutMeasuringCallsTheRestIsStillMeasured(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.Process.MeasureCalls = false })
 	s.signUp("admin")
 	m := s.measured()
-	if m["grpc_server_handled_total"] != nil {
-		t.Error("calls are measured")
+	if m["grpc_server_handled_total"] != nil || m["merchstore_db_query_duration_seconds"] != nil {
+		t.Error("calls or statements are measured")
 	}
 	if m["merchstore_products"] == nil {
 		t.Error("products are not")

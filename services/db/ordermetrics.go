@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/tracing"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
@@ -26,7 +27,7 @@ func newOrderMetrics(r prometheus.Registerer) *orderMetrics {
 		replayed:  counter("merchstore_orders_replayed_total", "Answers given again for an idempotency key."),
 		cancelled: counter("merchstore_orders_cancelled_total", "Orders cancelled."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_orders_refused_total", Help: "Orders refused, by the code of the error that was answered.",
+			Name: "merchstore_orders_refused_total", Help: "Orders refused by the rules, or failed with their group, by the code of the error that was answered.",
 		}, []string{"reason"}),
 		groupSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "merchstore_order_group_size", Help: "Orders asked for in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -48,7 +49,12 @@ func (m *orderMetrics) placing(place placeOrders) placeOrders {
 	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
 		start := time.Now()
 		outcomes, err := place(ctx, placements)
-		m.groupTime.Observe(time.Since(start).Seconds())
+		took := time.Since(start).Seconds()
+		if labels := tracing.Exemplar(ctx); labels != nil {
+			m.groupTime.(prometheus.ExemplarObserver).ObserveWithExemplar(took, labels) //nolint:forcetypeassert // every histogram is one
+		} else {
+			m.groupTime.Observe(took)
+		}
 		m.groupSize.Observe(float64(len(placements)))
 		if err != nil {
 			m.refused.WithLabelValues(codeOf(err)).Add(float64(len(placements)))

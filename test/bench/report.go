@@ -33,8 +33,9 @@ func (r *report) rate(name string, m result) {
 func (r *report) add(name string, m result) {
 	if earlier, again := r.rates[name]; again {
 		n := float64(earlier.times + 1)
-		m.times = earlier.times + 1
-		fmt.Printf("%-60s %10.0f/s, the %.0fth time, stolen by the host %.0f %%\n", name, m.perSecond, n, 100*m.stolen)
+		m.times, m.failed = earlier.times+1, earlier.failed+m.failed
+		fmt.Printf("%-60s %10.0f/s, run %.0f, failed so far %d %v, cpu %v, stolen by the host %.0f %%\n",
+			name, m.perSecond, n, m.failed, m.firstErr, m.cpu, 100*m.stolen)
 		m.perSecond = earlier.perSecond + (m.perSecond-earlier.perSecond)/n
 		r.rates[name] = m
 		return

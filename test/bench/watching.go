@@ -28,7 +28,7 @@ type variant struct {
 	scraped bool
 }
 
-// watching: what it costs to be watched. Orders and reads, with nothing measured, with everything measured and read every five seconds, and
+// watching: what it costs to be watched. Orders and reads, with no request, call or statement measured, with everything measured and read every five seconds, and
 // with one in ten requests traced besides; in turn, the other way round each second time, so that a machine that slows down slows all.
 func (b *bench) watching(ctx context.Context) error {
 	collector, err := collect(ctx)

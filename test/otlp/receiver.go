@@ -28,7 +28,7 @@ type Span struct {
 	TraceID, ID          string
 	Parent               string // empty for the first of a trace
 	Attributes, Resource map[string]string
-	Links                []string // the spans that are linked to, as trace/span
+	Links                []string // the spans that are linked to, as trace/span, and ?state if they bring any
 	Failed               bool
 }
 
@@ -97,7 +97,11 @@ func newSpan(s *tracepb.Span, resource map[string]string) Span {
 		Failed:     s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
 	}
 	for _, link := range s.GetLinks() {
-		span.Links = append(span.Links, hex.EncodeToString(link.GetTraceId())+"/"+hex.EncodeToString(link.GetSpanId()))
+		to := hex.EncodeToString(link.GetTraceId()) + "/" + hex.EncodeToString(link.GetSpanId())
+		if state := link.GetTraceState(); state != "" {
+			to += "?" + state
+		}
+		span.Links = append(span.Links, to)
 	}
 	return span
 }

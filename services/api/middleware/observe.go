@@ -66,7 +66,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "http_requests_total", Help: "Requests answered.",
 		}, []string{"route", "method", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_request_duration_seconds", Help: "Time from the first byte read to the last byte written.",
+			Name: "http_request_duration_seconds", Help: "Time from when the headers were read until the answer was written.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 			// For those who ask for it: one bucket more for every tenth that a time is longer, instead of for every doubling.
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,

@@ -27,7 +27,8 @@ func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 			c.Next()
 			return
 		}
-		theirs := propagator.Extract(c.Request.Context(), propagation.HeaderCarrier(c.Request.Header))
+		// Their ids and no more: a tracestate may hold anything.
+		theirs := propagator.Extract(c.Request.Context(), propagation.MapCarrier{"traceparent": c.Request.Header.Get("Traceparent")})
 		if remote := trace.SpanContextFromContext(theirs); remote.IsRemote() {
 			span.AddLink(trace.Link{SpanContext: remote})
 		}

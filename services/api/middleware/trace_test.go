@@ -82,6 +82,7 @@ func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
 			r.Header.Set("X-Request-Id", "r1")
 			if test.traceparent != "" {
 				r.Header.Set("Traceparent", test.traceparent)
+				r.Header.Set("Tracestate", "peter=at-example.com") // which is of no interest
 			}
 			router.ServeHTTP(httptest.NewRecorder(), r)
 			if err := traces.Part().Stop(t.Context()); err != nil {

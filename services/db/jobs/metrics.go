@@ -87,7 +87,7 @@ func (w waiting) Collect(metrics chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for kind, n := range counts {
-		metrics <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(n), kind)
+	for _, kind := range kinds() {
+		metrics <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(counts[kind]), kind)
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -35,14 +37,13 @@ type Settings struct {
 type DB struct {
 	pool    *pgxpool.Pool
 	jobs    enqueuer
-	queries *queryMetrics
 	samples *pgxpool.Pool // one connection, for metrics
 	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
 	changed func(ctx context.Context, users, products []int32)
 }
 
 // Open prepares a pool of connections. It succeeds also when the database is away: it may come.
-func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error) {
+func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *tracing.Tracing) (*DB, error) {
 	config, err := pgxpool.ParseConfig(string(s.URL))
 	if err != nil {
 		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
@@ -62,10 +63,15 @@ func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error)
 	params["lock_timeout"] = milliseconds(s.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
 
-	queries := newQueryMetrics()
-	config.ConnConfig.Tracer = queries
+	var tracers []pgx.QueryTracer
+	if calls != nil {
+		tracers = append(tracers, newQueryMetrics(calls))
+	}
 	if traces.On() {
-		config.ConnConfig.Tracer = multitracer.New(queries, spans(traces, config.ConnConfig))
+		tracers = append(tracers, spans(traces, config.ConnConfig))
+	}
+	if len(tracers) > 0 {
+		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -83,7 +89,7 @@ func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error)
 		samples.Close()
 		return nil, fmt.Errorf("prepare the job queue: %w", err)
 	}
-	return &DB{pool: pool, samples: samples, jobs: jobs, queries: queries, changed: func(context.Context, []int32, []int32) {}}, nil
+	return &DB{pool: pool, samples: samples, jobs: jobs, changed: func(context.Context, []int32, []int32) {}}, nil
 }
 
 // OnChange has f told after each commit, before its caller is answered, which accounts and products were changed; also if it is not

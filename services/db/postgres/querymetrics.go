@@ -5,29 +5,35 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"merchstore.io/merchstore/internal/tracing"
 )
 
-// queryMetrics time every statement and batch. They implement pgx.QueryTracer and pgx.BatchTracer.
+// queryMetrics time every statement and batch. They implement pgx.QueryTracer, pgx.BatchTracer and pgx.ConnectTracer.
 type queryMetrics struct {
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
 }
 
-func newQueryMetrics() *queryMetrics {
-	return &queryMetrics{
+func newQueryMetrics(r prometheus.Registerer) *queryMetrics {
+	m := &queryMetrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "merchstore_db_query_duration_seconds", Help: "Time of a statement, by its verb and table, or of a named batch of them.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}, []string{"query"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_db_query_errors_total", Help: "Statements that failed, by SQLSTATE; none when PostgreSQL did not answer.",
+			Name: "merchstore_db_query_errors_total",
+			Help: "Statements and attempts to connect that failed, by SQLSTATE; none when PostgreSQL did not answer.",
 		}, []string{"sqlstate"}),
 	}
+	r.MustRegister(m.duration, m.failures)
+	return m
 }
 
 type (
@@ -76,8 +82,29 @@ func (m *queryMetrics) end(ctx context.Context, err error) {
 	if !ok {
 		return
 	}
-	m.duration.WithLabelValues(s.query).Observe(time.Since(s.at).Seconds())
-	if err == nil {
+	took := time.Since(s.at).Seconds()
+	duration := m.duration.WithLabelValues(s.query)
+	if labels := tracing.Exemplar(ctx); labels != nil {
+		duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took, labels) //nolint:forcetypeassert // every histogram is one
+	} else {
+		duration.Observe(took)
+	}
+	m.failed(err)
+}
+
+// TraceConnectStart implements pgx.ConnectTracer.
+func (m *queryMetrics) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return ctx
+}
+
+// TraceConnectEnd implements pgx.ConnectTracer.
+func (m *queryMetrics) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
+	m.failed(data.Err)
+}
+
+// failed counts a failure that is not its asker's having gone away.
+func (m *queryMetrics) failed(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return
 	}
 	state := "none"
@@ -95,8 +122,20 @@ var (
 	tableName = regexp.MustCompile(`(?i)\b(?:from|into|update|join|table)\s+"?([a-z_][a-z0-9_]*)`)
 )
 
-// nameOf tells statements apart by what stands in our own code, never by values, which are bound.
+// names are those of the statements seen so far. They all stand in the code, ours or the job queue's, so there are not many.
+var names sync.Map
+
 func nameOf(sql string) string {
+	if name, ok := names.Load(sql); ok {
+		return name.(string) //nolint:forcetypeassert // nothing else is put in
+	}
+	name := newName(sql)
+	names.Store(sql, name)
+	return name
+}
+
+// newName tells statements apart by what stands in our own code, never by values, which are bound.
+func newName(sql string) string {
 	if name := sqlcName.FindStringSubmatch(sql); name != nil {
 		return name[1]
 	}

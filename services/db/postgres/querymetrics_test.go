@@ -15,7 +15,7 @@ func TestStatementsAreNamedByTheirVerbAndTable(t *testing.T) {
 		`SELECT 1 FROM "Robert'); DROP TABLE students"`:           "select robert",
 		"": "other",
 	} {
-		if got := nameOf(sql); got != want {
+		if got := newName(sql); got != want {
 			t.Errorf("%q is named %q, want %q", sql, got, want)
 		}
 	}

@@ -119,6 +119,9 @@ func (s *Server) WriteLogs(stream grpc.BidiStreamingServer[merchstorev1.WriteLog
 func (s *Server) StreamLogs(stream grpc.ClientStreamingServer[merchstorev1.LogMessage, merchstorev1.LogResponse]) error {
 	read := func() ([]*merchstorev1.LogMessage, error) {
 		m, err := stream.Recv()
+		if err == nil {
+			m.SpanId = "" // those who write this way are not the store's own, and do not decide what is traced
+		}
 		return []*merchstorev1.LogMessage{m}, err //nolint:wrapcheck // gRPC's own, for gRPC
 	}
 	var stored int64

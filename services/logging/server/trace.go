@@ -39,7 +39,7 @@ func (r *receipt) endSpan(err error) {
 		return
 	}
 	if err != nil {
-		r.span.SetStatus(codes.Error, err.Error())
+		r.span.SetStatus(codes.Error, "") // what happened is in the log
 	}
 	r.span.End()
 }
