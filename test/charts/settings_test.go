@@ -22,9 +22,14 @@ import (
 
 // sources are the packages whose structs are a program's settings.
 var sources = map[string][]string{
-	"api":      {"services/api", "internal/logstream", "internal/process"},
-	"db":       {"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres", "internal/logstream", "internal/rpcserver", "internal/process"},
-	"logging":  {"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/process"},
+	"api": {"services/api", "internal/logstream", "internal/tracing", "internal/process"},
+	"db": {
+		"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres",
+		"internal/logstream", "internal/rpcserver", "internal/tracing", "internal/process",
+	},
+	"logging": {
+		"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/tracing", "internal/process",
+	},
 	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
 }
 
@@ -68,7 +73,9 @@ func given(t *testing.T) map[string][]string {
 		for _, d := range all[*appsv1.Deployment](o) {
 			program := strings.TrimPrefix(d.Name, "store-")
 			names[program] = append(names[program], slices.Collect(maps.Keys(env(d.Spec.Template)))...)
-			names[program] = append(names[program], slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, o, d.Name).Data))...)
+			if has[*corev1.ConfigMap](o, d.Name) {
+				names[program] = append(names[program], slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, o, d.Name).Data))...)
+			}
 			names[program] = slices.DeleteFunc(names[program], func(name string) bool { return name == "GOMEMLIMIT" })
 		}
 	}
