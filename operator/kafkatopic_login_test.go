@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
@@ -99,6 +100,13 @@ func TestLogin(t *testing.T) {
 				return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), tt.says)
 			})
 			c.awaitEvent(topic, reason)
+			labels, now := map[string]string{"kind": "KafkaTopic", "namespace": c.namespace, "name": "orders"}, float64(time.Now().Unix())
+			if changed := o.metric(t, "merchstore_operator_credentials_changed_timestamp_seconds", labels); changed < now-3600 || changed > now {
+				t.Errorf("the credentials were changed at %v, it is %v", changed, now)
+			}
+			if end := o.metric(t, "merchstore_operator_certificate_expiry_timestamp_seconds", labels); end < now {
+				t.Errorf("the first certificate ended at %v, it is %v", end, now)
+			}
 			for _, text := range []string{said.String(), c.everything(), o.metrics(t)} {
 				for _, hidden := range []string{password, wrong, "PRIVATE KEY"} {
 					if strings.Contains(text, hidden) {

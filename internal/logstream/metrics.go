@@ -1,10 +1,15 @@
 package logstream
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	sent, resent, acknowledged                   prometheus.Counter
 	droppedFull, droppedRefused, droppedShutdown prometheus.Counter
+	took                                         prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer, q *queue) *metrics {
@@ -21,9 +26,19 @@ func newMetrics(r prometheus.Registerer, q *queue) *metrics {
 		droppedFull:     dropped.WithLabelValues("queue_full"),
 		droppedRefused:  dropped.WithLabelValues("refused"),
 		droppedShutdown: dropped.WithLabelValues("shutdown"),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "merchstore_log_acknowledgement_seconds",
+			Help:    "Time from when something was logged until Kafka has it, for the oldest message kept at each answer of the logging service.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 16),
+		}),
 	}
-	r.MustRegister(m.sent, m.resent, m.acknowledged, dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "merchstore_log_queue_depth", Help: "Log messages that are kept because Kafka does not have them yet.",
-	}, func() float64 { return float64(q.depth()) }))
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	r.MustRegister(m.sent, m.resent, m.acknowledged, dropped, m.took,
+		gauge("merchstore_log_queue_depth", "Log messages that are kept because Kafka does not have them yet.",
+			func() float64 { return float64(q.depth()) }),
+		gauge("merchstore_log_queue_oldest_seconds", "Age of the oldest log message that Kafka does not have yet; 0 if there is none.",
+			func() float64 { return q.oldest(time.Now()).Seconds() }))
 	return m
 }

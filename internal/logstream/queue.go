@@ -3,6 +3,7 @@ package logstream
 import (
 	"sort"
 	"sync"
+	"time"
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
@@ -170,6 +171,16 @@ func (q *queue) depth() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.tail - q.head
+}
+
+// oldest is how long ago the first message that is kept was logged.
+func (q *queue) oldest(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head == q.tail {
+		return 0
+	}
+	return max(0, now.Sub(time.Unix(0, q.at(q.head).nanos)))
 }
 
 // close makes the queue take nothing more.

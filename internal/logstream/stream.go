@@ -133,7 +133,12 @@ func (c *Client) batch() []*merchstorev1.LogMessage {
 
 // settle lets go of what was answered for.
 func (c *Client) settle(answer *merchstorev1.WriteLogsResponse) {
-	c.metrics.acknowledged.Add(float64(c.queue.settle(answer.GetStoredIds()...)))
+	oldest := c.queue.oldest(time.Now())
+	stored := c.queue.settle(answer.GetStoredIds()...)
+	c.metrics.acknowledged.Add(float64(stored))
+	if stored > 0 {
+		c.metrics.took.Observe(oldest.Seconds())
+	}
 	for _, refused := range answer.GetRefused() {
 		if c.queue.settle(refused.GetId()) > 0 {
 			c.metrics.droppedRefused.Inc()

@@ -1,10 +1,12 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,7 +19,11 @@ import (
 // opsServer listens at once, so that a taken port is found before any work is taken.
 func (p *Process) opsServer(ctx context.Context) (Part, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{Registry: p.Metrics}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{
+		EnableOpenMetrics: true, // the format that has exemplars
+		ErrorHandling:     promhttp.ContinueOnError,
+		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"process": "ok"})
 	})
@@ -29,6 +35,8 @@ func (p *Process) opsServer(ctx context.Context) (Part, error) {
 			writeJSON(w, http.StatusServiceUnavailable, states)
 		}
 	})
+	mux.HandleFunc("GET /loglevel", p.showLogLevel)
+	mux.HandleFunc("PUT /loglevel", p.setLogLevel)
 	if p.settings.Profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -39,6 +47,28 @@ func (p *Process) opsServer(ctx context.Context) (Part, error) {
 		return Part{}, err
 	}
 	return HTTP("operations port", l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}), nil
+}
+
+func (p *Process) showLogLevel(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"level": p.level.Level().String()})
+}
+
+// setLogLevel takes DEBUG, INFO, WARN or ERROR as the whole body. It holds until the process ends.
+func (p *Process) setLogLevel(w http.ResponseWriter, r *http.Request) {
+	const longest = 64
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longest))
+	var level slog.Level
+	if err == nil {
+		err = level.UnmarshalText(bytes.TrimSpace(body))
+	}
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "send DEBUG, INFO, WARN or ERROR, and nothing else"})
+		return
+	}
+	before := p.level.Level()
+	p.level.Set(level)
+	p.Log.Warn("log level switched", "from", before.String(), "to", level.String())
+	p.showLogLevel(w, r)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -24,10 +24,11 @@ import (
 // Settings are part of every process's settings.
 type Settings struct {
 	OpsAddr         string        `env:"OPS_ADDR" envDefault:":9090" help:"address of /metrics, /healthz and /readyz"`
-	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR"`
+	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR; /loglevel on the operations port switches it"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"after SIGTERM, time to go on serving with readiness off, so that balancers notice"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time for requests and log messages to be finished after that"`
 	Profiling       bool          `env:"PROFILING" envDefault:"false" help:"serve /debug/pprof on the operations port"`
+	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"count and time each request and call; without it only what costs nothing is measured"`
 }
 
 // Command is a process: its name, its settings and what it does.
@@ -115,18 +116,30 @@ type Process struct {
 	Metrics *prometheus.Registry
 
 	settings Settings
+	level    *slog.LevelVar
 	health   health
 }
 
 // New makes a Process that logs to logs. Main does it for a whole process; tests may want one of their own.
 func New(name string, s Settings, logs io.Writer) *Process {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	level := new(slog.LevelVar)
+	level.Set(s.LogLevel)
+	p := &Process{
+		Log:     slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: level})).With("process", name),
+		Metrics: prometheus.NewRegistry(), settings: s, level: level,
+	}
+	p.Metrics.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(name), &p.health,
 	)
-	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: s.LogLevel})).With("process", name)
-	return &Process{Log: log, Metrics: registry, settings: s}
+	return p
+}
+
+// CallMetrics is where to register what is measured with each request or call: Metrics, or nil if that is switched off.
+func (p *Process) CallMetrics() prometheus.Registerer {
+	if !p.settings.MeasureCalls {
+		return nil
+	}
+	return p.Metrics
 }
 
 // Part is something that runs in the process and is stopped with it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -89,8 +90,11 @@ func TestReadinessFollowsTheChecks(t *testing.T) {
 	if status, body := get(t, ops+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
-	if _, body := get(t, ops+"/metrics"); !strings.Contains(body, "go_goroutines") {
-		t.Errorf("/metrics: %s", body)
+	_, body = get(t, ops+"/metrics")
+	for _, want := range []string{"go_goroutines", `merchstore_build_info{goversion="go`, `merchstore_check_passing{check="database"} 1`, "merchstore_ready 1"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("/metrics does not say %s: %s", want, body)
+		}
 	}
 	cancel()
 	if err := <-ended; err != nil {
@@ -235,4 +239,46 @@ func TestLogLinesArriveWholeAndInOrder(t *testing.T) {
 		t.Errorf("read %d bytes, %v; they differ from what was written", len(got), err)
 	}
 	l.Flush() // nothing is left, and nobody reads any more
+}
+
+func TestTheLogLevelIsSwitchedWhileTheProcessRuns(t *testing.T) {
+	t.Parallel()
+	p, ops := newTestProcess(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	said := make(chan bool, 100)
+	p.OnReadiness(func(ready bool) { said <- ready })
+	ended := make(chan error)
+	go func() { ended <- p.Serve(ctx) }()
+	<-said
+	for _, step := range []struct {
+		body   string
+		status int
+		debug  bool
+	}{
+		{"DEBUG", http.StatusOK, true},
+		{"loud", http.StatusBadRequest, true},
+		{strings.Repeat("DEBUG", 1000), http.StatusBadRequest, true},
+		{" warn\n", http.StatusOK, false},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, ops+"/loglevel", strings.NewReader(step.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if is := p.Log.Enabled(ctx, slog.LevelDebug); resp.StatusCode != step.status || is != step.debug {
+			t.Errorf("after %.10q: status %d, debug %t; want %d and %t", step.body, resp.StatusCode, is, step.status, step.debug)
+		}
+	}
+	if _, body := get(t, ops+"/loglevel"); !strings.Contains(body, `"WARN"`) {
+		t.Errorf("/loglevel: %s", body)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

@@ -27,29 +27,36 @@ type DialOptions struct {
 }
 
 // Dial reaches a service by its DNS name: every address behind it gets its share of the calls, and none that says it is
-// not healthy. It does not wait for a connection. Calls are made with the deadline of their context.
+// not healthy. It does not wait for a connection. Calls are made with the deadline of their context, and measured unless metrics is nil.
 func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.ClientConn, error) {
 	if !strings.Contains(addr, ":///") {
 		addr = "dns:///" + addr
 	}
-	conn, err := grpc.NewClient(addr,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig(o)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(connectParams),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
-		grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
-		grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()),
-	)
+	}
+	if metrics != nil {
+		options = append(options,
+			grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
+			grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()))
+	}
+	conn, err := grpc.NewClient(addr, options...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare calls to %s at %s: %w", o.Service, addr, err)
 	}
 	return conn, nil
 }
 
-// NewClientMetrics makes the metrics that all connections of a process share.
+// NewClientMetrics makes the metrics that all connections of a process share; none if there is nowhere to register them.
 func NewClientMetrics(r prometheus.Registerer) *grpcprom.ClientMetrics {
+	if r == nil {
+		return nil
+	}
 	m := grpcprom.NewClientMetrics() // how long calls take is measured where they are served
 	r.MustRegister(m)
 	return m

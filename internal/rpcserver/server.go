@@ -24,6 +24,7 @@ import (
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // Settings are those of every gRPC server.
@@ -50,9 +51,6 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 	if err != nil {
 		return nil, fmt.Errorf("prepare validation: %w", err)
 	}
-	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
-	p.Metrics.MustRegister(metrics)
 	recoverer := recovery.WithRecoveryHandlerContext(func(_ context.Context, panicked any) error {
 		return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 	})
@@ -61,12 +59,12 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 	if err != nil {
 		return nil, err
 	}
-	server := grpc.NewServer(
+	options := append(measured(p.CallMetrics()),
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
-			metrics.UnaryServerInterceptor(), unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
+			unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
 		}, unary...)...),
 		grpc.ChainStreamInterceptor(
-			metrics.StreamServerInterceptor(), streamErrors(p.Log), //nolint:contextcheck // each stream has its own
+			streamErrors(p.Log), //nolint:contextcheck // each stream has its own
 			recovery.StreamServerInterceptor(recoverer),
 		),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
@@ -80,6 +78,7 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
+	server := grpc.NewServer(options...)
 	h := health.NewServer()
 	h.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(server, h)
@@ -96,6 +95,20 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 	})
 	stopping, stop := context.WithCancel(context.Background())
 	return &Server{Server: server, health: h, listener: l, stopping: stopping, stop: stop}, nil
+}
+
+// measured counts and times calls, outside of everything else that is done with them, if there is somewhere to register that.
+func measured(r prometheus.Registerer) []grpc.ServerOption {
+	if r == nil {
+		return nil
+	}
+	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
+	r.MustRegister(metrics)
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(grpcprom.WithExemplarFromContext(tracing.Exemplar))),
+		grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor()),
+	}
 }
 
 // Addr is where the server listens.

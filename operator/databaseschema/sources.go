@@ -32,6 +32,7 @@ func (r *Reconciler) connection(ctx context.Context, s *v1alpha1.DatabaseSchema)
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", from.SecretName, err)
 	}
+	r.report.Credentials(s, secret)
 	value, ok := secret.Data[from.Key]
 	if !ok {
 		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s has no key %s", from.SecretName, from.Key)}

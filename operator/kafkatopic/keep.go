@@ -52,6 +52,7 @@ func (r *Reconciler) connected(ctx context.Context, d *draft, use func(*session)
 		} else if err != nil {
 			return fmt.Errorf("read Secret: %w", err)
 		}
+		r.report.Credentials(d, secret)
 	}
 	c, err := newConnection(d.Spec.Connection, secret)
 	if err != nil {

@@ -13,6 +13,8 @@ type Metrics struct {
 	corrections *prometheus.CounterVec
 	calls       *prometheus.HistogramVec
 	released    *prometheus.CounterVec
+	changed     *prometheus.GaugeVec
+	expiry      *prometheus.GaugeVec
 }
 
 // NewMetrics registers them.
@@ -32,8 +34,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		released: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "merchstore_operator_finalizers_released_total", Help: "Objects let go although what they stand for could not be deleted in time.",
 		}, []string{"kind"}),
+		changed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "merchstore_operator_credentials_changed_timestamp_seconds",
+			Help: "When what the Secret of an object's connection holds was last changed, since 1970.",
+		}, object),
+		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "merchstore_operator_certificate_expiry_timestamp_seconds",
+			Help: "When the first certificate in the Secret of an object's connection ends, since 1970; not there if it has none.",
+		}, object),
 	}
-	r.MustRegister(m.ready, m.corrections, m.calls, m.released)
+	r.MustRegister(m.ready, m.corrections, m.calls, m.released, m.changed, m.expiry)
 	return m
 }
 

@@ -109,6 +109,11 @@ func (r *Reporter) Corrected(obj Object, reason, message string) {
 // Forget takes an object that is gone out of the metrics.
 func (r *Reporter) Forget(key client.ObjectKey) {
 	labels := prometheus.Labels{"kind": r.kind, "namespace": key.Namespace, "name": key.Name}
-	r.metrics.ready.DeletePartialMatch(labels)
-	r.metrics.corrections.DeletePartialMatch(labels)
+	for _, metric := range []interface {
+		Delete(labels prometheus.Labels) bool
+	}{
+		r.metrics.ready, r.metrics.corrections, r.metrics.changed, r.metrics.expiry,
+	} {
+		metric.Delete(labels)
+	}
 }

@@ -45,7 +45,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 
-	calls := rpc.NewClientMetrics(p.Metrics)
+	calls := rpc.NewClientMetrics(p.CallMetrics())
 	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: reads}, calls)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		keys, actions, limits, s.Uploads, p.Log)
 	var leaving atomic.Bool
 	p.OnReadiness(func(ready bool) { leaving.Store(!ready) })
-	router, err := newRouter(s, store, &leaving, p.Log, p.Metrics) //nolint:contextcheck // requests bring their own
+	router, err := newRouter(s, store, &leaving, p.Log, p.CallMetrics()) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}

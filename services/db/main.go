@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
@@ -114,8 +112,10 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	db.RegisterMetrics(p.Metrics)
+	passwords.RegisterMetrics(p.Metrics)
 
-	placer := batch.New(s.OrderGroup, s.OrderTimeout, observed(p.Metrics, db.PlaceOrders))
+	measures := newOrderMetrics(p.Metrics)
+	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders))
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	reader, closeReader, err := openReader(s, db, p) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
@@ -123,7 +123,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
-	orders := &shop.Orders{Store: db, Placer: placer, Accounts: accounts}
+	orders := &shop.Orders{Store: measures.cancelling(db), Placer: placer, Accounts: accounts}
 	auth := server.NewAuthenticator(keys, reader)
 
 	runner, err := jobs.New(db.Pool(), db, s.Jobs, p.Metrics, p.Log)
@@ -176,7 +176,7 @@ func openReader(s Settings, db *postgres.DB, p *process.Process) (cache.Reader, 
 
 // announce tells the log channel when the service can not work, and when it can again.
 func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Part, error) {
-	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.Metrics))
+	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return nil, err
 	}
@@ -229,16 +229,4 @@ func (o *opening) once(ctx context.Context, db *postgres.DB) error {
 	}
 	o.done = true
 	return nil
-}
-
-// observed measures the groups in which orders are placed.
-func observed(r prometheus.Registerer, place func(context.Context, []shop.Placement) ([]shop.Outcome, error)) func(context.Context, []shop.Placement) ([]shop.Outcome, error) {
-	size := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "merchstore_order_group_size", Help: "Orders placed in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
-	})
-	r.MustRegister(size)
-	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
-		size.Observe(float64(len(placements)))
-		return place(ctx, placements)
-	}
 }

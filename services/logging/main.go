@@ -46,7 +46,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	defer grpcServer.Stop() // for the ways out before Serve
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"},
-	}, rpc.NewClientMetrics(p.Metrics))
+	}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		Metrics:      p.Metrics,
 		Log:          p.Log,
 	})
-	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Log) //nolint:contextcheck // it is closed, not cancelled
+	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Metrics, p.Log) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -31,6 +32,13 @@ func New(concurrency, maxWaiting int64) (*Hasher, error) {
 		return nil, fmt.Errorf("make decoy hash: %w", err)
 	}
 	return &Hasher{slots: semaphore.NewWeighted(concurrency), maxWaiting: maxWaiting, decoy: decoy}, nil
+}
+
+// RegisterMetrics shows how many people wait.
+func (h *Hasher) RegisterMetrics(r prometheus.Registerer) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "merchstore_passwords_waiting", Help: "Sign-ups and log-ins that wait for their password to be hashed.",
+	}, func() float64 { return float64(h.waiting.Load()) }))
 }
 
 // Hash gives the hash to store.

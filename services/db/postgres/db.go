@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -32,8 +31,9 @@ type Settings struct {
 
 // DB is a database. It is safe for concurrent use.
 type DB struct {
-	pool *pgxpool.Pool
-	jobs enqueuer
+	pool    *pgxpool.Pool
+	jobs    enqueuer
+	queries *queryMetrics
 	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
 	changed func(ctx context.Context, users, products []int32)
 }
@@ -59,6 +59,9 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 	params["lock_timeout"] = milliseconds(s.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
 
+	queries := newQueryMetrics()
+	config.ConnConfig.Tracer = queries
+
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -68,7 +71,7 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("prepare the job queue: %w", err)
 	}
-	return &DB{pool: pool, jobs: jobs, changed: func(context.Context, []int32, []int32) {}}, nil
+	return &DB{pool: pool, jobs: jobs, queries: queries, changed: func(context.Context, []int32, []int32) {}}, nil
 }
 
 // OnChange has f told after each commit, before its caller is answered, which accounts and products were changed; also if it is not
@@ -89,21 +92,3 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Close waits for the connections in use and closes all.
 func (db *DB) Close() { db.pool.Close() }
-
-// RegisterMetrics shows how the pool is used.
-func (db *DB) RegisterMetrics(r prometheus.Registerer) {
-	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "merchstore_db_pool_" + name, Help: help},
-			func() float64 { return value(db.pool.Stat()) }))
-	}
-	counter := func(name, help string, value func(s *pgxpool.Stat) float64) {
-		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "merchstore_db_pool_" + name, Help: help},
-			func() float64 { return value(db.pool.Stat()) }))
-	}
-	gauge("connections", "Connections open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
-	gauge("connections_in_use", "Connections in use.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
-	gauge("connections_max", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
-	counter("acquires_total", "Connections taken from the pool.", func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) })
-	counter("waits_total", "Times that a connection had to be waited for.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
-	counter("wait_seconds_total", "Time spent waiting for connections.", func(s *pgxpool.Stat) float64 { return s.AcquireDuration().Seconds() })
-}

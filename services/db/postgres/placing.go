@@ -121,7 +121,7 @@ func lockShelf(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placem
 		})
 		return err
 	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+	if err := conn.SendBatch(named(ctx, "lock shelf"), batch).Close(); err != nil {
 		return s, fmt.Errorf("lock shelf: %w", err)
 	}
 	s.Now = s.Now.UTC()
@@ -224,7 +224,7 @@ func write(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement,
 		answers.queue(batch, now)
 	}
 	batch.Queue("COMMIT")
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+	if err := conn.SendBatch(named(ctx, "write orders"), batch).Close(); err != nil {
 		return fmt.Errorf("write orders: %w", err)
 	}
 	return nil

@@ -81,7 +81,7 @@ func (db *DB) read(ctx context.Context, wishes []wish) ([]found, error) {
 		queries.Queue(`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`, distinct(ids[aProduct])).
 			Query(into(products, scanProduct, func(p shop.Product) int32 { return p.ID }))
 	}
-	if err := db.pool.SendBatch(ctx, queries).Close(); err != nil {
+	if err := db.pool.SendBatch(named(ctx, "read by id"), queries).Close(); err != nil {
 		return nil, wrap(err, fmt.Sprintf("read %d by id", len(wishes)))
 	}
 	answers := make([]found, len(wishes))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"merchstore.io/merchstore/services/logging/record"
@@ -45,6 +46,40 @@ func TestAFatalErrorEndsTheProducerAndFailsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+func TestTheLibrarysStatisticsAreMetrics(t *testing.T) {
+	t.Parallel()
+	b := broker.Shared(t)
+	p := newProducer(t, settingsFor(b.Addr(), b.Topic(t, 1)))
+	for range 3 {
+		put(t, p, "x")
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(&p.statistics)
+	shown := func() bool {
+		values := map[string]float64{}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				values[f.GetName()] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+		return values["merchstore_kafka_producer_messages_total"] == 3 && values["merchstore_kafka_broker_up"] == 1 &&
+			values["merchstore_kafka_broker_round_trip_seconds"] > 0
+	}
+	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(time.Minute)
+	defer ticker.Stop()
+	for !shown() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatal("the library has not said within a minute how it fares")
+		}
+	}
+}
+
 func TestARecordThatIsTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere"))
@@ -57,7 +92,7 @@ func TestARecordThatIsTooLargeIsRefused(t *testing.T) {
 
 func TestCloseGivesUpWhatKafkaDoesNotTakeInTime(t *testing.T) {
 	t.Parallel()
-	p, err := NewProducer(settingsFor("127.0.0.1:1", "nowhere"), func() {}, quiet)
+	p, err := NewProducer(settingsFor("127.0.0.1:1", "nowhere"), func() {}, prometheus.NewRegistry(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +208,7 @@ func settingsFor(brokers, topic string) Settings {
 
 func newProducer(t *testing.T, s Settings) *Producer {
 	t.Helper()
-	p, err := NewProducer(s, func() {}, quiet)
+	p, err := NewProducer(s, func() {}, prometheus.NewRegistry(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/services/logging/record"
@@ -29,6 +30,8 @@ type Producer struct {
 	working  sync.WaitGroup
 	scratch  sync.Pool // of *confluent.Message: Produce copies what it is given
 
+	statistics statistics
+
 	closing sync.RWMutex // the library's memory is gone once it is closed; nobody may be in it then
 	closed  bool
 }
@@ -36,13 +39,16 @@ type Producer struct {
 // NewProducer makes a producer. It does not wait for Kafka, and needs Close even if nothing was produced. One goroutine
 // passes all delivery reports on to receipts; paused is called from there whenever no other report is at hand, so that
 // receipts can gather what comes together, as it mostly does.
-func NewProducer(s Settings, paused func(), log *slog.Logger) (*Producer, error) {
+func NewProducer(s Settings, paused func(), metrics prometheus.Registerer, log *slog.Logger) (*Producer, error) {
 	logs := make(chan confluent.LogEvent, 100)
-	client, err := confluent.NewProducer(s.ProducerConfig(logs))
+	config := s.ProducerConfig(logs)
+	(*config)["statistics.interval.ms"] = int(statisticsEvery.Milliseconds())
+	client, err := confluent.NewProducer(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka producer: %w", err)
 	}
 	p := &Producer{client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1), paused: paused}
+	metrics.MustRegister(&p.statistics)
 	p.scratch.New = func() any {
 		return &confluent.Message{TopicPartition: confluent.TopicPartition{Topic: &p.topic, Partition: confluent.PartitionAny}}
 	}
@@ -81,6 +87,10 @@ func (p *Producer) reports() {
 		case *confluent.Message:
 			if receipt, ok := e.Opaque.(record.Receipt); ok {
 				receipt.Delivered(verdict(e.TopicPartition.Error))
+			}
+		case *confluent.Stats:
+			if err := p.statistics.take(e.String()); err != nil {
+				p.log.Warn("Kafka client", "error", err)
 			}
 		case confluent.Error:
 			if e.IsFatal() {

@@ -1,0 +1,102 @@
+package tracing_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/goleak"
+
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/tracing"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		environ []string
+		want    string // in the error
+	}{
+		"no endpoint, and nonsense beside it":     {[]string{"OTEL_TRACES_SAMPLER_ARG=7"}, ""},
+		"an endpoint":                             {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"}, ""},
+		"headers":                                 {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Basic%20abc=, x=1"}, ""},
+		"an endpoint without a scheme":            {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		"an endpoint without a host":              {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		"more than everything":                    {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=1.1"}, "OTEL_TRACES_SAMPLER_ARG"},
+		"a part that is not a number":             {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=NaN"}, "OTEL_TRACES_SAMPLER_ARG"},
+		"a header without a value, kept to us":    {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=x=1,hunter2"}, "number 2"},
+		"a header that can't be read, kept to us": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=hunter2=%zz"}, "number 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := settings.Parse[tracing.Settings](test.environ)
+			if err != nil {
+				t.Fatal(err)
+			}
+			traces, err := tracing.New(t.Context(), s, "test", "", slog.New(slog.DiscardHandler))
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if traces.On() != (s.Endpoint != "") {
+					t.Errorf("on is %t", traces.On())
+				}
+				if err := traces.Part().Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+func TestWithoutTracesNothingIsRecorded(t *testing.T) {
+	t.Parallel()
+	for name, traces := range map[string]*tracing.Tracing{"nil": nil, "off": new(tracing.Tracing)} {
+		if traces.On() {
+			t.Errorf("%s is on", name)
+		}
+		ctx, span := traces.Tracer("test").Start(t.Context(), "work")
+		defer span.End()
+		if _, sampled := tracing.SampledTraceID(ctx); sampled || span.IsRecording() {
+			t.Errorf("%s makes spans", name)
+		}
+	}
+}
+
+func TestOnlyTheIDsOfRecordedTracesAreLogged(t *testing.T) {
+	t.Parallel()
+	in := func(flags trace.TraceFlags) context.Context {
+		return trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: flags,
+		}))
+	}
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want string
+	}{
+		"no trace":                {t.Context(), "msg=happened\n"},
+		"one that is not sampled": {in(0), "msg=happened\n"},
+		"one that is":             {in(trace.FlagsSampled), "msg=happened trace_id=01000000000000000000000000000000\n"},
+	} {
+		var line bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&line, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+		log.InfoContext(test.ctx, "happened", tracing.LogAttr(test.ctx))
+		if line.String() != test.want {
+			t.Errorf("%s: logged %q, want %q", name, line.String(), test.want)
+		}
+	}
+}
