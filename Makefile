@@ -101,8 +101,8 @@ down-docker: $(BIN)/kind
 down-none: cluster-down
 
 .PHONY: e2e
-e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes
-	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -v ./test/e2e -url "$$URL"
+e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
+	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
 
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
