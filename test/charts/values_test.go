@@ -35,6 +35,7 @@ func TestBadValuesGetASentence(t *testing.T) {
 		"two databases":                         {"database.existingSecret=mine", "set infrastructure.postgresql.enabled"},
 		"two Kafkas":                            {"kafka.existingSecret=mine", "set infrastructure.kafka.enabled"},
 		"two caches":                            {"cache.existingSecret=mine", "set infrastructure.valkey.enabled"},
+		"a Grafana with nothing to show":        {"infrastructure.prometheus.enabled=false", "set grafana.enabled to false as well"},
 		"a retention that is none":              {"infrastructure.prometheus.retention.size=10", "at '/prometheus/retention/size'"},
 		"a typo about Grafana":                  {"infrastructure.grafana.adminPassword=x", "at '/grafana': additional properties 'adminPassword'"},
 		"more load than may be":                 {"infrastructure.shoppers.rate=1000", "at '/shoppers/rate'"},
