@@ -216,8 +216,8 @@ $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen
 $(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
 
 .PHONY: kubernetes
-kubernetes: ## Build the Kubernetes API server and etcd that the tests use (once; ten minutes)
-	@tools/build-kubernetes
+kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests use (once; ten minutes)
+	@tools/build-kubernetes etcd kube-apiserver kubectl
 
 $(BIN)/%:
 	@echo 'building $(@F) (only this once)'

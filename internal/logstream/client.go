@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"merchstore.io/merchstore/internal/process"
@@ -107,12 +108,15 @@ func (c *Client) Info(ctx context.Context, text string) { c.Log(ctx, LevelInfo, 
 // Error logs what failed.
 func (c *Client) Error(ctx context.Context, text string) { c.Log(ctx, LevelError, text) }
 
-// Log queues a message, with the id of the request that ctx serves. It returns at once, also when the message has to be
+// Log queues a message, with the ids of the request that ctx serves and of the recorded trace that it is in. It returns at once, also when the message has to be
 // dropped.
 func (c *Client) Log(ctx context.Context, level Level, text string) {
 	e := entry{text: fit(text), level: level, nanos: time.Now().UnixNano()}
 	if id := rpc.RequestID(ctx); len(id) <= maxRequestID && utf8.ValidString(id) {
 		e.requestID = id
+	}
+	if s := trace.SpanContextFromContext(ctx); s.IsSampled() {
+		e.origin = &origin{s.TraceID().String(), s.SpanID().String()}
 	}
 	switch c.queue.add(e) {
 	case taken:

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -29,6 +30,26 @@ func TestAMessageCarriesWhatIsKnownOfIt(t *testing.T) {
 	}
 	if id := m.GetId(); len(id) != 36 || id[14] != '7' {
 		t.Errorf("id %q is no UUIDv7", id)
+	}
+}
+
+func TestAMessageNamesTheSpanItWasLoggedInIfThatIsRecorded(t *testing.T) {
+	t.Parallel()
+	f := start(t, logstream.Options{})
+	in := func(flags trace.TraceFlags) context.Context {
+		return trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: flags,
+		}))
+	}
+	f.Info(t.Context(), "in no trace")
+	f.Info(in(0), "in one that is not recorded")
+	f.Info(in(trace.FlagsSampled), "in one that is")
+	var got []string
+	for _, m := range f.open(t).next(t, 3) {
+		got = append(got, m.GetTraceId()+"/"+m.GetSpanId())
+	}
+	if want := []string{"/", "/", "01000000000000000000000000000000/0200000000000000"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

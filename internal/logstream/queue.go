@@ -13,12 +13,22 @@ type entry struct {
 	id        string
 	text      string
 	requestID string
+	origin    *origin
 	nanos     int64
 	level     merchstorev1.LogLevel
 	settled   bool
 }
 
-func (e *entry) size() int { return len(e.text) + len(e.requestID) }
+// origin is the span in which something was logged. Few messages have one, as few traces are recorded.
+type origin struct{ traceID, spanID string }
+
+func (e *entry) size() int {
+	size := len(e.text) + len(e.requestID)
+	if e.origin != nil {
+		size += len(e.origin.traceID) + len(e.origin.spanID)
+	}
+	return size
+}
 
 // queue is a ring of messages in three stretches, each message passing from one to the next:
 //
@@ -148,7 +158,7 @@ func (q *queue) settle(ids ...string) (found int) {
 			continue
 		}
 		q.bytes -= e.size()
-		e.settled, e.text, e.requestID = true, "", ""
+		e.settled, e.text, e.requestID, e.origin = true, "", "", nil
 		expected = position + 1
 		found++
 	}

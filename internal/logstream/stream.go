@@ -124,6 +124,9 @@ func (c *Client) batch() []*merchstorev1.LogMessage {
 		m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9)
 		m.log.Id, m.log.Service, m.log.Pod = e.id, c.options.Service, c.options.Pod
 		m.log.Level, m.log.Text, m.log.RequestId, m.log.Time = e.level, e.text, e.requestID, &m.time
+		if e.origin != nil {
+			m.log.TraceId, m.log.SpanId = e.origin.traceID, e.origin.spanID
+		}
 		batch[i] = &m.log
 	}
 	clear(entries) // the queue may let go of their texts before the next batch is made

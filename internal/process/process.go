@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -39,7 +42,7 @@ type Command[S any] struct {
 	Run func(ctx context.Context, s S, p *Process) error
 	// Common picks the shared part out of the settings.
 	Common func(s S) Settings
-	// Tasks are subcommands that do one thing and end.
+	// Tasks are subcommands, of one word or several, that do one thing and end.
 	Tasks map[string]func(ctx context.Context, s S, p *Process) error
 }
 
@@ -57,10 +60,10 @@ func Main[S any](c Command[S]) int {
 func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	run := c.Run
 	if len(args) > 0 {
-		switch task, ok := c.Tasks[args[0]]; {
+		switch task, ok := c.Tasks[strings.Join(args, " ")]; {
 		case args[0] == "--help" || args[0] == "-h" || args[0] == "help":
 			return c.help(stdout)
-		case ok && len(args) == 1:
+		case ok:
 			run = task
 		default:
 			return fmt.Errorf("unknown arguments %q; try --help", args)
@@ -104,7 +107,7 @@ func (c Command[S]) help(w io.Writer) error {
 	if err := settings.Help[S](w, c.Name, c.About); err != nil {
 		return fmt.Errorf("print help: %w", err)
 	}
-	for name := range c.Tasks {
+	for _, name := range slices.Sorted(maps.Keys(c.Tasks)) {
 		fmt.Fprintf(w, "\n%s %s does just that and ends.\n", c.Name, name)
 	}
 	return nil

@@ -200,24 +200,26 @@ func TestCommand(t *testing.T) {
 	c := Command[exampleSettings]{
 		Name: "example", About: "does things", Run: note("run"),
 		Common: func(s exampleSettings) Settings { return s.Process },
-		Tasks:  map[string]func(context.Context, exampleSettings, *Process) error{"migrate": note("migrate")},
+		Tasks:  map[string]func(context.Context, exampleSettings, *Process) error{"migrate": note("migrate"), "look around": note("look")},
 	}
 	var out bytes.Buffer
-	for _, args := range [][]string{nil, {"migrate"}, {"--help"}} {
+	for _, args := range [][]string{nil, {"migrate"}, {"look", "around"}, {"--help"}} {
 		if err := c.main(t.Context(), args, []string{"WORD=hi"}, &out, io.Discard); err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
 	}
-	if did != "run:hi migrate:hi " {
+	if did != "run:hi migrate:hi look:hi " {
 		t.Errorf("did %q", did)
 	}
-	for _, want := range []string{"WORD", "OPS_ADDR", "SHUTDOWN_TIMEOUT", "example migrate"} {
+	for _, want := range []string{"WORD", "OPS_ADDR", "SHUTDOWN_TIMEOUT", "example migrate", "example look around"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("--help does not say %q:\n%s", want, out.String())
 		}
 	}
-	if err := c.main(t.Context(), []string{"fly"}, nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--help") {
-		t.Errorf("unknown argument: %v", err)
+	for _, args := range [][]string{{"fly"}, {"look"}, {"migrate", "now"}} {
+		if err := c.main(t.Context(), args, nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--help") {
+			t.Errorf("unknown arguments %q: %v", args, err)
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // client-side health checks are registered by this
 	"google.golang.org/grpc/keepalive"
+
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // WindowBytes is how much may be under way in one direction of a connection before it has to be read.
@@ -24,6 +26,8 @@ type DialOptions struct {
 	Service string
 	// SafeToRetry names the methods that may be made twice without harm; no other call is made again.
 	SafeToRetry []string
+	// Tracing makes spans of the calls; nil if there are none.
+	Tracing *tracing.Tracing
 }
 
 // Dial reaches a service by its DNS name: every address behind it gets its share of the calls, and none that says it is
@@ -39,6 +43,7 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		grpc.WithConnectParams(connectParams),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
+		o.Tracing.DialOption(),
 	}
 	if metrics != nil {
 		options = append(options,

@@ -46,7 +46,7 @@ type Server struct {
 
 // New listens on addr. The interceptors run after a request was found valid. Readiness of the process becomes the
 // health of the server.
-func New(ctx context.Context, addr string, s Settings, p *process.Process, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
+func New(ctx context.Context, addr string, s Settings, p *process.Process, traces *tracing.Tracing, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("prepare validation: %w", err)
@@ -59,7 +59,9 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, unary
 	if err != nil {
 		return nil, err
 	}
-	options := append(measured(p.CallMetrics()),
+	options := []grpc.ServerOption{traces.ServerOption()} // first: what is measured names the trace that it is in
+	options = append(options, measured(p.CallMetrics())...)
+	options = append(options,
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
 			unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
 		}, unary...)...),
@@ -168,9 +170,9 @@ func answer(ctx context.Context, log *slog.Logger, method string, err error) err
 	s := rpc.Status(err)
 	switch s.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
-		log.ErrorContext(ctx, "call failed", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), "error", err)
+		log.ErrorContext(ctx, "call failed", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), tracing.LogAttr(ctx), "error", err)
 	case codes.Unavailable, codes.DeadlineExceeded:
-		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), "error", err)
+		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), tracing.LogAttr(ctx), "error", err)
 	default: // the caller's own doing
 	}
 	return s.Err()

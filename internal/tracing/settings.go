@@ -11,7 +11,7 @@ import (
 
 // Settings say whether and where spans are sent. Their names are OpenTelemetry's own.
 type Settings struct {
-	Endpoint string          `env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"where traces are sent by OTLP over gRPC: http://host:4317, or https:// for TLS; empty: there are none"`
+	Endpoint string          `env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"where traces are sent by OTLP over gRPC: http://host:4317, or https:// for TLS, with OTEL_EXPORTER_OTLP_CERTIFICATE as the file of a CA of its own; empty: there are none"`
 	Headers  settings.Secret `env:"OTEL_EXPORTER_OTLP_HEADERS" help:"metadata to send along, for instance for authentication: name=value,name=value"`
 	Ratio    float64         `env:"OTEL_TRACES_SAMPLER_ARG" envDefault:"0.1" help:"the part of the requests from outside that is traced, 0 to 1; the services called for one do as its beginning does"`
 }

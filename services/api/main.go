@@ -15,6 +15,7 @@ import (
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/internal/tracing"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/ratelimit"
 	"merchstore.io/merchstore/services/api/rest"
@@ -45,24 +46,33 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 
-	calls := rpc.NewClientMetrics(p.CallMetrics())
-	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: reads}, calls)
+	pod := podName(s.PodName)
+	traces, err := tracing.New(ctx, s.Tracing, "api", pod, p.Log)
 	if err != nil {
 		return err
 	}
-	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, calls)
+	calls := rpc.NewClientMetrics(p.CallMetrics())
+	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{
+		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: reads, Tracing: traces,
+	}, calls)
+	if err != nil {
+		return err
+	}
+	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{
+		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Tracing: traces,
+	}, calls)
 	if err != nil {
 		return err
 	}
 	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
-		Service: serviceName, Pod: podName(s.PodName), QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
+		Service: serviceName, Pod: pod, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 
 	store := rest.New(ctx, rest.Services{DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging)},
 		keys, actions, limits, s.Uploads, p.Log)
 	var leaving atomic.Bool
 	p.OnReadiness(func(ready bool) { leaving.Store(!ready) })
-	router, err := newRouter(s, store, &leaving, p.Log, p.CallMetrics()) //nolint:contextcheck // requests bring their own
+	router, err := newRouter(s, store, &leaving, p.Log, p.CallMetrics(), traces) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}
@@ -79,6 +89,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		actions.Part(),
 		connection("connection to the DB service", db),
 		connection("connection to the logging service", logging),
+		traces.Part(),
 	)
 }
 

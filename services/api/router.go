@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/tracing"
 	"merchstore.io/merchstore/services/api/middleware"
 	"merchstore.io/merchstore/services/api/openapi"
 	"merchstore.io/merchstore/services/api/problem"
@@ -18,7 +19,7 @@ import (
 )
 
 // newRouter puts together everything a request meets, from the outside in.
-func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Logger, metrics prometheus.Registerer) (*gin.Engine, error) {
+func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Logger, metrics prometheus.Registerer, traces *tracing.Tracing) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.HandleMethodNotAllowed = true
@@ -27,8 +28,11 @@ func newRouter(s Settings, store *rest.Store, leaving *atomic.Bool, log *slog.Lo
 		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
 
+	router.Use(middleware.Begin(s.limits))
+	if traces.On() {
+		router.Use(middleware.Trace(traces))
+	}
 	router.Use(
-		middleware.Begin(s.limits),
 		middleware.Observe(log, metrics),
 		middleware.Recover(log),
 		middleware.Farewell(leaving),

@@ -35,7 +35,7 @@ func bareRouter(t *testing.T, environ ...string) *gin.Engine {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	router, err := newRouter(s, rest.New(t.Context(), rest.Services{}, keys, silent{}, rest.Limits{}, s.Uploads, log), new(atomic.Bool), log, prometheus.NewRegistry())
+	router, err := newRouter(s, rest.New(t.Context(), rest.Services{}, keys, silent{}, rest.Limits{}, s.Uploads, log), new(atomic.Bool), log, prometheus.NewRegistry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // Settings are those of the API.
@@ -28,6 +29,7 @@ type Settings struct {
 	CheckURL       string          `env:"CHECK_URL" envDefault:"http://127.0.0.1:8081" help:"where the task check finds the store, which it tries as a customer would"`
 	Rates          RateSettings
 	Log            logstream.Settings
+	Tracing        tracing.Settings
 	Process        process.Settings
 }
 

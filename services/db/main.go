@@ -14,6 +14,7 @@ import (
 	"merchstore.io/merchstore/internal/rpcserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/internal/tracing"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/batch"
 	"merchstore.io/merchstore/services/db/cache"
@@ -49,6 +50,7 @@ type Settings struct {
 	Jobs     jobs.Settings
 	Postgres postgres.Settings
 	RPC      rpcserver.Settings
+	Tracing  tracing.Settings
 	Process  process.Settings
 }
 
@@ -107,7 +109,11 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	db, err := postgres.Open(ctx, s.Postgres)
+	traces, err := tracing.New(ctx, s.Tracing, "db", s.PodName, p.Log)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(ctx, s.Postgres, traces)
 	if err != nil {
 		return err
 	}
@@ -115,9 +121,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	passwords.RegisterMetrics(p.Metrics)
 
 	measures := newOrderMetrics(p.Metrics)
-	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders))
+	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
-	reader, closeReader, err := openReader(s, db, p) //nolint:contextcheck // it is closed, not cancelled
+	reader, closeReader, err := openReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		db.Close()
 		return err
@@ -132,7 +138,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+roomBesidePicture)
-	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, auth.Unary)
+	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
 	if err != nil {
 		db.Close()
 		return err
@@ -156,12 +162,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		}
 		parts = append(parts, logging...)
 	}
-	return p.Serve(ctx, parts...)
+	return p.Serve(ctx, append(parts, traces.Part())...)
 }
 
 // openReader reads accounts and products from PostgreSQL, through a cache if there is one.
-func openReader(s Settings, db *postgres.DB, p *process.Process) (cache.Reader, func(), error) {
-	reader := db.NewReader()
+func openReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.Tracing) (cache.Reader, func(), error) {
+	reader := db.NewReader(traces.Tracer("db"))
 	if s.Cache.URL == "" {
 		return reader, reader.Close, nil
 	}

@@ -96,10 +96,13 @@ type LogMessage struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
 	// The pod (or host) it happened on.
 	Pod string `protobuf:"bytes,6,opt,name=pod,proto3" json:"pod,omitempty"`
-	// The trace it belongs to, if there is one.
+	// The trace it belongs to, if there is one that is recorded.
 	TraceId string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// The request it belongs to, if there is one.
-	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The span of that trace in which it happened, so that the trace shows how the message was stored. It is not stored itself.
+	// Both in hexadecimal digits; what is none makes no span.
+	SpanId        string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +189,13 @@ func (x *LogMessage) GetTraceId() string {
 func (x *LogMessage) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *LogMessage) GetSpanId() string {
+	if x != nil {
+		return x.SpanId
 	}
 	return ""
 }
@@ -460,7 +470,7 @@ var File_merchstore_v1_logging_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n" +
+	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x02\n" +
 	"\n" +
 	"LogMessage\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x12#\n" +
@@ -471,7 +481,8 @@ const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\x03pod\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\x03pod\x12\"\n" +
 	"\btrace_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\atraceId\x12'\n" +
 	"\n" +
-	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\"%\n" +
+	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\x12 \n" +
+	"\aspan_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06spanId\"%\n" +
 	"\vLogResponse\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\x03R\x06stored\"T\n" +
 	"\x10WriteLogsRequest\x12@\n" +

@@ -10,6 +10,7 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // clientClosedRequest is what logs and metrics show for a client that did not wait for its answer; nobody receives it.
@@ -46,8 +47,8 @@ func Respond(c *gin.Context, log *slog.Logger, err error) {
 func logHidden(ctx context.Context, log *slog.Logger, route string, a Answer, err error) {
 	switch f, _ := failure.As(err); {
 	case a.Internal:
-		log.ErrorContext(ctx, "request failed", "route", route, "request_id", rpc.RequestID(ctx), "error", err)
+		log.ErrorContext(ctx, "request failed", "route", route, "request_id", rpc.RequestID(ctx), tracing.LogAttr(ctx), "error", err)
 	case f != nil && f.Cause != nil:
-		log.WarnContext(ctx, "request could not be served", "route", route, "request_id", rpc.RequestID(ctx), "error", err)
+		log.WarnContext(ctx, "request could not be served", "route", route, "request_id", rpc.RequestID(ctx), tracing.LogAttr(ctx), "error", err)
 	}
 }

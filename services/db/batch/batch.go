@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"merchstore.io/merchstore/internal/failure"
 )
 
@@ -21,6 +23,8 @@ type Group[Q, A any] struct {
 	run     func(ctx context.Context, asked []Q) ([]A, error)
 	max     int
 	timeout time.Duration
+	tracer  trace.Tracer // nil unless Traced
+	span    string
 
 	mu      sync.Mutex
 	waiting []*Call[Q, A]
@@ -137,7 +141,7 @@ func (g *Group[Q, A]) runGroup(calls []*Call[Q, A]) {
 	if len(asked) == 0 {
 		return
 	}
-	answers, err := g.try(asked)
+	answers, err := g.try(present, asked)
 	for i, c := range present {
 		if c.err = err; err == nil {
 			c.answer = answers[i]
@@ -147,9 +151,11 @@ func (g *Group[Q, A]) runGroup(calls []*Call[Q, A]) {
 }
 
 // try turns a panic into an error: it must not take down the process from a goroutine that no interceptor guards.
-func (g *Group[Q, A]) try(asked []Q) (answers []A, err error) {
+func (g *Group[Q, A]) try(calls []*Call[Q, A], asked []Q) (answers []A, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 	defer cancel()
+	ctx, end := g.begin(ctx, calls)
+	defer func() { end(err) }()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in group of %d: %v\n%s", len(asked), p, debug.Stack())

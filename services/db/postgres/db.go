@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/tracing"
 )
 
 // Settings say which database, and how many connections to it.
@@ -39,7 +41,7 @@ type DB struct {
 }
 
 // Open prepares a pool of connections. It succeeds also when the database is away: it may come.
-func Open(ctx context.Context, s Settings) (*DB, error) {
+func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error) {
 	config, err := pgxpool.ParseConfig(string(s.URL))
 	if err != nil {
 		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
@@ -61,6 +63,9 @@ func Open(ctx context.Context, s Settings) (*DB, error) {
 
 	queries := newQueryMetrics()
 	config.ConnConfig.Tracer = queries
+	if traces.On() {
+		config.ConnConfig.Tracer = multitracer.New(queries, spans(traces, config.ConnConfig))
+	}
 
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 
 	"merchstore.io/merchstore/services/db/batch"
 	"merchstore.io/merchstore/services/db/shop"
@@ -42,9 +43,9 @@ const (
 	readTimeout = 5 * time.Second
 )
 
-// NewReader makes a Reader. It needs Close.
-func (db *DB) NewReader() *Reader {
-	return &Reader{group: batch.New(readGroup, readTimeout, db.read)}
+// NewReader makes a Reader, whose round trips are spans of tracer. It needs Close.
+func (db *DB) NewReader(tracer trace.Tracer) *Reader {
+	return &Reader{group: batch.New(readGroup, readTimeout, db.read).Traced(tracer, "read by id")}
 }
 
 // Close waits for what is under way.

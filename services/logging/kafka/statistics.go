@@ -46,7 +46,7 @@ var (
 	errorsDesc        = prometheus.NewDesc("merchstore_kafka_producer_request_errors_total", "Requests to a broker that failed.", []string{"broker"}, nil)
 	retriesDesc       = prometheus.NewDesc("merchstore_kafka_producer_request_retries_total", "Requests to a broker that were made again.", []string{"broker"}, nil)
 	upDesc            = prometheus.NewDesc("merchstore_kafka_broker_up", "1 while a broker is connected, else 0.", []string{"broker"}, nil)
-	roundTripDesc     = prometheus.NewDesc("merchstore_kafka_broker_round_trip_seconds", "Time a broker took to answer, over the last seconds.", []string{"broker", "quantile"}, nil)
+	roundTripDesc     = prometheus.NewDesc("merchstore_kafka_broker_round_trip_seconds", "Time a broker took to answer, over the last seconds.", []string{"broker", "percentile"}, nil)
 )
 
 // take reads what the library says.
@@ -96,7 +96,7 @@ func (s *statistics) Collect(metrics chan<- prometheus.Metric) {
 		}
 		show(upDesc, prometheus.GaugeValue, up, id)
 		const microseconds = 1e-6
-		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.Median*microseconds, id, "0.5")
-		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.P99*microseconds, id, "0.99")
+		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.Median*microseconds, id, "50")
+		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.P99*microseconds, id, "99")
 	}
 }

@@ -21,6 +21,7 @@ const (
 	maxPod       = 253
 	maxTraceID   = 64
 	maxRequestID = 128
+	maxSpanID    = 16
 )
 
 // check says why a message cannot be stored, or nothing.
@@ -46,6 +47,8 @@ func check(m *merchstorev1.LogMessage) (reason string) {
 		return tooLong("trace_id", maxTraceID)
 	case longer(m.GetRequestId(), maxRequestID):
 		return tooLong("request_id", maxRequestID)
+	case longer(m.GetSpanId(), maxSpanID):
+		return tooLong("span_id", maxSpanID)
 	case m.GetTime() != nil && !m.GetTime().IsValid():
 		return "time is outside of the years 1 to 9999"
 	}

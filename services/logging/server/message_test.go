@@ -36,6 +36,8 @@ func TestCheckAnswersLikeTheRulesInTheProto(t *testing.T) {
 		"a longer trace id":           func(m *merchstorev1.LogMessage) { m.TraceId = long(65) },
 		"the longest request id":      func(m *merchstorev1.LogMessage) { m.RequestId = long(128) },
 		"a longer request id":         func(m *merchstorev1.LogMessage) { m.RequestId = long(129) },
+		"the longest span id":         func(m *merchstorev1.LogMessage) { m.SpanId = long(16) },
+		"a longer span id":            func(m *merchstorev1.LogMessage) { m.SpanId = long(17) },
 		"no level":                    func(m *merchstorev1.LogMessage) { m.Level = 0 },
 		"the highest level":           func(m *merchstorev1.LogMessage) { m.Level = merchstorev1.LogLevel_LOG_LEVEL_ERROR },
 		"a level that there is not":   func(m *merchstorev1.LogMessage) { m.Level = 5 },
@@ -69,7 +71,7 @@ func TestCheckKnowsWhatTheProtoCannotSay(t *testing.T) {
 
 func TestEveryRuleOfTheProtoIsKnownHere(t *testing.T) {
 	t.Parallel()
-	const fields = 8
+	const fields = 9
 	if n := (&merchstorev1.LogMessage{}).ProtoReflect().Descriptor().Fields().Len(); n != fields {
 		t.Errorf("LogMessage has %d fields, check was written for %d", n, fields)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/logging/record"
 )
@@ -41,12 +43,14 @@ type receipt struct {
 	writer *writer
 	id     string
 	cost   int64
-	since  time.Time // zero but for a sample
+	since  time.Time  // zero but for a sample
+	span   trace.Span // nil unless the message is part of a trace
 }
 
 // Delivered implements record.Receipt. It only gathers: Settle is called when no other report is at hand.
 func (r *receipt) Delivered(err error) {
 	w := r.writer
+	r.endSpan(err)
 	if !r.since.IsZero() && err == nil {
 		w.server.metrics.latency.Observe(time.Since(r.since).Seconds())
 	}

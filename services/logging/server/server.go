@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
@@ -69,7 +70,10 @@ type Options struct {
 	// RecheckEvery is how often an open TailLogs call asks whether its caller is still an admin; 30 s if zero.
 	RecheckEvery time.Duration
 	Metrics      prometheus.Registerer
-	Log          *slog.Logger
+	// Tracer shows how messages that belong to a trace were stored in Topic; nil if there are no traces.
+	Tracer trace.Tracer
+	Topic  string
+	Log    *slog.Logger
 }
 
 // Server implements LoggingService.

@@ -181,7 +181,7 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 		message := messageOf(m, id, now)
 		encoded := w.encoder.Encode(&message)
 		w.records = append(w.records, encoded)
-		receipts = append(receipts, receipt{writer: w, id: id, cost: messageCost + int64(len(encoded.Value))})
+		receipts = append(receipts, receipt{writer: w, id: id, cost: messageCost + int64(len(encoded.Value)), span: w.server.startSpan(ctx, m, id)})
 		cost += receipts[len(receipts)-1].cost
 	}
 	w.settle(refused)
@@ -191,6 +191,9 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 	receipts[0].since = now
 	if err := w.server.inFlight.Acquire(ctx, cost); err != nil {
 		err = fmt.Errorf("wait for memory: %w", err)
+		for i := range receipts {
+			receipts[i].endSpan(err)
+		}
 		w.settle(verdicts{failure: err, failures: len(receipts)})
 		return err
 	}
@@ -198,6 +201,7 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 	var failed verdicts
 	for i := range receipts {
 		if err := w.server.Store.Put(w.records[i], &receipts[i]); err != nil {
+			receipts[i].endSpan(err)
 			failed.add(receipts[i].id, err)
 			failed.cost += receipts[i].cost
 			failed.put++

@@ -1,0 +1,46 @@
+package tracing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+// collector takes spans, or fails.
+type collector struct {
+	sdktrace.SpanExporter
+
+	failure error
+}
+
+func (c *collector) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return c.failure }
+
+func TestACollectorThatIsAwayIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := &collector{SpanExporter: tracetest.NewNoopExporter()}
+	r := &reporting{SpanExporter: c, log: slog.New(slog.NewTextHandler(&log, nil))}
+	away := errors.New("nobody listens")
+	for _, c.failure = range []error{nil, away, away, away, nil, nil, away} {
+		if err := r.ExportSpans(t.Context(), nil); err != nil {
+			t.Errorf("the SDK is told of %v, and would log it too", err)
+		}
+	}
+	var said []string
+	for line := range strings.Lines(log.String()) {
+		_, message, _ := strings.Cut(strings.TrimSpace(line), "level=")
+		said = append(said, message)
+	}
+	want := `WARN msg="traces can not be sent, and are dropped" error="nobody listens"
+INFO msg="traces can be sent again"
+WARN msg="traces can not be sent, and are dropped" error="nobody listens"`
+	if got := strings.Join(said, "\n"); got != want {
+		t.Errorf("logged\n%s\nwant\n%s", got, want)
+	}
+}

@@ -1,0 +1,230 @@
+package rehearsal_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/stack"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(controlplane.With(database.With(m, nil), ""))
+}
+
+// limit bounds each wait, far above what it takes on a machine under load.
+const limit = 2 * time.Minute
+
+// kubectl records what it is asked, passes psql on to a database of the test, and everything else to the real kubectl.
+const kubectl = `#!/bin/bash
+printf '%%s\n' "${*//$'\n'/ }" >>'%[1]s/asked'
+case "$*" in
+*' -- psql '*)
+	while [[ $1 != psql ]]; do shift; done
+	shift 3 # and whose database it is on a cluster
+	exec psql '%[2]s' "$@"
+	;;
+*--replicas=0*)
+	[[ ! -e %[1]s/refuse ]] || { echo 'this cluster does not scale' >&2; exit 1; }
+	;;
+esac
+exec '%[3]s' --kubeconfig='%[4]s' "$@"
+`
+
+// cluster is a namespace of a real API server, without anything that would run pods; the test plays the controllers.
+type cluster struct {
+	client.Client
+
+	t         *testing.T
+	namespace string
+	dir       string
+}
+
+func newCluster(t *testing.T, databaseURL string) *cluster {
+	t.Helper()
+	plane := controlplane.Shared(t)
+	api, err := client.New(plane.Config(), client.Options{Scheme: scheme.Scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := controlplane.Program("kubectl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{Client: api, t: t, namespace: plane.Namespace(t), dir: t.TempDir()}
+	script := fmt.Sprintf(kubectl, c.dir, databaseURL, program, plane.Kubeconfig(t, plane.Config()))
+	if err := os.WriteFile(c.kubectl(), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *cluster) kubectl() string { return filepath.Join(c.dir, "kubectl") }
+
+// asked is what kubectl was asked to do, but for mere questions.
+func (c *cluster) asked() []string {
+	c.t.Helper()
+	all, err := os.ReadFile(filepath.Join(c.dir, "asked"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(all)), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "--namespace="+c.namespace+" ")
+	}
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "get ") })
+}
+
+func (c *cluster) create(o client.Object) {
+	c.t.Helper()
+	o.SetNamespace(c.namespace)
+	if err := c.Create(c.t.Context(), o); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func labels(component string) map[string]string {
+	return map[string]string{"app.kubernetes.io/instance": "store", "app.kubernetes.io/name": component}
+}
+
+func template(component string) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels(component)},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: component, Image: component}}},
+	}
+}
+
+// statefulSet makes one whose replicas are always ready at once, until the test ends.
+func (c *cluster) statefulSet(component string, replicas int32) {
+	c.t.Helper()
+	set := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "store-" + component, Labels: labels(component)},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels(component)}, Template: template(component),
+		},
+	}
+	c.create(set)
+	c.control(func(ctx context.Context) error {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil || set.Status.ObservedGeneration == set.Generation {
+			return err
+		}
+		n := *set.Spec.Replicas
+		set.Status = appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, Replicas: n, ReadyReplicas: n, UpdatedReplicas: n}
+		return c.Status().Update(ctx, set)
+	})
+}
+
+// control does a controller's work again and again until the test ends.
+func (c *cluster) control(reconcile func(context.Context) error) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if err := reconcile(ctx); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
+				c.t.Logf("a controller tries again: %v", err)
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	c.t.Cleanup(func() {
+		stop()
+		<-ended
+	})
+}
+
+// kafka is how many brokers there shall be, and how many are remembered.
+func (c *cluster) kafka() (replicas int32, remembered string) {
+	c.t.Helper()
+	var set appsv1.StatefulSet
+	if err := c.Get(c.t.Context(), client.ObjectKey{Namespace: c.namespace, Name: "store-kafka"}, &set); err != nil {
+		c.t.Fatal(err)
+	}
+	return *set.Spec.Replicas, set.Annotations["merchstore.io/replicas-before-rehearsal"]
+}
+
+// rehearsal is a run of the built program.
+type rehearsal struct {
+	*child.Process
+
+	t    *testing.T
+	said *bytes.Buffer // complete once it has ended
+}
+
+func (c *cluster) start(args []string, env ...string) *rehearsal {
+	c.t.Helper()
+	programs, err := stack.Build(c.t.Context(), "shoppers")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r := &rehearsal{t: c.t, said: new(bytes.Buffer)}
+	env = append(append(os.Environ(), "KUBECTL="+c.kubectl(), "FAULT_NAMESPACE="+c.namespace), env...) //nolint:forbidigo // PATH and the like
+	r.Process, err = child.Start(child.Command{Path: filepath.Join(programs, "shoppers"), Args: args, Env: env, Output: r.said})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		r.Kill()
+		<-r.Done()
+		if c.t.Failed() {
+			c.t.Logf("%q said:\n%s", args, r.said)
+		}
+	})
+	return r
+}
+
+// end waits until it has ended, and returns how, and what it has said.
+func (r *rehearsal) end() (said string, err error) {
+	r.t.Helper()
+	select {
+	case <-r.Done():
+		return r.said.String(), r.Err()
+	case <-time.After(limit):
+		r.t.Fatal("it does not end")
+		return "", nil
+	}
+}
+
+func (r *rehearsal) interrupt() {
+	r.t.Helper()
+	if err := r.Signal(os.Interrupt); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// eventually asks again and again, for a state that gives no signal.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s", limit, what)
+		}
+	}
+}
