@@ -37,9 +37,10 @@ bench: packages-bench kubernetes build build-operator ## Measure the store besid
 	@go run ./test/bench
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write what comes from proto/, from the operator's types and from the charts
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write what comes from proto/, from the operator's types, from the charts and from the dashboards' code
 	@buf generate
 	@tools/generate-operator .
+	@tools/generate-dashboards .
 	@tools/generate-charts .
 
 .PHONY: fmt
@@ -138,7 +139,7 @@ clean: ## Remove what was built: programs, tools and test dependencies (the stor
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet lint verify-proto verify-operator verify-charts verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
+verify: verify-format verify-vet lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -161,6 +162,10 @@ verify-operator: $(BIN)/controller-gen
 .PHONY: verify-charts
 verify-charts: $(BIN)/helm
 	@tools/verify-charts
+
+.PHONY: verify-monitoring
+verify-monitoring: packages-verify
+	@tools/verify-monitoring
 
 # Not a part of verify: skaffold takes minutes to build.
 .PHONY: verify-skaffold

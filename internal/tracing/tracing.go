@@ -46,7 +46,7 @@ func New(ctx context.Context, s Settings, service, instance string, log *slog.Lo
 		}
 	}
 	exporter, err := otlptracegrpc.New(ctx,
-		otlptracegrpc.WithEndpointURL(s.Endpoint), otlptracegrpc.WithHeaders(headers), otlptracegrpc.WithCompressor("gzip"))
+		otlptracegrpc.WithEndpointURL(s.Endpoint), otlptracegrpc.WithHeaders(headers))
 	if err != nil {
 		return nil, fmt.Errorf("prepare the export of traces: %w", err)
 	}

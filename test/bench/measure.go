@@ -68,6 +68,7 @@ func measure(ctx context.Context, only string) (err error) {
 	measurements := []measurement{
 		{"orders", b.orders},
 		{"reads", b.reads},
+		{"watching", b.watching},
 		{"pictures", b.pictures},
 		{"storefront", b.storefront},
 		{"logins", b.logins},
@@ -78,7 +79,7 @@ func measure(ctx context.Context, only string) (err error) {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("there is no measurement %q; there are orders, reads, pictures, storefront, logins, logs and operator", only)
+		return fmt.Errorf("there is no measurement %q; there are orders, reads, watching, pictures, storefront, logins, logs and operator", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {
@@ -214,16 +215,20 @@ func (b *bench) cachedReads(ctx context.Context) (err error) {
 }
 
 func (b *bench) readProducts(ctx context.Context, what, addr string) error {
-	r, err := b.load(ctx, buyers, func(i int) (operation, error) {
-		r := newRequest(b.addrs[addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
-		r.token = b.users[i].token
-		return func() error { return r.do() }, nil
-	})
+	r, err := b.readProduct(ctx, addr)
 	if err != nil {
 		return err
 	}
 	b.report.rate(what, r)
 	return nil
+}
+
+func (b *bench) readProduct(ctx context.Context, addr string) (result, error) {
+	return b.load(ctx, buyers, func(i int) (operation, error) {
+		r := newRequest(b.addrs[addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
+		r.token = b.users[i].token
+		return func() error { return r.do() }, nil
+	})
 }
 
 // logins are as slow as argon2id is meant to be.

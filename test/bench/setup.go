@@ -97,10 +97,11 @@ func (b *bench) database(ctx context.Context, name string) error {
 	return nil
 }
 
-func (b *bench) startLogging(ctx context.Context) error {
-	return b.programs.start(ctx, "logging", "", b.addrs["logging-ops"], "build/bin/logging", nil,
-		"GRPC_ADDR="+b.addrs["logging"], "OPS_ADDR="+b.addrs["logging-ops"], "KAFKA_BROKERS="+b.broker.Addr(),
-		"KAFKA_TOPIC="+topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR="+b.addrs["db"], "PROFILING=true")
+func (b *bench) startLogging(ctx context.Context, env ...string) error {
+	return b.programs.start(ctx, "logging", "", b.addrs["logging-ops"], "build/bin/logging", nil, append([]string{
+		"GRPC_ADDR=" + b.addrs["logging"], "OPS_ADDR=" + b.addrs["logging-ops"], "KAFKA_BROKERS=" + b.broker.Addr(),
+		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + b.addrs["db"], "PROFILING=true",
+	}, env...)...)
 }
 
 func (b *bench) startDB(ctx context.Context, env ...string) error {
@@ -110,11 +111,12 @@ func (b *bench) startDB(ctx context.Context, env ...string) error {
 	}, env...)...)
 }
 
-func (b *bench) startAPI(ctx context.Context) error {
-	return b.programs.start(ctx, "api", "", b.addrs["api-ops"], "build/bin/api", nil,
-		"HTTP_ADDR="+b.addrs["api"], "OPS_ADDR="+b.addrs["api-ops"], "DB_SERVICE_ADDR="+b.addrs["db"],
-		"LOGGING_SERVICE_ADDR="+b.addrs["logging"], "JWT_KEYS="+jwtKeys, "PROFILING=true",
-		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0")
+func (b *bench) startAPI(ctx context.Context, env ...string) error {
+	return b.programs.start(ctx, "api", "", b.addrs["api-ops"], "build/bin/api", nil, append([]string{
+		"HTTP_ADDR=" + b.addrs["api"], "OPS_ADDR=" + b.addrs["api-ops"], "DB_SERVICE_ADDR=" + b.addrs["db"],
+		"LOGGING_SERVICE_ADDR=" + b.addrs["logging"], "JWT_KEYS=" + jwtKeys, "PROFILING=true",
+		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0",
+	}, env...)...)
 }
 
 func (b *bench) close() error {

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Build builds programs of the store, named as in services/, with the race detector, and returns the folder they are in. The folder
-// stays: as long as nothing has changed, Go's tool leaves the programs as they are, and this takes a second.
+// Build builds programs of the store, named as in services/, or [Operator], with the race detector, and returns the folder they are in.
+// The folder stays: as long as nothing has changed, Go's tool leaves the programs as they are, and this takes a second.
 func Build(ctx context.Context, programs ...string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -33,6 +33,10 @@ func Build(ctx context.Context, programs ...string) (string, error) {
 	}
 	arguments := []string{"build", "-race", "-buildvcs=false", "-o", folder + "/"}
 	for _, program := range programs {
+		if program == Operator {
+			arguments = append(arguments, "./operator")
+			continue
+		}
 		arguments = append(arguments, "./services/"+program)
 	}
 	build := exec.CommandContext(ctx, "go", arguments...)

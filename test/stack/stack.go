@@ -36,6 +36,9 @@ const (
 	Logging = "logging"
 )
 
+// Operator is no part of a stack, but can be built as its services are.
+const Operator = "operator"
+
 // Options say what to run on what.
 type Options struct {
 	// DatabaseURL is a database with the newest schema.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"merchstore.io/merchstore/services/db/postgres"
 )
 
 // countTimeout bounds how long a scrape waits for the database.
@@ -20,6 +24,10 @@ var outcomes = map[river.EventKind]string{
 	river.EventKindJobCompleted:   "completed",
 	river.EventKindJobFailed:      "failed",
 	river.EventKindJobInterrupted: "interrupted",
+}
+
+func kinds() []string {
+	return []string{postgres.ScalePicture{}.Kind(), postgres.ForgetPicture{}.Kind(), cleanUp{}.Kind(), giveUp{}.Kind()}
 }
 
 // observe measures the jobs that this process does until it is told to stop, and counts those that wait for any.
@@ -34,16 +42,17 @@ func observe(client *river.Client[pgx.Tx], store Store, r prometheus.Registerer,
 	waited := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "merchstore_job_wait_seconds", Help: "Time a job was ready before an attempt at it began.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 18),
 	}, []string{"kind"})
+	for _, kind := range kinds() { // so that the first of each is seen as an increase
+		for _, outcome := range []string{"completed", "failed", "discarded", "interrupted"} {
+			total.WithLabelValues(kind, outcome)
+		}
+	}
 	for _, c := range []prometheus.Collector{total, duration, waited, waiting{store}} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics of jobs: %w", err)
 		}
 	}
-	kinds := make([]river.EventKind, 0, len(outcomes))
-	for kind := range outcomes {
-		kinds = append(kinds, kind)
-	}
-	events, stop := client.Subscribe(kinds...)
+	events, stop := client.Subscribe(slices.Collect(maps.Keys(outcomes))...)
 	go func() {
 		for e := range events {
 			outcome := outcomes[e.Kind]

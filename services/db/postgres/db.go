@@ -21,7 +21,7 @@ import (
 // Settings say which database, and how many connections to it.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most; orders go in groups over one, so more is seldom quicker"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most, and one more for metrics; orders go in groups over one, so more is seldom quicker"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"connections kept open"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"a connection is replaced after this"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"a connection unused for this long is closed"`
@@ -36,6 +36,7 @@ type DB struct {
 	pool    *pgxpool.Pool
 	jobs    enqueuer
 	queries *queryMetrics
+	samples *pgxpool.Pool // one connection, for metrics
 	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
 	changed func(ctx context.Context, users, products []int32)
 }
@@ -71,12 +72,18 @@ func Open(ctx context.Context, s Settings, traces *tracing.Tracing) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	samples, err := openSamples(ctx, config)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
 	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{}) // which adds jobs and does none
 	if err != nil {
 		pool.Close()
+		samples.Close()
 		return nil, fmt.Errorf("prepare the job queue: %w", err)
 	}
-	return &DB{pool: pool, jobs: jobs, queries: queries, changed: func(context.Context, []int32, []int32) {}}, nil
+	return &DB{pool: pool, samples: samples, jobs: jobs, queries: queries, changed: func(context.Context, []int32, []int32) {}}, nil
 }
 
 // OnChange has f told after each commit, before its caller is answered, which accounts and products were changed; also if it is not
@@ -96,4 +103,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Close waits for the connections in use and closes all.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.pool.Close()
+	db.samples.Close()
+}

@@ -56,7 +56,7 @@ func (db *DB) ForgetKeys(ctx context.Context, limit int) (int64, error) {
 
 // WaitingJobs counts the jobs that are not done, by their kinds.
 func (db *DB) WaitingJobs(ctx context.Context) (map[string]int, error) {
-	rows, err := db.pool.Query(ctx, `
+	rows, err := db.samples.Query(ctx, `
 		SELECT kind, count(*) FROM river_job WHERE state IN ('available', 'retryable', 'running', 'scheduled') GROUP BY kind`)
 	if err != nil {
 		return nil, fmt.Errorf("count jobs: %w", err)

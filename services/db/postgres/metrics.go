@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,19 @@ func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 
 // sampleTimeout bounds how long a scrape waits for the database.
 const sampleTimeout = time.Second
+
+// openSamples gives metrics a connection of their own: when all others are in use, what the server is busy with must still be seen.
+func openSamples(ctx context.Context, c *pgxpool.Config) (*pgxpool.Pool, error) {
+	c = c.Copy()
+	c.MaxConns, c.MinConns = 1, 0
+	c.ConnConfig.RuntimeParams["application_name"] = "merchstore-db-metrics"
+	c.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(sampleTimeout)
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open database for metrics: %w", err)
+	}
+	return pool, nil
+}
 
 // sampled asks the database with each scrape. It has no samples while the database is away: old ones would look like new.
 type sampled struct {
@@ -64,7 +78,7 @@ func sample(kind prometheus.ValueType, value float64, name, help string, label .
 // shelfSamples names no product that is not among the first hundred: anybody may add products.
 func (db *DB) shelfSamples(ctx context.Context) ([]prometheus.Metric, error) {
 	var all, oversold int64
-	err := db.pool.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE stock < 0) FROM products WHERE deleted_at IS NULL`).Scan(&all, &oversold)
+	err := db.samples.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE stock < 0) FROM products WHERE deleted_at IS NULL`).Scan(&all, &oversold)
 	if err != nil {
 		return nil, wrap(err, "count products")
 	}
@@ -73,7 +87,7 @@ func (db *DB) shelfSamples(ctx context.Context) ([]prometheus.Metric, error) {
 		sample(prometheus.GaugeValue, float64(oversold), "merchstore_products_oversold",
 			"Products with less than nothing on the shelf, in the whole store: 0, or an invariant is broken."),
 	}
-	stock, err := collect(ctx, db.pool, "read the stock", func(row pgx.CollectableRow) (prometheus.Metric, error) {
+	stock, err := collect(ctx, db.samples, "read the stock", func(row pgx.CollectableRow) (prometheus.Metric, error) {
 		var id string
 		var pieces float64
 		err := row.Scan(&id, &pieces)
@@ -86,7 +100,7 @@ func (db *DB) shelfSamples(ctx context.Context) ([]prometheus.Metric, error) {
 // serverSamples are of the server and this database as a whole, whoever uses them.
 func (db *DB) serverSamples(ctx context.Context) ([]prometheus.Metric, error) {
 	var connections, limit, waiters, longest, committed, rolledBack, deadlocks, size float64
-	err := db.pool.QueryRow(ctx, `
+	err := db.samples.QueryRow(ctx, `
 		SELECT a.connections, current_setting('max_connections')::float8, a.waiters, a.longest,
 			d.xact_commit::float8, d.xact_rollback::float8, d.deadlocks::float8, pg_database_size(d.datid)::float8
 		FROM pg_stat_database d, (

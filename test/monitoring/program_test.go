@@ -1,0 +1,61 @@
+package monitoring
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/test/ports"
+)
+
+// limit is far above what each wait takes on a machine under load.
+const limit = 2 * time.Minute
+
+// startProgram starts a program that is no part of a stack, and returns its operations port, as host:port, when it is ready.
+func startProgram(t *testing.T, path string, settings ...string) string {
+	t.Helper()
+	free, err := ports.Free(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops, logFile := fmt.Sprintf("127.0.0.1:%d", free[0]), filepath.Join(t.TempDir(), "log")
+	log, err := os.Create(logFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	process, err := child.Start(child.Command{Path: path, Output: log, Env: append(settings, "OPS_ADDR="+ops)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		process.Kill()
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), child.Tail(logFile, 8<<10))
+		}
+	})
+	if err := process.AwaitReady(t.Context(), "http://"+ops+"/readyz"); err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}
+
+// eventually asks again and again, for a state that gives no signal.
+func eventually(t *testing.T, what string, is func() error) {
+	t.Helper()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for end := time.Now().Add(limit); ; {
+		err := is()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("waited %s for %s: %v", limit, what, err)
+		}
+		<-ticker.C
+	}
+}

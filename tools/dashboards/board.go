@@ -1,0 +1,150 @@
+package main
+
+import "strings"
+
+// board is a dashboard.
+type board struct {
+	name  string // of the file; with "merchstore-" before it, the uid in Grafana, which links rely on
+	title string
+	about string
+	// process is whose pods can be chosen; any if it is empty.
+	process string
+	rows    []row
+}
+
+type row struct {
+	title  string
+	panels []panel
+}
+
+// panel is one chart: lines over time unless it is made by number, table, states or heatmap.
+type panel struct {
+	kind     kind
+	title    string
+	about    string // what it shows, and what it means for buyers
+	unit     string
+	queries  []query
+	steps    []step
+	runbooks []string // alerts
+	service  string   // whose traces are linked
+	width    uint32   // of 24 columns
+	height   uint32
+	row      string // where a click on a table's row leads to
+	stack    bool
+	full     float64 // the end of the axis; by the values if 0
+}
+
+type kind int
+
+const (
+	lineChart kind = iota
+	numberPanel
+	tablePanel
+	statePanel
+	heatmapPanel
+)
+
+// query is what a panel asks Prometheus.
+type query struct {
+	expr      string
+	legend    string
+	exemplars bool
+}
+
+// step is a value from which on something has a colour.
+type step struct {
+	from  float64
+	color string
+}
+
+const (
+	green, yellow, red = "green", "yellow", "red"
+
+	// third and so on are widths.
+	third, half, full = 8, 12, 24
+)
+
+// ask is a query for the namespace and the pods that are chosen: {in} stands for those, {all} for the whole namespace, whichever pods are
+// chosen.
+func ask(legend, expr string) query {
+	const namespace, pods = `namespace="$namespace"`, `namespace="$namespace", pod=~"$pod"`
+	selectors := strings.NewReplacer("{in}", "{"+pods+"}", "{in,", "{"+pods+",", "{all}", "{"+namespace+"}", "{all,", "{"+namespace+",")
+	return query{legend: legend, expr: selectors.Replace(expr)}
+}
+
+// quantiles of a histogram: what half of all are below, and what all but one of a hundred are. by are further labels to tell apart.
+func quantiles(histogram, by string) []query {
+	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
+	labels, legend := "le", ""
+	if by != "" {
+		labels += ", " + by
+		legend = " {{" + strings.ReplaceAll(by, ", ", "}} {{") + "}}"
+	}
+	quantile := func(q, name string) query {
+		return ask(name+legend, "histogram_quantile("+q+", sum by ("+labels+") (rate("+bucket+"[$__rate_interval])))")
+	}
+	highest := quantile("0.99", "p99")
+	if by != "" {
+		return []query{highest}
+	}
+	return []query{quantile("0.5", "p50"), quantile("0.9", "p90"), highest}
+}
+
+// dots shows the exemplars of the highest quantile: single requests, each with the id of its trace.
+func dots(queries []query) []query {
+	queries[len(queries)-1].exemplars = true
+	return queries
+}
+
+func lines(title, unit, about string, queries ...query) panel {
+	return panel{title: title, unit: unit, about: about, queries: queries, width: third, height: 8}
+}
+
+// number shows the newest value, and how it came to be that.
+func number(title, unit, about string, queries ...query) panel {
+	return panel{kind: numberPanel, title: title, unit: unit, about: about, queries: queries, width: 4, height: 4}
+}
+
+// table has a line for each series, and a column for each label.
+func table(title, unit, about string, queries ...query) panel {
+	return panel{kind: tablePanel, title: title, unit: unit, about: about, queries: queries, width: full, height: 7}
+}
+
+// states has a bar for each series, coloured by its value over time.
+func states(title, about string, steps []step, queries ...query) panel {
+	return panel{kind: statePanel, title: title, unit: "short", about: about, queries: queries, steps: steps, width: half, height: 8}
+}
+
+// heat shows how many observations fell into each bucket of a histogram.
+func heat(title, unit, about, histogram string) panel {
+	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
+	q := ask("{{le}}", "sum by (le) (rate("+bucket+"[$__rate_interval]))")
+	return panel{kind: heatmapPanel, title: title, unit: unit, about: about, queries: []query{q}, width: third, height: 8}
+}
+
+// yes is how a 1 that is wanted looks.
+func yes() []step { return []step{{0, red}, {1, green}} }
+
+// atMost is green below the first value, red from the second on.
+func atMost(warning, bad float64) []step { return []step{{0, green}, {warning, yellow}, {bad, red}} }
+
+// atLeast is red below the first value, green from the second on.
+func atLeast(warning, good float64) []step { return []step{{0, red}, {warning, yellow}, {good, green}} }
+
+func (p panel) limits(steps []step) panel { p.steps = steps; return p }
+
+// runbook links the pages of alerts that this panel tells about.
+func (p panel) runbook(alerts ...string) panel { p.runbooks = alerts; return p }
+
+// traces links the traces of a service (api, db or logging) at the time shown.
+func (p panel) traces(service string) panel { p.service = service; return p }
+
+// leadsTo is where a click on a table's row leads to.
+func (p panel) leadsTo(url string) panel { p.row = url; return p }
+
+// wide panels take half of the width.
+func (p panel) wide() panel { p.width = half; return p }
+
+func (p panel) stacked() panel { p.stack = true; return p }
+
+func (p panel) upTo(end float64) panel { p.full = end; return p }

@@ -1,0 +1,78 @@
+// Dashboards writes the Grafana dashboards of the store as JSON files, which the chart brings along, or checks such files:
+//
+//	dashboards FOLDER          writes one file for each dashboard
+//	dashboards -check FILE …   holds files against Grafana's schema
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "dashboards:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 1:
+		return write(args[0])
+	case len(args) > 1 && args[0] == "-check":
+		return check(args[1:])
+	default:
+		return errors.New("usage: dashboards FOLDER, or dashboards -check FILE …")
+	}
+}
+
+// boards are all of them, in the order in which they are linked.
+func boards() []board {
+	return []board{store(), api(), db(), postgresql(), logs(), operator()}
+}
+
+func write(folder string) error {
+	for _, b := range boards() {
+		built, err := b.build()
+		if err != nil {
+			return fmt.Errorf("making %s: %w", b.name, err)
+		}
+		text, err := json.MarshalIndent(built, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encoding %s: %w", b.name, err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, b.name+".json"), append(text, '\n'), 0o644); err != nil {
+			return fmt.Errorf("writing %s: %w", b.name, err)
+		}
+	}
+	return nil
+}
+
+// check reads files as Grafana's schema has them: a field that is unknown, missing or of another type is an error.
+func check(files []string) error {
+	plugins.RegisterDefaultPlugins() // which know the kinds of panels and queries
+	var errs []error
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("reading a dashboard: %w", err)
+		}
+		var read dashboard.Dashboard
+		// The list of errors comes as an error also when it is empty.
+		var found cog.BuildErrors
+		if err := read.UnmarshalJSONStrict(text); err != nil && (!errors.As(err, &found) || len(found) > 0) {
+			errs = append(errs, fmt.Errorf("%s is not as Grafana's schema says: %w", file, err))
+		} else if err := read.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not valid: %w", file, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+package main
+
+// store is what to look at first: can buyers buy, and if not, where to look next.
+func store() board {
+	return board{
+		name: "store", title: "Merch Store",
+		about: "Can buyers buy? And if not, which pod, query or queue is why. The other dashboards say more about each part.",
+		rows: []row{
+			{"Can buyers buy?", []panel{
+				number("Requests that succeed now", "percentunit", "Of the last five minutes, those not answered with 5xx. Promised: 99.9 %.",
+					ask("", `1 - namespace:merchstore_requests_failed:ratio5m{all}`)).limits(atLeast(0.99, 0.999)).runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreErrorBudgetBurnsSlowly"),
+				number("Fast answers now", "percentunit", "Of the last five minutes' requests for products and orders, those answered within 0.256 s. Promised: 99 %.",
+					ask("", `1 - namespace:merchstore_shopping_requests_slow:ratio5m{all}`)).limits(atLeast(0.95, 0.99)).runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
+				number("Orders each minute", "short", "Orders placed. An idempotent repetition is not one.",
+					ask("", `60 * sum(rate(merchstore_orders_placed_total{all}[$__rate_interval]))`)).runbook("MerchstoreMostOrdersRefused"),
+				number("Error budget left", "percentunit", "Of the failed requests allowed in 30 days (0.1 %), what is left. Below 0 the promise is broken.",
+					ask("", `1 - namespace:merchstore_requests_failed:ratio30d{all} / 0.001`)).limits(atLeast(0.1, 0.5)).runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreErrorBudgetBurnsSlowly"),
+				number("Latency budget left", "percentunit", "Of the slow requests allowed in 30 days (1 %), what is left. Below 0 the promise is broken.",
+					ask("", `1 - namespace:merchstore_shopping_requests_slow:ratio30d{all} / 0.01`)).limits(atLeast(0.1, 0.5)).runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
+				number("Alerts firing", "short", "How many fire now; the list is below.",
+					ask("", `count(ALERTS{alertname=~"Merchstore.*", alertstate="firing", namespace=~"$namespace|"}) or vector(0)`)).limits(atMost(1, 1)),
+			}},
+			{"What is wrong?", []panel{
+				table("Alerts", "short", "Those that fire, and those about to. A click on the name opens what to do.",
+					ask("", `group by (alertname, alertstate, severity, process, check, pod, kind, name, reason, sqlstate) (ALERTS{alertname=~"Merchstore.*", namespace=~"$namespace|"})`)).leadsTo("${runbooks}/${__data.fields.alertname}.md"),
+				states("Pods that take traffic", "Every pod of the store. Red: it takes none. A gap: it is gone, or does not answer Prometheus.", yes(),
+					ask("{{process}} {{pod}}", `merchstore_ready{in} * on (instance) group_left (process) merchstore_build_info{in}`)).runbook("MerchstoreNotReady", "MerchstoreProcessMissing", "MerchstoreRestarting"),
+				lines("Budgets burn", "short", "How many times as fast as allowed the budgets are used up: at 1 they last for 30 days, from 14.4 on somebody is woken.",
+					ask("errors, 5 minutes", `namespace:merchstore_requests_failed:ratio5m{all} / 0.001`), ask("errors, 1 hour", `namespace:merchstore_requests_failed:ratio1h{all} / 0.001`),
+					ask("slow, 5 minutes", `namespace:merchstore_shopping_requests_slow:ratio5m{all} / 0.01`), ask("slow, 1 hour", `namespace:merchstore_shopping_requests_slow:ratio1h{all} / 0.01`),
+				).limits(atMost(1, 14.4)).wide().runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsFast"),
+			}},
+			{"Requests", []panel{
+				lines("Requests", "reqps", "Answered each second, by status.",
+					ask("{{status}}", `sum by (status) (rate(http_requests_total{all}[$__rate_interval]))`)).stacked(),
+				lines("Failed requests", "percentunit", "Part of the requests answered with 5xx, by route.",
+					ask("{{method}} {{route}}", `sum by (method, route) (rate(http_requests_total{all, status=~"5.."}[$__rate_interval])) / sum by (method, route) (rate(http_requests_total{all}[$__rate_interval])) or sum by (method, route) (rate(http_requests_total{all}[$__rate_interval])) * 0`),
+				).limits(atMost(0.001, 0.0144)).traces("api").runbook("MerchstoreErrorBudgetBurnsFast"),
+				lines("Slow routes", "s", "99 of 100 requests are faster. Products and orders are to be below 0.256 s.",
+					dots(quantiles(`http_request_duration_seconds{all}`, "method, route"))...).limits(atMost(0.256, 1)).traces("api").runbook("MerchstoreLatencyBudgetBurnsFast"),
+			}},
+			{"Orders", []panel{
+				lines("Orders", "cps", "Placed, cancelled, and answered again for an idempotency key, each second.",
+					ask("placed", `sum(rate(merchstore_orders_placed_total{all}[$__rate_interval]))`), ask("cancelled", `sum(rate(merchstore_orders_cancelled_total{all}[$__rate_interval]))`),
+					ask("answered again", `sum(rate(merchstore_orders_replayed_total{all}[$__rate_interval]))`)),
+				lines("Refused orders", "cps", "By the reason that buyers are given, each second.",
+					ask("{{reason}}", `sum by (reason) (rate(merchstore_orders_refused_total{all}[$__rate_interval]))`)).stacked().runbook("MerchstoreMostOrdersRefused"),
+				lines("Stock", "short", "Pieces on the shelf, of the first hundred products.",
+					ask("product {{product_id}}", `max by (product_id) (merchstore_product_stock{all})`)),
+				number("Products", "short", "On the shelf.", ask("", `max(merchstore_products{all})`)),
+				number("Oversold products", "short", "Products with less than nothing on the shelf. Anything but 0 is a broken invariant.",
+					ask("", `max(merchstore_products_oversold{all})`)).limits(atMost(1, 1)).runbook("MerchstoreOversold"),
+				number("Sign-ups and log-ins that wait", "short", "For their password to be hashed, which is slow on purpose.", ask("", `sum(merchstore_passwords_waiting{all})`)).limits(atMost(20, 100)),
+			}},
+			{"Which pod, query or queue?", []panel{
+				lines("Failed requests, by API pod", "reqps", "Answered with 5xx, each second. One pod: look at that pod. All: look at what they call.",
+					ask("{{pod}}", `sum by (pod) (rate(http_requests_total{in, status=~"5.."}[$__rate_interval])) or sum by (pod) (rate(http_requests_total{in}[$__rate_interval])) * 0`)).limits(atMost(0.01, 1)),
+				lines("Failed calls, by DB pod", "reqps", "Calls that failed for a reason that is ours, each second.",
+					ask("{{pod}}", `sum by (pod) (rate(grpc_server_handled_total{in, grpc_service="merchstore.v1.DBService", grpc_code=~"Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss"}[$__rate_interval])) or sum by (pod) (rate(grpc_server_handled_total{in, grpc_service="merchstore.v1.DBService"}[$__rate_interval])) * 0`)).limits(atMost(0.01, 1)).traces("db"),
+				lines("Where the time in PostgreSQL goes", "percentunit", "100 %: one connection is busy with this statement all the time. The one that grows is the one that is slow, or asked too often.",
+					ask("{{query}}", `topk(8, sum by (query) (rate(merchstore_db_query_duration_seconds_sum{all}[$__rate_interval])))`)).traces("db"),
+				lines("Connections to PostgreSQL in use", "percentunit", "Of those that the pod may have. At 100 %, calls wait for one.",
+					ask("{{pod}}", `merchstore_db_pool_connections_in_use{in} / merchstore_db_pool_connections_max{in}`)).limits(atMost(0.7, 0.9)).runbook("MerchstoreDatabasePoolExhausted"),
+				lines("Waiting for a lock", "short", "Connections to PostgreSQL that wait for a lock which another one holds.",
+					ask("connections", `max(merchstore_postgresql_lock_waiters{all})`)).limits(atMost(5, 20)).runbook("MerchstoreLocksHeld"),
+				lines("Log messages that wait for Kafka", "short", "In each pod that writes some. Buyers do not notice.",
+					ask("{{pod}}", `merchstore_log_queue_depth{in}`)).limits(atMost(10000, 60000)).runbook("MerchstoreLogMessagesDelayed"),
+			}},
+		},
+	}
+}
