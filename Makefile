@@ -29,7 +29,7 @@ test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl npm ## Run every 
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-charts
-test-charts: kubernetes $(BIN)/helm ## Test the Helm charts against a real Kubernetes API server
+test-charts: kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server
 	@go test -race -shuffle=on -vet=off -tags e2e ./test/charts
 
 .PHONY: bench
@@ -57,7 +57,7 @@ lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
 # Every binary is static, so that an image needs nothing else. What links C (librdkafka, PostgreSQL's parser) is built against
 # musl, whose threads have a stack of 128 KiB unless told otherwise: too little for the parser, which is recursive and would crash
 # (8 MiB is as glibc has it, and as databaseschema counts on). The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
-SERVICES      := api db logging
+SERVICES      := api db logging shoppers
 TAGS          := grpcnotrace,nomsgpack
 
 .PHONY: build
@@ -80,7 +80,7 @@ images: packages-images build build-operator ## Put the programs into images, bu
 
 # --- a Kubernetes cluster ---------------------------------------------------------------------------------------------
 
-CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet prometheus
 
 .PHONY: up
 up: build build-operator $(BIN)/helm ## Put the whole store on Kubernetes: on kind where Docker runs, otherwise on a cluster without a container engine (as root)
@@ -102,8 +102,8 @@ down-docker: $(BIN)/kind
 down-none: cluster-down
 
 .PHONY: e2e
-e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes
-	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -v ./test/e2e -url "$$URL"
+e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
+	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
 
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
@@ -196,6 +196,7 @@ $(BIN)/golangci-lint:       PACKAGE := github.com/golangci/golangci-lint/v2/cmd/
 $(BIN)/gotestsum:           PACKAGE := gotest.tools/gotestsum
 $(BIN)/govulncheck:         PACKAGE := golang.org/x/vuln/cmd/govulncheck
 $(BIN)/grpcurl:             PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl
+$(BIN)/promtool:            PACKAGE := github.com/prometheus/prometheus/cmd/promtool
 $(BIN)/helm:                PACKAGE := helm.sh/helm/v3/cmd/helm
 $(BIN)/kind:                PACKAGE := sigs.k8s.io/kind
 $(BIN)/protoc-gen-go:       PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
@@ -210,6 +211,9 @@ $(BIN)/helm:                tools/helm/go.mod
 $(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
 	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
 $(BIN)/golangci-lint:       tools/lint/go.mod
+$(BIN)/promtool:            MODULE := tools/prometheus
+$(BIN)/promtool:            FLAGS := -tags remove_all_sd,enable_kubernetes_sd
+$(BIN)/promtool:            tools/prometheus/go.mod
 $(BIN)/skaffold:            PACKAGE := github.com/GoogleContainerTools/skaffold/v2/cmd/skaffold
 $(BIN)/skaffold:            MODULE := tools/skaffold
 $(BIN)/skaffold:            tools/skaffold/go.mod

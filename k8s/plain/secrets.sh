@@ -21,4 +21,6 @@ url=postgres://merchstore:$password@store-postgresql:5432/merchstore?sslmode=dis
 password=$(random)
 keep valkey <<<"password=$password
 url=redis://:$password@store-valkey:6379/0"
+keep grafana <<<"username=admin
+password=$(random)"
 echo "The admin's name and password are in $PWD/secrets/admin.env"

@@ -103,8 +103,9 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 	ours := []string{
 		"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
 		"db→postgresql:5432", "db→valkey:6379", "operator→postgresql:5432", "logging→kafka:9092", "operator→kafka:9092",
+		"prometheus→api:9090", "prometheus→db:9090", "prometheus→logging:9090", "prometheus→operator:9090", "grafana→prometheus:9090",
 	}
-	metrics := []string{"prometheus→api:9090", "prometheus→db:9090", "prometheus→logging:9090", "prometheus→operator:9090"}
+	metrics := []string{"watcher→api:9090", "watcher→db:9090", "watcher→logging:9090", "watcher→operator:9090"}
 	for name, tt := range map[string]struct {
 		values []string
 		others []end
@@ -131,9 +132,45 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			others: []end{{name: "backup", namespace: namespace, labels: map[string]string{"merchstore.io/postgresql-client": "true"}}},
 			want:   append([]string{"backup→api:8081", "backup→postgresql:5432"}, ours...),
 		},
-		"Prometheus reads metrics": {
-			others: []end{{name: "prometheus", namespace: "monitoring", labels: map[string]string{"app.kubernetes.io/name": "prometheus"}}},
-			want:   append(append([]string{"prometheus→api:8081"}, metrics...), ours...),
+		"a Prometheus of one's own reads metrics": {
+			others: []end{{name: "watcher", namespace: "monitoring", labels: map[string]string{"app.kubernetes.io/name": "prometheus"}}},
+			want:   append(append([]string{"watcher→api:8081"}, metrics...), ours...),
+		},
+		"who may look at what is measured": {
+			values: []string{
+				"--set-json", `infrastructure.networkPolicy.grafanaFrom=[{"podSelector":{"matchLabels":{"app":"proxy"}}}]`,
+				"--set-json", `infrastructure.networkPolicy.prometheusFrom=[{"podSelector":{"matchLabels":{"app":"alertmanager"}}}]`,
+			},
+			others: []end{
+				{name: "proxy", namespace: namespace, labels: map[string]string{"app": "proxy"}},
+				{name: "alertmanager", namespace: namespace, labels: map[string]string{"app": "alertmanager"}},
+				{name: "client", namespace: namespace, labels: map[string]string{"merchstore.io/prometheus-client": "true"}},
+			},
+			want: append([]string{
+				"proxy→api:8081", "alertmanager→api:8081", "client→api:8081",
+				"proxy→grafana:3000", "alertmanager→prometheus:9090", "client→prometheus:9090",
+			}, ours...),
+		},
+		"shoppers get to the API, whoever else may": {
+			values: []string{
+				"--set", "infrastructure.shoppers.enabled=true", "--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`,
+			},
+			want: append([]string{"shoppers→api:8081", "prometheus→shoppers:9090"}, ours...),
+		},
+		"traces are sent, and looked at": {
+			values: []string{
+				"--set", "tracing.endpoint=http://tempo.tracing:4317", "--set", "infrastructure.grafana.traces.url=http://tempo.tracing:3200",
+				"--set-json", `networkPolicy.tracingTo=[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"tracing"}}}]`,
+				"--set-json", `infrastructure.networkPolicy.tracesTo=[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"tracing"}}}]`,
+			},
+			others: []end{
+				{name: "tempo", namespace: "tracing", ports: []int32{3200, 4317}},
+				{name: "elsewhere", namespace: "elsewhere", ports: []int32{3200, 4317}},
+			},
+			want: append([]string{
+				"tempo→api:8081", "elsewhere→api:8081", "tempo→elsewhere:3200", "tempo→elsewhere:4317", "elsewhere→tempo:3200", "elsewhere→tempo:4317",
+				"api→tempo:4317", "db→tempo:4317", "logging→tempo:4317", "grafana→tempo:3200",
+			}, ours...),
 		},
 		"a cache of one's own": {
 			values: []string{

@@ -20,7 +20,7 @@ import (
 func (c *cluster) secrets() map[string]map[string][]byte {
 	c.t.Helper()
 	contents := map[string]map[string][]byte{}
-	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-valkey"} {
+	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-valkey", "store-grafana"} {
 		secret := new(corev1.Secret)
 		c.get(secret, name)
 		contents[name] = secret.Data
@@ -186,6 +186,9 @@ func TestNotesSayHowToGetIn(t *testing.T) {
 	for _, want := range []string{
 		"kubectl --namespace " + c.namespace + " port-forward service/store-api 8081:8081\n",
 		"get secret store-admin --template '{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}'",
+		"kubectl --namespace " + c.namespace + " port-forward service/store-prometheus 9090\n",
+		"kubectl --namespace " + c.namespace + " port-forward service/store-grafana 3000\n",
+		"get secret store-grafana --template '{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}'",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("they do not say %s:\n%s", want, notes)

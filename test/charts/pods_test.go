@@ -55,8 +55,9 @@ func TestEveryPodIsHardened(t *testing.T) {
 			t.Parallel()
 			for _, w := range workloads(render(t, store, values...)) {
 				spec := w.template.Spec
-				if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken != (w.name == "store-operator") {
-					t.Errorf("%s: only the operator's pods need a token", w.name)
+				talks := w.name == "store-operator" || w.name == "store-prometheus"
+				if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken != talks {
+					t.Errorf("%s: only the pods of the operator and Prometheus need a token", w.name)
 				}
 				if spec.ServiceAccountName != w.name {
 					t.Errorf("%s runs as service account %q", w.name, spec.ServiceAccountName)

@@ -22,10 +22,16 @@ import (
 
 // sources are the packages whose structs are a program's settings.
 var sources = map[string][]string{
-	"api":      {"services/api", "internal/logstream", "internal/process"},
-	"db":       {"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres", "internal/logstream", "internal/rpcserver", "internal/process"},
-	"logging":  {"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/process"},
+	"api": {"services/api", "internal/logstream", "internal/tracing", "internal/process"},
+	"db": {
+		"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres",
+		"internal/logstream", "internal/rpcserver", "internal/tracing", "internal/process",
+	},
+	"logging": {
+		"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/tracing", "internal/process",
+	},
 	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
+	"shoppers": {"services/shoppers", "services/shoppers/rehearsal", "internal/process"},
 }
 
 // fixed are settings that nobody can set, because the chart relies on what they are by default, or sets them for `helm test`.
@@ -34,6 +40,10 @@ var fixed = map[string][]string{
 	"db":       {"GRPC_ADDR", "OPS_ADDR"},
 	"logging":  {"GRPC_ADDR", "OPS_ADDR", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
 	"operator": {"OPS_ADDR", "KUBECONFIG"},
+	"shoppers": { // those for faults are for a terminal
+		"FAULT_FOR", "FAULT_EVERY", "FAULT_COMPONENT", "FAULT_NAMESPACE", "FAULT_RELEASE", "KUBECTL",
+		"LOG_LEVEL", "PROFILING", "MEASURE_CALLS", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT",
+	},
 }
 
 // TestSettingsAreThoseOfThePrograms finds settings that a program does not know, and those that a chart keeps from being set.
@@ -44,6 +54,7 @@ func TestSettingsAreThoseOfThePrograms(t *testing.T) {
 		schemas[name] = readSchema(t, store).Properties[name].Properties["settings"]
 	}
 	schemas["operator"] = readSchema(t, operator).Properties["settings"]
+	schemas["shoppers"] = schema{} // have values of their own
 
 	given := given(t)
 	for program, settings := range schemas {
@@ -68,7 +79,9 @@ func given(t *testing.T) map[string][]string {
 		for _, d := range all[*appsv1.Deployment](o) {
 			program := strings.TrimPrefix(d.Name, "store-")
 			names[program] = append(names[program], slices.Collect(maps.Keys(env(d.Spec.Template)))...)
-			names[program] = append(names[program], slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, o, d.Name).Data))...)
+			if has[*corev1.ConfigMap](o, d.Name) {
+				names[program] = append(names[program], slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, o, d.Name).Data))...)
+			}
 			names[program] = slices.DeleteFunc(names[program], func(name string) bool { return name == "GOMEMLIMIT" })
 		}
 	}

@@ -3,6 +3,7 @@
 package charts
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,13 +16,23 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// previous is the version before this one, packaged when that was the newest.
-const previous = "testdata/merchstore-0.1.0.tgz"
+// earlier are the versions before this one, each packaged when it was the newest.
+var earlier = []string{"0.1.0", "0.2.0"}
 
-// TestAnUpgradeFromTheVersionBeforeKeepsWhatThereIs: the API server takes it, no secret changes, and what has data or stands for data is
+// TestAnUpgradeFromAnEarlierVersionKeepsWhatThereIs: the API server takes it, no secret changes, and what has data or stands for data is
 // still the same object, on the same volumes. So it is after the way back.
-func TestAnUpgradeFromTheVersionBeforeKeepsWhatThereIs(t *testing.T) {
+func TestAnUpgradeFromAnEarlierVersionKeepsWhatThereIs(t *testing.T) {
 	t.Parallel()
+	for _, version := range earlier {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			upgradeFrom(t, "testdata/merchstore-"+version+".tgz")
+		})
+	}
+}
+
+func upgradeFrom(t *testing.T, previous string) {
+	t.Helper()
 	for name, values := range map[string][]string{
 		"no values": nil,
 		"kept in memory": {
@@ -38,11 +49,11 @@ func TestAnUpgradeFromTheVersionBeforeKeepsWhatThereIs(t *testing.T) {
 			before := c.kept()
 
 			c.helm(append([]string{"upgrade", "store", store}, values...)...)
-			if diff := cmp.Diff(before, c.kept()); diff != "" {
+			if diff := cmp.Diff(before, c.kept().of(before)); diff != "" {
 				t.Errorf("before -, after +\n%s", diff)
 			}
 			c.helm("rollback", "store", "1")
-			if diff := cmp.Diff(before, c.kept()); diff != "" {
+			if diff := cmp.Diff(before, c.kept().of(before)); diff != "" {
 				t.Errorf("before -, after the way back +\n%s", diff)
 			}
 		})
@@ -54,6 +65,17 @@ type kept struct {
 	Objects map[string]types.UID
 	Secrets map[string]map[string][]byte
 	Volumes map[string][]corev1.PersistentVolumeClaim
+}
+
+// of leaves out what was not there before, such as parts that a version has brought.
+func (k kept) of(before kept) kept {
+	maps.DeleteFunc(k.Objects, func(name string, _ types.UID) bool { _, there := before.Objects[name]; return !there })
+	maps.DeleteFunc(k.Secrets, func(name string, _ map[string][]byte) bool { _, there := before.Secrets[name]; return !there })
+	maps.DeleteFunc(k.Volumes, func(name string, _ []corev1.PersistentVolumeClaim) bool {
+		_, there := before.Volumes[name]
+		return !there
+	})
+	return k
 }
 
 func (c *cluster) kept() kept {
@@ -76,13 +98,11 @@ func (c *cluster) kept() kept {
 		}
 	}
 	for _, s := range sets.Items {
-		if s.Name != "store-valkey" { // is new, and has no data
-			note(&s)
-			k.Volumes[s.Name] = s.Spec.VolumeClaimTemplates
-		}
+		note(&s)
+		k.Volumes[s.Name] = s.Spec.VolumeClaimTemplates
 	}
 	for _, s := range secrets.Items {
-		if s.Type != "helm.sh/release.v1" && s.Name != "store-valkey" {
+		if s.Type != "helm.sh/release.v1" {
 			note(&s)
 			k.Secrets[s.Name] = s.Data
 		}

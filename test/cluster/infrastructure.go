@@ -14,9 +14,12 @@ import (
 	"merchstore.io/merchstore/test/kafka/jars"
 )
 
-// infrastructureImage has PostgreSQL, Kafka and Valkey (or Redis, which it comes from) in it: where there is no way to the official
+// infrastructureImage has PostgreSQL, Kafka, Valkey (or Redis, which it comes from) and Prometheus in it: where there is no way to the official
 // images, the chart's values name this one. See the README's part about Kubernetes.
 const infrastructureImage = "test.merchstore.io/infrastructure:dev"
+
+// prometheusVersion is what tools/prometheus/go.mod says. It stands for Prometheus 3.15.1, whose image the chart names.
+const prometheusVersion = "v0.315.1"
 
 //go:embed infrastructure
 var infrastructureFiles embed.FS
@@ -28,7 +31,7 @@ var infrastructureConfig = map[string]any{
 }
 
 // infrastructure says where the archive of infrastructureImage is, in the user's cache, and makes it if it is not there yet: from
-// the Debian or Ubuntu packages that this machine gets its own from, and Kafka's jars.
+// the Debian or Ubuntu packages that this machine gets its own from, Kafka's jars, and the prometheus that `make build-cluster` builds.
 func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -38,6 +41,7 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	prometheus := filepath.Join(cache, "merchstore", "prometheus-"+prometheusVersion, "prometheus")
 	version, err := infrastructureVersion(libraries)
 	if err != nil {
 		return "", err
@@ -46,7 +50,7 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	if _, err := os.Stat(archive); !errors.Is(err, fs.ErrNotExist) {
 		return archive, err
 	}
-	fmt.Fprintln(out, "making an image with PostgreSQL, Kafka and Redis from packages (only this once; a minute or two)")
+	fmt.Fprintln(out, "making an image with PostgreSQL, Kafka, Redis and Prometheus from packages (only this once; a minute or two)")
 	work, err := os.MkdirTemp("", "merchstore-infrastructure-")
 	if err != nil {
 		return "", fmt.Errorf("make a folder to work in: %w", err)
@@ -56,7 +60,7 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 		return "", fmt.Errorf("make a folder to work in: %w", err)
 	}
 	root := filepath.Join(work, "root.tar")
-	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, libraries); err != nil {
+	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, libraries, prometheus); err != nil {
 		return "", fmt.Errorf("make an image's files: %w", err)
 	}
 	layer, err := os.ReadFile(root)
@@ -69,7 +73,7 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 // infrastructureVersion changes with all that the image is made of, but for the packages' own versions.
 func infrastructureVersion(libraries string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, filepath.Base(libraries), infrastructureConfig)
+	fmt.Fprintln(h, filepath.Base(libraries), prometheusVersion, infrastructureConfig)
 	err := fs.WalkDir(infrastructureFiles, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

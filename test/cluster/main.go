@@ -18,7 +18,7 @@ const usage = `usage:
   cluster up                   start the cluster, unless it runs, and wait until its nodes are ready
   cluster down                 end it and remove all that it made, also when it was killed half-way
   cluster load ARCHIVE.tar ... give images to all nodes
-  cluster infrastructure       give all nodes an image with PostgreSQL, Kafka and Redis, which is made from packages the first time
+  cluster infrastructure       give all nodes an image with PostgreSQL, Kafka, Redis and Prometheus, which is made the first time
 `
 
 func main() {

@@ -54,7 +54,7 @@ func (c cluster) settle() {
 	for _, d := range deployments {
 		c.kubectl("rollout", "status", "deployment/"+d, "--timeout="+limit.String())
 	}
-	for _, s := range []string{"store-postgresql", "store-kafka", "store-valkey"} {
+	for _, s := range []string{"store-postgresql", "store-kafka", "store-valkey", "store-prometheus"} {
 		c.kubectl("rollout", "status", "statefulset/"+s, "--timeout="+limit.String())
 	}
 }
@@ -129,31 +129,44 @@ func (c cluster) restarts(pod string) string {
 // sum is that of a pod's metric, see [metrics.Families.Sum]. NetworkPolicies are no hindrance to a port that is forwarded.
 func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	c.t.Helper()
-	ctx, cancel := context.WithCancel(c.t.Context())
-	defer cancel()
-	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", "pod/"+pod, ":9090")
-	said, err := forward.StdoutPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := forward.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	defer func() { cancel(); _ = forward.Wait() }()
-	line, err := bufio.NewReader(said).ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("forward a port of pod %s: %v", pod, err)
-	}
-	local := strings.Fields(strings.TrimPrefix(line, "Forwarding from "))[0]
-	read, err := metrics.Read(ctx, "http://"+local)
+	url, end := c.forward("pod/" + pod)
+	defer end()
+	read, err := metrics.Read(c.t.Context(), url)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return read.Sum(metric, labels)
 }
 
+// forward returns where port 9090 of a pod or Service is reached until the end is called.
+func (c cluster) forward(to string) (url string, end func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", to, ":9090")
+	said, err := forward.StdoutPipe()
+	if err == nil {
+		err = forward.Start()
+	}
+	if err != nil {
+		cancel()
+		c.t.Fatalf("forward a port of %s: %v", to, err)
+	}
+	end = func() { cancel(); _ = forward.Wait() }
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		end()
+		c.t.Fatalf("forward a port of %s: %v", to, err)
+	}
+	return "http://" + strings.Fields(strings.TrimPrefix(line, "Forwarding from "))[0], end
+}
+
 // eventually asks again and again.
 func (c cluster) eventually(what string, is func() bool) {
+	c.t.Helper()
+	c.within(limit, what, is)
+}
+
+func (c cluster) within(limit time.Duration, what string, is func() bool) {
 	c.t.Helper()
 	again := time.NewTicker(time.Second)
 	defer again.Stop()

@@ -25,9 +25,11 @@ labels:
   merchstore.io/{{ . }}-client: "true" # the infrastructure chart lets such pods in
   {{- end }}
 annotations:
+  {{- if not (include "merchstore.prometheusOperator" .root) }}
   prometheus.io/scrape: "true"
   prometheus.io/port: "9090"
   prometheus.io/path: /metrics
+  {{- end }}
   # Pods are replaced when one of these changes.
   checksum/config: {{ include "merchstore.config" . | sha256sum }}
   checksum/secrets: {{ include (printf "merchstore.%s.secrets" .name) .root | sha256sum }}
@@ -100,6 +102,13 @@ securityContext:
 {{- $mib := hasSuffix "Gi" $limit | ternary (mul 1024 (trimSuffix "Gi" $limit | int)) (trimSuffix "Mi" $limit | int) -}}
 - name: GOMEMLIMIT
   value: {{ printf "%dMiB" (div (mul .goShare $mib) 100) }}
+{{- with .root.Values.tracing }}
+{{- if and .endpoint .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ .headersSecret }}, key: headers}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "merchstore.podName" -}}
@@ -113,6 +122,12 @@ securityContext:
 DRAIN_DELAY: "{{ eq .name "api" | ternary .root.Values.shutdown.drainDelaySeconds 0 }}s"
 SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
 {{- include (printf "merchstore.%s.config" .name) .root }}
+{{- with .root.Values.tracing }}
+{{- if .endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint }}
+OTEL_TRACES_SAMPLER_ARG: {{ .sampleRatio | quote }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .values.settings }}
 {{ $name }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}

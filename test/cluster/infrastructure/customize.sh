@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Adds to the files that packages have made, in a folder, what makes an image of them. The links are for the chart, which uses the names
 # of the official images.
-# Usage: customize.sh FOLDER JARS
+# Usage: customize.sh FOLDER JARS PROMETHEUS
 set -euo pipefail
-root=$1 jars=$2
+root=$1 jars=$2 prometheus=$3
 scripts=$(dirname "$0")
 
 mkdir -p "$root/opt/kafka/bin"
 cp -r "$jars" "$root/opt/kafka/libs"
 install -m 755 "$scripts"/kafka-*.sh "$root/opt/kafka/bin"
 install -m 755 "$scripts/entrypoint.sh" "$root/usr/local/bin"
+install -m 755 "$prometheus" "$root/usr/bin/prometheus"
 chroot "$root" sh -c 'ln -s /usr/lib/postgresql/* /opt/postgresql'
 ln -s redis-server "$root/usr/bin/valkey-server"
 ln -s redis-cli "$root/usr/bin/valkey-cli"

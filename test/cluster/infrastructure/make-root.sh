@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes the archive of all files of an image with PostgreSQL, Kafka and Redis, from the Debian or Ubuntu packages that this machine gets
-# its own from, and Kafka's jars.
-# Usage: make-root.sh ROOT.tar JARS
+# Writes the archive of all files of an image with PostgreSQL, Kafka, Redis and Prometheus, from the Debian or Ubuntu packages that this machine
+# gets its own from, Kafka's jars, and the program prometheus: the package's finds no pods.
+# Usage: make-root.sh ROOT.tar JARS PROMETHEUS
 set -euo pipefail
-root=$1 jars=$2
+root=$1 jars=$2 prometheus=$3
 scripts=$(dirname "$0")
 
 for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list ''; do
@@ -20,5 +20,5 @@ mmdebstrap --quiet --mode=root --variant=essential --include=postgresql,default-
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 	--dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/llvmjit*' --dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/bitcode/*' \
 	--dpkgopt='path-exclude=/usr/lib/*/libLLVM*' --dpkgopt='path-exclude=/usr/lib/*/libz3*' \
-	--aptopt="$work/apt.conf" --customize-hook="bash '$scripts/customize.sh' \"\$1\" '$jars'" \
+	--aptopt="$work/apt.conf" --customize-hook="bash '$scripts/customize.sh' \"\$1\" '$jars' '$prometheus'" \
 	'' "$root" "$sources"

@@ -1,4 +1,4 @@
-{{- /* All of these take dict "root" $ "name" "postgresql", "kafka" or "valkey". */}}
+{{- /* Most of these take dict "root" $ "name" "postgresql", or another part's. */}}
 
 {{- define "infrastructure.name" -}}
 {{ .root.Release.Name }}-{{ .name }}
@@ -76,10 +76,11 @@ volumeClaimTemplates:
 {{- end }}
 {{- end }}
 
-{{- /* What all pods have in common; it also takes "user", the number of the account that the image made for this. */}}
+{{- /* What all pods have in common; it also takes "user", the number of the account that the image made for this, and "token": whether the
+       pod talks to the API server. */}}
 {{- define "infrastructure.pod" -}}
 {{- $values := get .root.Values .name -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 serviceAccountName: {{ include "infrastructure.name" . }}
 securityContext:
@@ -103,8 +104,13 @@ tolerations: {{- toYaml . | nindent 2 }}
 
 {{- define "infrastructure.container" -}}
 {{- $values := get .root.Values .name -}}
+{{- if kindIs "string" $values.image -}}
 image: {{ $values.image }}
 imagePullPolicy: {{ $values.pullPolicy }}
+{{- else }}{{ with $values.image -}}
+image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+imagePullPolicy: {{ .pullPolicy }}
+{{- end }}{{ end }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -133,4 +139,38 @@ metadata:
   name: {{ include "infrastructure.name" . }}
   labels: {{- include "infrastructure.labels" . | nindent 4 }}
 automountServiceAccountToken: false
+{{- end }}
+
+{{- /* GOMEMLIMIT: nine tenths of the container's limit, which this takes. */}}
+{{- define "infrastructure.goMemory" -}}
+{{- $mib := hasSuffix "Gi" . | ternary (mul 1024 (trimSuffix "Gi" . | int)) (trimSuffix "Mi" . | int) }}
+{{- printf "%dMiB" (div (mul 9 $mib) 10) }}
+{{- end }}
+
+{{- /* The annotations by which Prometheus finds a pod: none where a PodMonitor says it, or it would be read twice. Takes $. */}}
+{{- define "infrastructure.scrape" -}}
+{{- $operator := toString .Values.global.prometheusOperator }}
+{{- if not (or (eq $operator "true") (and (eq $operator "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor"))) -}}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9090"
+prometheus.io/path: /metrics
+{{- end }}
+{{- end }}
+
+{{- /* How to see what is measured. Takes $. */}}
+{{- define "infrastructure.notes" -}}
+{{- $kubectl := printf "kubectl --namespace %s" .Release.Namespace }}
+{{- if .Values.prometheus.enabled }}
+
+Metrics and alerts are in Prometheus, at http://127.0.0.1:9090:
+
+  {{ $kubectl }} port-forward service/{{ .Release.Name }}-prometheus 9090
+{{- end }}
+{{- if .Values.grafana.enabled }}
+
+Dashboards are in Grafana, at http://127.0.0.1:3000, and this is who may log in:
+
+  {{ $kubectl }} port-forward service/{{ .Release.Name }}-grafana 3000
+  {{ $kubectl }} get secret {{ .Values.grafana.existingSecret | default (printf "%s-grafana" .Release.Name) }} --template '{{ "{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}" }}'
+{{- end }}
 {{- end }}

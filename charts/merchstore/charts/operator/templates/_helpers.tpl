@@ -56,3 +56,9 @@ SHUTDOWN_TIMEOUT: "{{ .Values.shutdown.timeoutSeconds }}s"
 {{- define "operator.schemas" -}}
 {{- range .spec.versions }}{{ .name }} {{ toJson .schema }}{{ end }}
 {{- end }}
+
+{{- /* "true" if a PodMonitor says where metrics are; otherwise annotations do. Not both, or pods would be read twice. */}}
+{{- define "operator.podMonitor" -}}
+{{- $operator := toString .Values.global.prometheusOperator }}
+{{- if or (eq $operator "true") (and (eq $operator "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor")) }}true{{ end }}
+{{- end }}
