@@ -25,6 +25,17 @@ func Exemplar(ctx context.Context) prometheus.Labels {
 	return nil
 }
 
+// Observe measures something, with the Exemplar of ctx if there is one.
+func Observe(ctx context.Context, histogram prometheus.Observer, value float64) {
+	if labels := Exemplar(ctx); labels != nil {
+		if h, ok := histogram.(prometheus.ExemplarObserver); ok {
+			h.ObserveWithExemplar(value, labels)
+			return
+		}
+	}
+	histogram.Observe(value)
+}
+
 // LogAttr is SampledTraceID for a log line; without a trace it is empty, which slog leaves out.
 func LogAttr(ctx context.Context) slog.Attr {
 	if id, ok := SampledTraceID(ctx); ok {

@@ -49,12 +49,7 @@ func (m *orderMetrics) placing(place placeOrders) placeOrders {
 	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
 		start := time.Now()
 		outcomes, err := place(ctx, placements)
-		took := time.Since(start).Seconds()
-		if labels := tracing.Exemplar(ctx); labels != nil {
-			m.groupTime.(prometheus.ExemplarObserver).ObserveWithExemplar(took, labels) //nolint:forcetypeassert // every histogram is one
-		} else {
-			m.groupTime.Observe(took)
-		}
+		tracing.Observe(ctx, m.groupTime, time.Since(start).Seconds())
 		m.groupSize.Observe(float64(len(placements)))
 		if err != nil {
 			m.refused.WithLabelValues(codeOf(err)).Add(float64(len(placements)))

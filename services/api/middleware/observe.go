@@ -90,10 +90,5 @@ func (m *metrics) end(ctx context.Context, route, method string, status int, too
 		return
 	}
 	m.total.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
-	duration := m.duration.WithLabelValues(route, method)
-	if labels := tracing.Exemplar(ctx); labels != nil {
-		duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), labels) //nolint:forcetypeassert // every histogram is one
-		return
-	}
-	duration.Observe(took.Seconds())
+	tracing.Observe(ctx, m.duration.WithLabelValues(route, method), took.Seconds())
 }

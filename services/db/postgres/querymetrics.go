@@ -82,13 +82,7 @@ func (m *queryMetrics) end(ctx context.Context, err error) {
 	if !ok {
 		return
 	}
-	took := time.Since(s.at).Seconds()
-	duration := m.duration.WithLabelValues(s.query)
-	if labels := tracing.Exemplar(ctx); labels != nil {
-		duration.(prometheus.ExemplarObserver).ObserveWithExemplar(took, labels) //nolint:forcetypeassert // every histogram is one
-	} else {
-		duration.Observe(took)
-	}
+	tracing.Observe(ctx, m.duration.WithLabelValues(s.query), time.Since(s.at).Seconds())
 	m.failed(err)
 }
 
