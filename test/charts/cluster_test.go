@@ -23,6 +23,21 @@ type cluster struct {
 	kubeconfig string
 }
 
+// ownCluster has a control plane that no other test changes.
+func ownCluster(t *testing.T) (*cluster, *controlplane.ControlPlane) {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newCluster(t, plane), plane
+}
+
 func newCluster(t *testing.T, plane *controlplane.ControlPlane) *cluster {
 	t.Helper()
 	c, err := client.New(plane.Config(), client.Options{Scheme: newScheme(t)})

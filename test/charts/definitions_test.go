@@ -7,23 +7,12 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"merchstore.io/merchstore/test/controlplane"
 )
 
 // TestOtherDefinitionsInTheClusterAreNoticed has a control plane of its own, for definitions are everybody's.
 func TestOtherDefinitionsInTheClusterAreNoticed(t *testing.T) {
 	t.Parallel()
-	plane, err := controlplane.Start(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	c := newCluster(t, plane)
+	c, _ := ownCluster(t)
 	c.helm("install", "store", store) // on an empty cluster
 	c.change("kafkatopics.merchstore.io", "an older description")
 

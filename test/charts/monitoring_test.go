@@ -15,8 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"merchstore.io/merchstore/test/controlplane"
 )
 
 // prometheusKind is an empty object of a kind of the Prometheus operator's.
@@ -43,16 +41,7 @@ func (c *cluster) scraped() []string {
 // TestPrometheusFindsPodsInOneWay has a control plane of its own, for definitions are everybody's. Both ways at once would count all twice.
 func TestPrometheusFindsPodsInOneWay(t *testing.T) {
 	t.Parallel()
-	plane, err := controlplane.Start(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	c := newCluster(t, plane)
+	c, plane := ownCluster(t)
 	c.helm("install", "store", store)
 	everything := []string{"store-api", "store-db", "store-logging", "store-operator"}
 	if diff := cmp.Diff(everything, c.scraped()); diff != "" {
