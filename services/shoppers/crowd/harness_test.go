@@ -29,7 +29,7 @@ const (
 	limit = 3 * time.Minute
 	// perSecond is more than the machine manages while it is busy: the pace has tests of its own.
 	perSecond = 150
-	shoppers  = 4
+	shoppers  = 3
 )
 
 // street is a store with people in front of it.
