@@ -36,7 +36,7 @@ type Fault struct {
 	About string
 	// Alerts are those to expect, while somebody uses the store. Each has a page in docs/runbooks.
 	Alerts []string
-	// Enough is how long it goes on until they fire for sure, if the store was well for long and some people use it.
+	// Enough is for how long it has to be caused until they fire, also if the store was well for the last hour.
 	Enough time.Duration
 
 	damage func(s Settings, k kubectl, say sayer) damage

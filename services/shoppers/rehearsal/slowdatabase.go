@@ -43,7 +43,7 @@ func (d slowDatabase) cause(ctx context.Context, lasts time.Duration) error {
 		_, err := d.psql(ctx, stretch)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // psql was ended half-way, as it is meant to be
+			return nil // psql was ended half-way, as it is meant to be
 		case err != nil && n == 1:
 			return err
 		case err != nil:
