@@ -129,7 +129,7 @@ func TestHelpNamesTheFaults(t *testing.T) {
 	t.Parallel()
 	shoppers, said := start(t, []string{"--help"})
 	<-shoppers.Done()
-	for _, want := range []string{"STORE_URL", "FAULT_FOR", "shoppers cause slow-database", "shoppers cause kafka-away", "shoppers cause kill-pods", "shoppers mend"} {
+	for _, want := range []string{"STORE_URL", "FAULT_FOR", "FAULT_CONTEXT", "kubectl config get-contexts", "shoppers cause slow-database", "shoppers cause kafka-away", "shoppers cause kill-pods", "shoppers mend"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("--help does not say %q", want)
 		}

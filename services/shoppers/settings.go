@@ -20,7 +20,7 @@ const (
 type Settings struct {
 	StoreURL string  `env:"STORE_URL" envDefault:"http://127.0.0.1:8081" help:"the store; nothing is sent anywhere else"`
 	Shoppers int     `env:"SHOPPERS" envDefault:"10" help:"how many people, 1 to 200"`
-	Rate     float64 `env:"RATE" envDefault:"5" help:"requests per second of all of them together, at most 200"`
+	Rate     float64 `env:"RATE" envDefault:"5" help:"requests per second of all of them together, at most 200; about one in ten is an order, which stays in the store; when they leave it may be up to 41 for some seconds"`
 	Fault    rehearsal.Settings
 	Process  process.Settings
 }

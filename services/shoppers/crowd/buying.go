@@ -80,15 +80,24 @@ func (s *shopper) place(ctx context.Context, action string, o order) error {
 	return err
 }
 
-// cancel gives an order back. Now and then it is one that was cancelled before, which is refused.
+// cancel gives an order back. Now and then it is the one that was cancelled before, which is refused.
 func (s *shopper) cancel(ctx context.Context) error {
+	if s.cancelled != 0 && rand.IntN(4) == 0 {
+		_, err := s.giveBack(ctx, s.cancelled)
+		return err
+	}
 	if len(s.orders) == 0 {
 		return s.order(ctx)
 	}
 	i := rand.IntN(len(s.orders))
-	a, err := s.post(ctx, "cancel", "/api/v1/orders/"+strconv.FormatInt(s.orders[i], 10)+"/cancel", nil)
-	if err == nil && a.Final() && rand.IntN(4) > 0 {
+	a, err := s.giveBack(ctx, s.orders[i])
+	if err == nil && a.Final() {
+		s.cancelled = s.orders[i]
 		s.orders = slices.Delete(s.orders, i, i+1)
 	}
 	return err
+}
+
+func (s *shopper) giveBack(ctx context.Context, order int64) (client.Answer, error) {
+	return s.post(ctx, "cancel", "/api/v1/orders/"+strconv.FormatInt(order, 10)+"/cancel", nil)
 }

@@ -47,34 +47,55 @@ func New(store *client.Store, n int, perSecond float64, log *slog.Logger) *Crowd
 	return c
 }
 
-// Serve lets them shop until Stop is called.
+// Serve lets them shop until Stop is called, or until one of them turns out to be the store's admin: that is for somebody else. The merchant
+// comes first and alone, as it is the first account of a store that becomes its admin.
 func (c *Crowd) Serve() error {
 	defer close(c.gone)
+	for c.ctx.Err() == nil && !c.merchant.lost() && !c.merchant.settled() {
+		if err := c.step(c.merchant.person, c.merchant.enter); err != nil {
+			return err
+		}
+	}
+	errs := make([]error, len(c.shoppers)+1)
 	var all sync.WaitGroup
-	all.Go(func() { c.live(c.merchant.person, c.merchant.act) })
-	for _, s := range c.shoppers {
-		all.Go(func() { c.live(s.person, s.act) })
+	all.Go(func() { errs[len(c.shoppers)] = c.live(c.merchant.person, c.merchant.act) })
+	for i, s := range c.shoppers {
+		all.Go(func() { errs[i] = c.live(s.person, s.act) })
 	}
 	c.log.Info("the shoppers are there", "shoppers", len(c.shoppers))
 	all.Wait()
+	return errors.Join(errs...)
+}
+
+// live is one person's day.
+func (c *Crowd) live(p *person, act func(context.Context) error) error {
+	for c.ctx.Err() == nil && !p.lost() {
+		do := act
+		if !p.settled() {
+			do = p.enter
+		}
+		if err := c.step(p, do); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// live is one person's day. A store that is away, or answers nonsense, does not end it.
-func (c *Crowd) live(p *person, act func(context.Context) error) {
-	for c.ctx.Err() == nil && !p.lost() {
-		do := act
-		if !p.inside() {
-			do = p.enter
-		}
-		if err := do(c.ctx); err != nil && c.ctx.Err() == nil {
-			p.log.Warn("something went wrong", "error", err)
-		}
+// step is one thing that a person does. A store that is away, or answers nonsense, does not end their day; being its admin ends everybody's.
+func (c *Crowd) step(p *person, do func(context.Context) error) error {
+	err := do(c.ctx)
+	switch {
+	case p.admin:
+		c.close()
+		return p.handOver()
+	case err != nil && c.ctx.Err() == nil:
+		p.log.Warn("something went wrong", "error", err)
 	}
+	return nil
 }
 
-// Stop waits for answers that are under way, takes the merchant's products off the shelf and deactivates all accounts. What can't be
-// done before ctx ends, or because the store is away, is left and said.
+// Stop waits for answers that are under way, takes the merchant's products off the shelf and deactivates all accounts but an admin's. What
+// can't be done before ctx ends, or because the store is away, is left and said.
 func (c *Crowd) Stop(ctx context.Context) error {
 	defer c.store.Close()
 	c.close()

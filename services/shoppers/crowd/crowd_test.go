@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 // usual is what comes of what sooner or later, in a store that is well.
 func usual() []string {
 	return []string{
-		"sign_up: done", "log_in: done", "log_in: refused", "browse: done", "search: done", "look: done", "look: not_modified",
+		"sign_up: done", "look_at_account: done", "log_in: done", "log_in: refused", "browse: done", "search: done", "look: done", "look: not_modified",
 		"look_at_picture: done", "fill_basket: done", "order: done", "order_twice: replayed", "order_rare: done", "order_rare: sold_out",
 		"cancel: done", "cancel: refused", "look_at_orders: done", "mistype: refused",
 		"merchant_look: done", "add_product: done", "restock: done",
@@ -61,12 +62,7 @@ func TestPeopleDoEverythingThatPeopleDoAndLeaveNothingBehind(t *testing.T) {
 	if after := s.products(); !maps.Equal(after, before) {
 		t.Errorf("afterwards there is %v, before there was %v", after, before)
 	}
-	for _, u := range ask[struct {
-		Users []struct {
-			Username string
-			Active   bool
-		}
-	}](s, "/api/v1/users?limit=200").Users {
+	for _, u := range s.users() {
 		if u.Active != (u.Username == "peter") {
 			t.Errorf("account %s: active is %t", u.Username, u.Active)
 		}
@@ -79,6 +75,36 @@ func TestPeopleDoEverythingThatPeopleDoAndLeaveNothingBehind(t *testing.T) {
 		if n := api.Sum("http_requests_total", map[string]string{"status": fmt.Sprint(status)}); n > 0 {
 			t.Errorf("the store has answered %d, %v times", status, n)
 		}
+	}
+}
+
+func TestWhoTurnsOutToBeTheAdminHandsTheStoreOver(t *testing.T) {
+	t.Parallel()
+	s := build(t)
+	s.visit()
+	var err error
+	select {
+	case err = <-s.served:
+	case <-time.After(limit):
+		t.Fatal("they shop in a store whose only admin is one of them")
+	}
+	s.served <- nil
+	if err == nil {
+		t.Fatal("it ended as if all were well")
+	}
+	told := regexp.MustCompile(`log in as "(merchant-[^"]+)" with the password "([^"]+)"`).FindStringSubmatch(err.Error())
+	if told == nil {
+		t.Fatalf("it does not tell how to log in: %v", err)
+	}
+	s.leave()
+	if actions := s.actions(); total(actions) != actions["sign_up: done"]+actions["log_in: done"]+actions["look_at_account: done"] || actions["sign_up: done"] != 1 {
+		t.Errorf("before that they did %v", actions)
+	}
+	if s.admin, err = s.Login(t.Context(), told[1], told[2]); err != nil {
+		t.Fatal(err)
+	}
+	if users := s.users(); len(users) != 1 || !users[0].Active {
+		t.Errorf("afterwards the accounts are %v", users)
 	}
 }
 
@@ -115,12 +141,8 @@ func TestPeopleWhoseAccountsAreGoneGetNewOnesButNotForever(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	s.until("the first orders", func(actions map[string]float64) bool { return actions["order: done"] > 2 })
-	type user struct {
-		SID, Username string
-		Active        bool
-	}
 	deactivate := func() {
-		for _, u := range ask[struct{ Users []user }](s, "/api/v1/users?limit=200").Users {
+		for _, u := range s.users() {
 			if u.Active && u.Username != "peter" {
 				if status, answer, err := s.Do(t.Context(), http.MethodPost, "/api/v1/users/"+u.SID+"/deactivate", s.admin, nil); err != nil || status != http.StatusOK {
 					t.Fatalf("deactivate %s: %v, status %d: %s", u.SID, err, status, answer)

@@ -29,7 +29,7 @@ const (
 	limit = 3 * time.Minute
 	// perSecond is more than the machine manages while it is busy: the pace has tests of its own.
 	perSecond = 150
-	shoppers  = 4
+	shoppers  = 3
 )
 
 // street is a store with people in front of it.
@@ -43,23 +43,35 @@ type street struct {
 	served   chan error
 }
 
-// open opens a store and lets people in. Its admin is not one of them.
-func open(t *testing.T) *street {
+// build makes a store without any account.
+func build(t *testing.T) *street {
 	t.Helper()
 	broker := kafka.Shared(t)
-	s := &street{
+	return &street{
 		t: t, registry: prometheus.NewRegistry(), served: make(chan error, 1),
 		Stack: stack.Start(t, stack.Options{DatabaseURL: database.New(t), KafkaBrokers: broker.Addr(), Topic: broker.Topic(t, 1)}),
 	}
+}
+
+// open opens a store and lets people in. Its admin is not one of them.
+func open(t *testing.T) *street {
+	t.Helper()
+	s := build(t)
 	s.admin = s.Account(t, "peter")
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	s.visit()
+	return s
+}
+
+// visit lets people in.
+func (s *street) visit() {
+	s.t.Helper()
+	log := slog.New(slog.NewTextHandler(s.t.Output(), nil))
 	store, err := client.New(s.URL, perSecond, shoppers+1, log, s.registry)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.crowd = crowd.New(store, shoppers, perSecond, log)
 	go func() { s.served <- s.crowd.Serve() }()
-	return s
 }
 
 // leave sends the people home, within the time that a process has for that.
@@ -138,6 +150,16 @@ func (s *street) products() map[string]product {
 		found[p.Name] = p
 	}
 	return found
+}
+
+type user struct {
+	SID, Username string
+	Active        bool
+}
+
+func (s *street) users() []user {
+	s.t.Helper()
+	return ask[struct{ Users []user }](s, "/api/v1/users?limit=200").Users
 }
 
 // ask gets something as the admin.

@@ -22,6 +22,8 @@ type person struct {
 	name     string // of the first account
 	accounts int    // how many were made
 	made     bool   // the last of them exists
+	known    bool   // whether it is an admin's
+	admin    bool
 	password string
 }
 
@@ -40,14 +42,20 @@ func (p *person) username() string {
 // inside tells whether the person is logged in.
 func (p *person) inside() bool { return p.session.Token != "" }
 
+// settled tells whether the person is logged in, and is known to be a customer like others.
+func (p *person) settled() bool { return p.inside() && p.known }
+
 // lost tells whether the person has given up.
 func (p *person) lost() bool { return p.accounts > mostAccounts }
 
-// enter takes one step on the way in: signs up, or logs in. An account that does not let its owner in, because it was deactivated, or
-// because somebody else has the name, is replaced by another one.
+// enter takes one step on the way in: signs up, logs in, or looks at the account. One that does not let its owner in, because it was
+// deactivated, or because somebody else has the name, is replaced by another one.
 func (p *person) enter(ctx context.Context) error {
-	if !p.made {
+	switch {
+	case !p.made:
 		return p.signUp(ctx)
+	case p.inside():
+		return p.lookAtAccount(ctx)
 	}
 	a, err := p.logIn(ctx, p.password)
 	if err != nil {
@@ -55,7 +63,7 @@ func (p *person) enter(ctx context.Context) error {
 	}
 	if a.Outcome == client.Refused {
 		p.log.Info("an account is of no use any more", "username", p.username())
-		p.made = false
+		p.made, p.known = false, false
 		if p.accounts++; p.lost() {
 			p.log.Warn("the store lets this person into none of their accounts; they have gone home", "accounts", mostAccounts)
 		}
@@ -70,14 +78,27 @@ func (p *person) signUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var user struct{ Role string }
-	if a.Outcome == client.Done && json.Unmarshal(a.Body, &user) == nil && user.Role == "admin" {
-		p.log.Warn("the store had no account yet, so its first, which is its admin, is one of the shoppers'; " +
-			"start the store with ADMIN_USERNAME and ADMIN_PASSWORD to have one of your own")
-	}
 	// It may have been made although its answer never came: logging in shows.
 	p.made = a.Outcome == client.Done || a.Outcome == client.Refused
 	return nil
+}
+
+// lookAtAccount finds out whether it is an admin's. Signing up has said so as well, but that answer may have been lost.
+func (p *person) lookAtAccount(ctx context.Context) error {
+	a, err := p.get(ctx, "look_at_account", "/api/v1/users/"+p.username())
+	if err != nil || a.Outcome != client.Done {
+		return err
+	}
+	account, err := read[struct{ Role string }](a)
+	p.known, p.admin = err == nil, account.Role == "admin"
+	return err
+}
+
+// handOver says how to get at the account of an admin. It is the only time that a password is told: nobody could look after the store else.
+func (p *person) handOver() error {
+	return fmt.Errorf("the store had no account yet, so the first shopper's has become its admin's, and nobody has shopped. It is yours: "+
+		"log in as %q with the password %q, and change that. Or start the store with ADMIN_USERNAME and ADMIN_PASSWORD, which make another admin, "+
+		"and deactivate this one. Then start the shoppers again", p.username(), p.password)
 }
 
 // logIn also keeps the token.
@@ -94,9 +115,9 @@ func (p *person) logIn(ctx context.Context, password string) (client.Answer, err
 	return a, nil
 }
 
-// leave deactivates the account, if there is one.
+// leave deactivates the account, if there is one. An admin's stays, as it may be the store's only one.
 func (p *person) leave(ctx context.Context) error {
-	if !p.made {
+	if !p.made || p.admin {
 		return nil
 	}
 	return p.lastly(ctx, "deactivate "+p.username(),

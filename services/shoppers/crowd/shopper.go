@@ -28,13 +28,14 @@ type shopper struct {
 	shelf  *shelf
 	habits []habit
 
-	cursor string           // of the next page
-	seen   []product        // on the last page
-	etags  map[int32]string // of products that were looked at
-	basket []line           // each product once
-	orders []int64          // placed and not cancelled, as far as known
-	last   *order           // answered
-	open   *order           // not answered: it is sent again
+	cursor    string           // of the next page
+	seen      []product        // on the last page
+	etags     map[int32]string // of products that were looked at
+	basket    []line           // each product once
+	orders    []int64          // placed and not cancelled, as far as known
+	cancelled int64            // order, the last one; 0: none
+	last      *order           // answered
+	open      *order           // not answered: it is sent again
 }
 
 type (

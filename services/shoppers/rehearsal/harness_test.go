@@ -1,12 +1,10 @@
 package rehearsal_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"merchstore.io/merchstore/internal/child"
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/database"
-	"merchstore.io/merchstore/test/stack"
 )
 
 func TestMain(m *testing.M) {
@@ -30,6 +26,9 @@ func TestMain(m *testing.M) {
 
 // limit bounds each wait, far above what it takes on a machine under load.
 const limit = 2 * time.Minute
+
+// contextName is what test/controlplane calls the API server in a kubeconfig.
+const contextName = "merchstore"
 
 // kubectl records what it is asked, passes psql on to a database of the test, and everything else to the real kubectl.
 const kubectl = `#!/bin/bash
@@ -78,17 +77,23 @@ func newCluster(t *testing.T, databaseURL string) *cluster {
 func (c *cluster) kubectl() string { return filepath.Join(c.dir, "kubectl") }
 
 // asked is what kubectl was asked to do, but for mere questions.
-func (c *cluster) asked() []string {
+func (c *cluster) asked() (lines []string) {
 	c.t.Helper()
 	all, err := os.ReadFile(filepath.Join(c.dir, "asked"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(all)), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimPrefix(lines[i], "--namespace="+c.namespace+" ")
+	for line := range strings.Lines(strings.TrimSpace(string(all))) {
+		line, ok := strings.CutPrefix(strings.TrimSpace(line), "--context="+contextName+" --namespace="+c.namespace+" ")
+		switch {
+		case strings.Contains(line, " config view "): // which asks no cluster
+		case !ok:
+			c.t.Errorf("this may reach another cluster: %s", line)
+		case !strings.HasPrefix(line, "get ") && !strings.HasPrefix(line, "config view "):
+			lines = append(lines, line)
+		}
 	}
-	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "get ") })
+	return lines
 }
 
 func (c *cluster) create(o client.Object) {
@@ -130,6 +135,31 @@ func (c *cluster) statefulSet(component string, replicas int32) {
 	})
 }
 
+// deployment makes one that is ready.
+func (c *cluster) deployment(component string) {
+	c.t.Helper()
+	d := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "store-" + component, Labels: labels(component)},
+		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels(component)}, Template: template(component)},
+	}
+	c.create(d)
+	d.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: d.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1,
+	}
+	if err := c.Status().Update(c.t.Context(), d); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// pods makes some, by their names, that nothing runs and nothing replaces.
+func (c *cluster) pods(components map[string]string) {
+	c.t.Helper()
+	for name, component := range components {
+		pod := template(component)
+		c.create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: pod.Labels}, Spec: pod.Spec})
+	}
+}
+
 // control does a controller's work again and again until the test ends.
 func (c *cluster) control(reconcile func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
@@ -162,69 +192,4 @@ func (c *cluster) kafka() (replicas int32, remembered string) {
 		c.t.Fatal(err)
 	}
 	return *set.Spec.Replicas, set.Annotations["merchstore.io/replicas-before-rehearsal"]
-}
-
-// rehearsal is a run of the built program.
-type rehearsal struct {
-	*child.Process
-
-	t    *testing.T
-	said *bytes.Buffer // complete once it has ended
-}
-
-func (c *cluster) start(args []string, env ...string) *rehearsal {
-	c.t.Helper()
-	programs, err := stack.Build(c.t.Context(), "shoppers")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r := &rehearsal{t: c.t, said: new(bytes.Buffer)}
-	env = append(append(os.Environ(), "KUBECTL="+c.kubectl(), "FAULT_NAMESPACE="+c.namespace), env...) //nolint:forbidigo // PATH and the like
-	r.Process, err = child.Start(child.Command{Path: filepath.Join(programs, "shoppers"), Args: args, Env: env, Output: r.said})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() {
-		r.Kill()
-		<-r.Done()
-		if c.t.Failed() {
-			c.t.Logf("%q said:\n%s", args, r.said)
-		}
-	})
-	return r
-}
-
-// end waits until it has ended, and returns how, and what it has said.
-func (r *rehearsal) end() (said string, err error) {
-	r.t.Helper()
-	select {
-	case <-r.Done():
-		return r.said.String(), r.Err()
-	case <-time.After(limit):
-		r.t.Fatal("it does not end")
-		return "", nil
-	}
-}
-
-func (r *rehearsal) interrupt() {
-	r.t.Helper()
-	if err := r.Signal(os.Interrupt); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// eventually asks again and again, for a state that gives no signal.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for !is() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("waited %s for %s", limit, what)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // before is the annotation that keeps how many brokers there were: it is there before the first is taken away, and until all are back.
@@ -19,7 +20,9 @@ func newKafkaAway(_ Settings, k kubectl, say sayer) damage { return kafkaAway{k,
 
 func (d kafkaAway) statefulSet() string { return "statefulset/" + d.release + "-kafka" }
 
-func (d kafkaAway) cause(ctx context.Context) error {
+func (d kafkaAway) component() string { return "kafka" }
+
+func (d kafkaAway) cause(ctx context.Context, lasts time.Duration) error {
 	replicas, _, err := d.state(ctx)
 	if err != nil {
 		return err
@@ -34,7 +37,7 @@ func (d kafkaAway) cause(ctx context.Context) error {
 		return err
 	}
 	d.say("scaled %s from %d to 0", d.statefulSet(), replicas)
-	<-ctx.Done()
+	wait(ctx, lasts)
 	return nil
 }
 
@@ -52,7 +55,7 @@ func (d kafkaAway) mend(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.awaitWhole(ctx, "kafka")
+	return d.awaitWhole(ctx, d.component())
 }
 
 // state is how many replicas there shall be now, and how many there shall be after the rehearsal; 0 if none is under way.

@@ -8,21 +8,23 @@ import (
 
 type killPods struct {
 	kubectl
-	component string
-	every     time.Duration
-	say       sayer
+	whose string
+	every time.Duration
+	say   sayer
 }
 
 func newKillPods(s Settings, k kubectl, say sayer) damage {
 	return killPods{k, s.Component, s.Every, say}
 }
 
-func (d killPods) cause(ctx context.Context) error {
-	for {
+func (d killPods) component() string { return d.whose }
+
+func (d killPods) cause(ctx context.Context, lasts time.Duration) error {
+	for end := time.Now().Add(lasts); ; {
 		if err := d.kill(ctx); err != nil {
 			return err
 		}
-		if !wait(ctx, d.every) {
+		if left := time.Until(end); !wait(ctx, min(d.every, left)) || left <= d.every {
 			return nil
 		}
 	}
@@ -30,14 +32,14 @@ func (d killPods) cause(ctx context.Context) error {
 
 // kill gives pods a second to end, which is too little for an orderly end.
 func (d killPods) kill(ctx context.Context) error {
-	said, err := d.run(ctx, "get", "pods", d.selector(d.component), "--output=go-template="+
+	said, err := d.run(ctx, "get", "pods", d.selector(d.whose), "--output=go-template="+
 		`{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}`)
 	if err != nil {
 		return err
 	}
 	pods := strings.Fields(said)
 	if len(pods) == 0 {
-		d.say("there is no pod of %s just now", d.component)
+		d.say("there is no pod of %s just now", d.whose)
 		return nil
 	}
 	args := append([]string{"delete", "pod", "--grace-period=1", "--wait=false", "--ignore-not-found"}, pods...)
@@ -49,4 +51,4 @@ func (d killPods) kill(ctx context.Context) error {
 }
 
 // mend has nothing to undo: Kubernetes replaces what was killed.
-func (d killPods) mend(ctx context.Context) error { return d.awaitWhole(ctx, d.component) }
+func (d killPods) mend(ctx context.Context) error { return d.awaitWhole(ctx, d.whose) }

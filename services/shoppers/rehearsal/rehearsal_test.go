@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,9 +17,9 @@ import (
 const brokers = 2
 
 // away starts the fault, and returns when it is there.
-func away(c *cluster, env ...string) *rehearsal {
+func away(c *cluster) *rehearsal {
 	c.t.Helper()
-	r := c.start([]string{"cause", "kafka-away"}, env...)
+	r := c.start([]string{"cause", "kafka-away"}, "FAULT_FOR=1h")
 	eventually(c.t, "Kafka to go away", func() bool { n, _ := c.kafka(); return n == 0 })
 	return r
 }
@@ -35,8 +34,11 @@ func TestKafkaComesBackHoweverTheRehearsalEnds(t *testing.T) {
 	}
 	for name, run := range map[string]func(t *testing.T, c *cluster){
 		"when its time is over": func(t *testing.T, c *cluster) {
-			said, err := away(c, "FAULT_FOR=10s").end()
+			said, err := c.start([]string{"cause", "kafka-away"}, "FAULT_FOR=1s").end() // from when it is away
 			well(t, said, err)
+			if !strings.Contains(said, "scaled statefulset/store-kafka from 2 to 0") {
+				t.Error("Kafka was not away")
+			}
 		},
 		"when it is interrupted": func(t *testing.T, c *cluster) {
 			r := away(c)
@@ -56,9 +58,9 @@ func TestKafkaComesBackHoweverTheRehearsalEnds(t *testing.T) {
 		"when it is killed, by mending": func(t *testing.T, c *cluster) {
 			r := away(c)
 			r.Kill()
-			// Without anything else to mend, it says what it could not see to.
 			said, err := c.start([]string{"mend"}).end()
-			if err == nil || !strings.Contains(said, "scaled statefulset/store-kafka back to 2") || !strings.Contains(said, "mend slow-database") {
+			if err != nil || !strings.Contains(said, "scaled statefulset/store-kafka back to 2") || !strings.Contains(said, "all is mended") ||
+				!strings.Contains(said, "slow-database: there is no postgresql of this release, and nothing to mend") {
 				t.Errorf("error %v; it said:\n%s", err, said)
 			}
 		},
@@ -113,8 +115,9 @@ func TestTheDatabaseIsSlowForAWhile(t *testing.T) {
 	conn := database.Connect(t, url)
 	database.Exec(t, conn, `CREATE TABLE products (id integer)`)
 	c := newCluster(t, url)
+	c.statefulSet("postgresql", 1)
 
-	r := c.start([]string{"cause", "slow-database"})
+	r := c.start([]string{"cause", "slow-database"}, "FAULT_FOR=10m")
 	// By its name, a session is found that has to be ended.
 	const locks = `SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity USING (pid)
 		WHERE relname = 'products' AND mode = 'AccessExclusiveLock' AND granted AND application_name = 'rehearsal of a slow database'`
@@ -126,7 +129,8 @@ func TestTheDatabaseIsSlowForAWhile(t *testing.T) {
 	eventually(t, "the lock once more", locked)
 	r.interrupt()
 	said, err := r.end()
-	if err != nil || !strings.Contains(said, "expect the alert MerchstoreLatencyBudgetBurnsFast") || !strings.Contains(said, "mended") {
+	if err != nil || !strings.Contains(said, "expect the alert MerchstoreLatencyBudgetBurnsFast") || !strings.Contains(said, "mended") ||
+		!strings.Contains(said, "FAULT_FOR=30m0s is enough") {
 		t.Errorf("error %v; it said:\n%s", err, said)
 	}
 	if n := database.Ask[int](t, conn, `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'rehearsal%'`); n != 0 {
@@ -135,35 +139,80 @@ func TestTheDatabaseIsSlowForAWhile(t *testing.T) {
 	database.Exec(t, conn, `INSERT INTO products VALUES (1)`)
 }
 
-func TestOnlyPodsOfTheComponentAreKilled(t *testing.T) {
+func TestOnlyPodsOfTheComponentAreKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "")
-	deployment := &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: "store-db", Labels: labels("db")},
-		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels("db")}, Template: template("db")},
-	}
-	c.create(deployment)
-	deployment.Status = appsv1.DeploymentStatus{
-		ObservedGeneration: deployment.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1,
-	}
-	if err := c.Status().Update(t.Context(), deployment); err != nil {
-		t.Fatal(err)
-	}
+	c.deployment("db")
 	c.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}) // or there are no pods
-	for name, component := range map[string]string{"store-db-1": "db", "store-db-2": "db", "store-api-1": "api"} {
-		pod := template(component)
-		c.create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: pod.Labels}, Spec: pod.Spec})
+	c.pods(map[string]string{"store-db-1": "db", "store-db-2": "db", "store-api-1": "api"})
+	left := func() (names []string) {
+		var pods corev1.PodList
+		if err := c.List(t.Context(), &pods, client.InNamespace(c.namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, pod := range pods.Items {
+			names = append(names, pod.Name)
+		}
+		return names
 	}
-	said, err := c.start([]string{"cause", "kill-pods"}, "FAULT_FOR=2500ms", "FAULT_EVERY=1s").end()
-	if err != nil || !strings.Contains(said, "killed store-db-1, store-db-2") || !strings.Contains(said, "there is no pod of db just now") {
+	killed := func() bool { return slices.Equal(left(), []string{"store-api-1"}) }
+
+	r := c.start([]string{"cause", "kill-pods"}, "FAULT_FOR=1h", "FAULT_EVERY=1s")
+	eventually(t, "the pods of db to be killed", killed)
+	c.pods(map[string]string{"store-db-3": "db"})
+	eventually(t, "the new one to be killed", killed)
+	r.interrupt()
+	said, err := r.end()
+	if err != nil || !strings.Contains(said, "killed store-db-1, store-db-2") || !strings.Contains(said, "killed store-db-3") {
 		t.Errorf("error %v; it said:\n%s", err, said)
 	}
-	var left corev1.PodList
-	if err := c.List(t.Context(), &left, client.InNamespace(c.namespace)); err != nil {
-		t.Fatal(err)
+	if names := left(); !slices.Equal(names, []string{"store-api-1"}) {
+		t.Errorf("left are %v", names)
 	}
-	if len(left.Items) != 1 || left.Items[0].Name != "store-api-1" {
-		t.Errorf("%d pods are left: %v", len(left.Items), left.Items)
+}
+
+func TestPodsAreKilledForAsLongAsItIsTold(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "")
+	c.deployment("db")
+	said, err := c.start([]string{"cause", "kill-pods"}, "FAULT_FOR=10ms").end()
+	if err != nil || strings.Count(said, "there is no pod of db just now") != 1 || !strings.Contains(said, "mended") {
+		t.Errorf("error %v; it said:\n%s", err, said)
+	}
+}
+
+func TestTheClusterIsNamedAndNoOtherIsTouched(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"to break": {"cause", "kill-pods"}, "to mend": {"mend"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, "")
+			c.deployment("db")
+			for env, want := range map[string]string{
+				"FAULT_CONTEXT=":      "FAULT_CONTEXT must say which cluster is meant: `kubectl config get-contexts --output=name` lists the contexts",
+				"FAULT_CONTEXT=other": "look for the cluster (`kubectl config get-contexts --output=name` lists the contexts)",
+			} {
+				if said, err := c.start(args, env).end(); err == nil || !strings.Contains(said, want) {
+					t.Errorf("error %v; it said:\n%s\nwant: %s", err, said, want)
+				}
+			}
+			said, err := c.start(args, "FAULT_FOR=10ms").end()
+			first, _, _ := strings.Cut(said[strings.Index(said, "the cluster"):], "\n")
+			if err != nil || !strings.HasPrefix(first, "the cluster is that of the context merchstore, at https://127.0.0.1:") {
+				t.Errorf("error %v; it said:\n%s", err, said)
+			}
+			c.asked() // with that context only
+		})
+	}
+}
+
+func TestMendingSaysThatThereIsNoSuchRelease(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "")
+	c.deployment("db")
+	said, err := c.start([]string{"mend"}, "FAULT_RELEASE=other").end()
+	if err == nil || !strings.Contains(said, "nothing of a release other is in namespace "+c.namespace) {
+		t.Errorf("error %v; it said:\n%s", err, said)
 	}
 }
 
@@ -172,7 +221,7 @@ func TestWhatIsMissingIsSaidBeforeAnythingIsBroken(t *testing.T) {
 	for name, test := range map[string]struct{ env, want string }{
 		"there is no kubectl":           {"KUBECTL=kubectl-that-is-not-here", "faults are caused with kubectl, which is not here: install it"},
 		"there is no such namespace":    {"FAULT_NAMESPACE=nowhere", `namespaces "nowhere" not found`},
-		"there is no such release":      {"FAULT_RELEASE=other", `"other-kafka" not found`},
+		"there is no such release":      {"FAULT_RELEASE=other", "there is no kafka of the release other in namespace"},
 		"it would last for too long":    {"FAULT_FOR=2h", "FAULT_FOR must be greater than 0 and at most 1h0m0s"},
 		"pods would not have come back": {"FAULT_EVERY=1ms", "FAULT_EVERY must be at least 1s"},
 	} {

@@ -1,0 +1,78 @@
+package rehearsal_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/test/stack"
+)
+
+// rehearsal is a run of the built program.
+type rehearsal struct {
+	*child.Process
+
+	t    *testing.T
+	said *bytes.Buffer // complete once it has ended
+}
+
+func (c *cluster) start(args []string, env ...string) *rehearsal {
+	c.t.Helper()
+	programs, err := stack.Build(c.t.Context(), "shoppers")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r := &rehearsal{t: c.t, said: new(bytes.Buffer)}
+	env = append(append(os.Environ(), "KUBECTL="+c.kubectl(), "FAULT_CONTEXT="+contextName, "FAULT_NAMESPACE="+c.namespace), env...) //nolint:forbidigo // PATH and the like
+	r.Process, err = child.Start(child.Command{Path: filepath.Join(programs, "shoppers"), Args: args, Env: env, Output: r.said})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		r.Kill()
+		<-r.Done()
+		if c.t.Failed() {
+			c.t.Logf("%q said:\n%s", args, r.said)
+		}
+	})
+	return r
+}
+
+// end waits until it has ended, and returns how, and what it has said.
+func (r *rehearsal) end() (said string, err error) {
+	r.t.Helper()
+	select {
+	case <-r.Done():
+		return r.said.String(), r.Err()
+	case <-time.After(limit):
+		r.t.Fatal("it does not end")
+		return "", nil
+	}
+}
+
+func (r *rehearsal) interrupt() {
+	r.t.Helper()
+	if err := r.Signal(os.Interrupt); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// eventually asks again and again, for a state that gives no signal.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s", limit, what)
+		}
+	}
+}
