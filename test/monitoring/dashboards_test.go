@@ -31,6 +31,9 @@ func TestEveryPanelExplainsItself(t *testing.T) {
 				if strings.Contains(q.Expr, "job=") {
 					t.Errorf("%s: %s: jobs have any name: %s", b.Title, p.Title, q.Expr)
 				}
+				if p.Type == "stat" && !q.Instant {
+					t.Errorf("%s: %s: it would show the last value there was as if it were of now", b.Title, p.Title)
+				}
 			}
 			for _, l := range p.Links {
 				runbook, is := strings.CutPrefix(l.URL, "${runbooks}/")

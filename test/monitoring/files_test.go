@@ -68,8 +68,8 @@ type dashboard struct {
 type panel struct {
 	Type, Title, Description string
 	Targets                  []struct {
-		Expr     string
-		Exemplar bool
+		Expr              string
+		Exemplar, Instant bool
 	}
 	Links       []struct{ URL string }
 	FieldConfig struct {

@@ -100,7 +100,7 @@ func lines(title, unit, about string, queries ...query) panel {
 	return panel{title: title, unit: unit, about: about, queries: queries, width: third, height: 8}
 }
 
-// number shows the newest value, and how it came to be that.
+// number shows the value of now, or that there is none.
 func number(title, unit, about string, queries ...query) panel {
 	return panel{kind: numberPanel, title: title, unit: unit, about: about, queries: queries, width: 4, height: 4}
 }

@@ -33,7 +33,7 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 	switch p.kind {
 	case numberPanel:
 		return describe(stat.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ColorMode(common.BigValueColorModeBackground).
-			GraphMode(common.BigValueGraphModeArea).Orientation(common.VizOrientationAuto).
+			GraphMode(common.BigValueGraphModeNone).Orientation(common.VizOrientationAuto).
 			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
 	case tablePanel:
 		noFooter := common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{})
@@ -100,6 +100,8 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	for i, q := range p.queries {
 		target := prometheus.NewDataqueryBuilder().RefId(string(rune('A' + i))).Expr(q.expr).LegendFormat(q.legend).Datasource(source())
 		switch p.kind {
+		case numberPanel: // a range would show the last value there was, and a store that is gone would look well for an hour
+			target.Instant()
 		case tablePanel:
 			target.Instant().Format(prometheus.PromQueryFormatTable)
 		case heatmapPanel:

@@ -9,7 +9,7 @@ func store() board {
 			{"Can buyers buy?", []panel{
 				number("Requests that succeed now", "percentunit", "Of the last five minutes, those not answered with 5xx. Promised: 99.9 %.",
 					ask("", `1 - namespace:merchstore_requests_failed:ratio5m{all}`)).limits(atLeast(0.99, 0.999)).runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreErrorBudgetBurnsSlowly"),
-				number("Fast answers now", "percentunit", "Of the last five minutes' requests for products and orders, those answered within 0.256 s. Promised: 99 %.",
+				number("Fast answers now", "percentunit", "Of the last five minutes' requests that look at products or are about orders, those answered within 0.256 s. Promised: 99 %.",
 					ask("", `1 - namespace:merchstore_shopping_requests_slow:ratio5m{all}`)).limits(atLeast(0.95, 0.99)).runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
 				number("Orders each minute", "short", "Orders placed. An idempotent repetition is not one.",
 					ask("", `60 * sum(rate(merchstore_orders_placed_total{all}[$__rate_interval]))`)).runbook("MerchstoreMostOrdersRefused"),
@@ -24,7 +24,7 @@ func store() board {
 				table("Alerts", "short", "Those that fire, and those about to. A click on the name opens what to do.",
 					ask("", `group by (alertname, alertstate, severity, process, check, pod, kind, name, reason, sqlstate) (ALERTS{alertname=~"Merchstore.*", namespace=~"$namespace|"})`)).leadsTo("${runbooks}/${__data.fields.alertname}.md"),
 				states("Pods that take traffic", "Every pod of the store. Red: it takes none. A gap: it is gone, or does not answer Prometheus.", yes(),
-					ask("{{process}} {{pod}}", `merchstore_ready{in} * on (instance) group_left (process) merchstore_build_info{in}`)).runbook("MerchstoreNotReady", "MerchstoreProcessMissing", "MerchstoreRestarting"),
+					ask("{{process}} {{pod}}", `merchstore_ready{in} * on (namespace, pod, instance) group_left (process) group by (namespace, pod, instance, process) (merchstore_build_info{in})`)).runbook("MerchstoreNotReady", "MerchstoreProcessMissing", "MerchstoreRestarting"),
 				lines("Budgets burn", "short", "How many times as fast as allowed the budgets are used up: at 1 they last for 30 days, from 14.4 on somebody is woken.",
 					ask("errors, 5 minutes", `namespace:merchstore_requests_failed:ratio5m{all} / 0.001`), ask("errors, 1 hour", `namespace:merchstore_requests_failed:ratio1h{all} / 0.001`),
 					ask("slow, 5 minutes", `namespace:merchstore_shopping_requests_slow:ratio5m{all} / 0.01`), ask("slow, 1 hour", `namespace:merchstore_shopping_requests_slow:ratio1h{all} / 0.01`),
