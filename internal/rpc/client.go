@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // client-side health checks are registered by this
@@ -32,7 +30,7 @@ type DialOptions struct {
 
 // Dial reaches a service by its DNS name: every address behind it gets its share of the calls, and none that says it is
 // not healthy. It does not wait for a connection. Calls are made with the deadline of their context, and measured unless metrics is nil.
-func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.ClientConn, error) {
+func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, error) {
 	if !strings.Contains(addr, ":///") {
 		addr = "dns:///" + addr
 	}
@@ -47,22 +45,11 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 	}
 	if metrics != nil {
 		options = append(options,
-			grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()),
-			grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()))
+			grpc.WithChainUnaryInterceptor(metrics.unaryClient), grpc.WithChainStreamInterceptor(metrics.streamClient))
 	}
 	conn, err := grpc.NewClient(addr, options...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare calls to %s at %s: %w", o.Service, addr, err)
 	}
 	return conn, nil
-}
-
-// NewClientMetrics makes the metrics that all connections of a process share; none if there is nowhere to register them.
-func NewClientMetrics(r prometheus.Registerer) *grpcprom.ClientMetrics {
-	if r == nil {
-		return nil
-	}
-	m := grpcprom.NewClientMetrics() // how long calls take is measured where they are served
-	r.MustRegister(m)
-	return m
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -104,13 +103,8 @@ func measured(r prometheus.Registerer) []grpc.ServerOption {
 	if r == nil {
 		return nil
 	}
-	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.0005, 2, 14))))
-	r.MustRegister(metrics)
-	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(grpcprom.WithExemplarFromContext(tracing.Exemplar))),
-		grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor()),
-	}
+	metrics := rpc.NewServerMetrics(r)
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(metrics.UnaryServer), grpc.ChainStreamInterceptor(metrics.StreamServer)}
 }
 
 // Addr is where the server listens.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"time"
@@ -27,6 +28,7 @@ const flushTimeout = 3 * time.Second
 // Tracing is where a process's spans go.
 type Tracing struct {
 	provider *sdktrace.TracerProvider // nil: off
+	ratio    float64
 	log      *slog.Logger
 }
 
@@ -50,9 +52,9 @@ func New(ctx context.Context, s Settings, service, instance string, log *slog.Lo
 	if err != nil {
 		return nil, fmt.Errorf("prepare the export of traces: %w", err)
 	}
-	return &Tracing{log: log, provider: sdktrace.NewTracerProvider(
+	return &Tracing{log: log, ratio: s.Ratio, provider: sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(&reporting{SpanExporter: exporter, log: log}),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(s.Ratio))),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())), // who begins a trace has asked Choose
 		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
 			semconv.ServiceName("merchstore-"+service), semconv.ServiceInstanceID(instance), semconv.ServiceVersion(version()),
 		)),
@@ -68,6 +70,9 @@ func version() string {
 
 // On says whether there are spans at all. What would only be in the way otherwise need not be installed.
 func (t *Tracing) On() bool { return t != nil && t.provider != nil }
+
+// Choose says whether the next trace is to be begun at all: one that is not recorded would cost every request a span that nobody sees.
+func (t *Tracing) Choose() bool { return t.On() && rand.Float64() < t.ratio }
 
 // Provider gives tracers to libraries.
 func (t *Tracing) Provider() trace.TracerProvider {

@@ -15,7 +15,6 @@ type result struct {
 	perSecond float64
 	p50, p99  time.Duration
 	done      int
-	times     int // that it was measured, if more than once
 	failed    int
 	firstErr  error
 	cpu       map[string]time.Duration // per operation, by process

@@ -151,8 +151,7 @@ func (b *bench) orders(ctx context.Context) error {
 func (b *bench) placeOrders(ctx context.Context, withKeys bool) (result, error) {
 	var n atomic.Int64
 	return b.load(ctx, buyers, func(i int) (operation, error) {
-		r := newRequest(b.addrs["api"], "POST", "/api/v1/orders", 201)
-		r.token, r.body = b.users[i].token, fmt.Sprintf(`{"product_id":%d,"quantity":1}`, i%3+1)
+		r := b.orderRequest("api", i)
 		if !withKeys {
 			return func() error { return r.do() }, nil
 		}
@@ -160,6 +159,12 @@ func (b *bench) placeOrders(ctx context.Context, withKeys bool) (result, error) 
 			return r.do(func(r *fasthttp.Request) { r.Header.Set("Idempotency-Key", fmt.Sprint("key-", n.Add(1))) })
 		}, nil
 	})
+}
+
+func (b *bench) orderRequest(addr string, i int) *request {
+	r := newRequest(b.addrs[addr], "POST", "/api/v1/orders", 201)
+	r.token, r.body = b.users[i].token, fmt.Sprintf(`{"product_id":%d,"quantity":1}`, i%3+1)
+	return r
 }
 
 // reads: a product through the whole stack, beside a bare pair, beside the same without the gRPC hop.
@@ -215,7 +220,10 @@ func (b *bench) cachedReads(ctx context.Context) (err error) {
 }
 
 func (b *bench) readProducts(ctx context.Context, what, addr string) error {
-	r, err := b.readProduct(ctx, addr)
+	r, err := b.load(ctx, buyers, func(i int) (operation, error) {
+		r := b.readRequest(addr, i)
+		return func() error { return r.do() }, nil
+	})
 	if err != nil {
 		return err
 	}
@@ -223,12 +231,10 @@ func (b *bench) readProducts(ctx context.Context, what, addr string) error {
 	return nil
 }
 
-func (b *bench) readProduct(ctx context.Context, addr string) (result, error) {
-	return b.load(ctx, buyers, func(i int) (operation, error) {
-		r := newRequest(b.addrs[addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
-		r.token = b.users[i].token
-		return func() error { return r.do() }, nil
-	})
+func (b *bench) readRequest(addr string, i int) *request {
+	r := newRequest(b.addrs[addr], "GET", fmt.Sprintf("/api/v1/products/%d", i%3+1), 200)
+	r.token = b.users[i].token
+	return r
 }
 
 // logins are as slow as argon2id is meant to be.

@@ -29,21 +29,6 @@ func (r *report) rate(name string, m result) {
 		name, m.perSecond, m.p50, m.p99, m.failed, m.firstErr, m.cpu, 100*m.stolen)
 }
 
-// add keeps one of several results of the same kind, whose mean is told.
-func (r *report) add(name string, m result) {
-	if earlier, again := r.rates[name]; again {
-		n := float64(earlier.times + 1)
-		m.times, m.failed = earlier.times+1, earlier.failed+m.failed
-		fmt.Printf("%-60s %10.0f/s, run %.0f, failed so far %d %v, cpu %v, stolen by the host %.0f %%\n",
-			name, m.perSecond, n, m.failed, m.firstErr, m.cpu, 100*m.stolen)
-		m.perSecond = earlier.perSecond + (m.perSecond-earlier.perSecond)/n
-		r.rates[name] = m
-		return
-	}
-	m.times = 1
-	r.rate(name, m)
-}
-
 // note keeps a line of its own.
 func (r *report) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
@@ -74,10 +59,6 @@ func (r *report) print(w io.Writer) {
 		{"orders, in groups, to groups of one", grouped, "orders, whole stack, groups of one"},
 		{"reads, from PostgreSQL, to the bare pair", "reads, whole stack, from PostgreSQL", "reads, bare Gin and gRPC, from memory"},
 		{"reads, from the cache, to the bare pair", "reads, whole stack, from the cache", "reads, bare Gin and gRPC, from memory"},
-		{"orders, with metrics, to unwatched", "orders, with metrics", "orders, unwatched"},
-		{"orders, with metrics and a tenth traced, to unwatched", "orders, with metrics and traces", "orders, unwatched"},
-		{"reads, with metrics, to unwatched", "reads, with metrics", "reads, unwatched"},
-		{"reads, with metrics and a tenth traced, to unwatched", "reads, with metrics and traces", "reads, unwatched"},
 		{"log messages, through the service, to bare", "log messages, through the logging service", "log messages, bare producer"},
 	} {
 		if bare := r.rates[c.to].perSecond; bare > 0 {

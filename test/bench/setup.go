@@ -55,7 +55,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 	for _, name := range []string{"api", "db", "logging"} {
 		fmt.Printf("profile %s: http://%s/debug/pprof/profile\n", name, b.addrs[name+"-ops"])
 	}
-	return b.startAPI(ctx)
+	return b.startAPIOf(ctx, "")
 }
 
 // database makes a database with three products that never sell out, and buyers.
@@ -97,24 +97,49 @@ func (b *bench) database(ctx context.Context, name string) error {
 	return nil
 }
 
-func (b *bench) startLogging(ctx context.Context, env ...string) error {
-	return b.programs.start(ctx, "logging", "", b.addrs["logging-ops"], "build/bin/logging", nil, append([]string{
-		"GRPC_ADDR=" + b.addrs["logging"], "OPS_ADDR=" + b.addrs["logging-ops"], "KAFKA_BROKERS=" + b.broker.Addr(),
-		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + b.addrs["db"], "PROFILING=true",
-	}, env...)...)
-}
+func (b *bench) startLogging(ctx context.Context) error { return b.startLoggingOf(ctx, "") }
 
 func (b *bench) startDB(ctx context.Context, env ...string) error {
-	return b.programs.start(ctx, "db", "", b.addrs["db-ops"], "build/bin/db", nil, append([]string{
-		"GRPC_ADDR=" + b.addrs["db"], "OPS_ADDR=" + b.addrs["db-ops"], "DATABASE_URL=" + b.server.URL("merchstore"),
-		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"], "PROFILING=true",
+	return b.startDBOf(ctx, "", env...)
+}
+
+// startStack starts the three services once more, beside the others, under names that end so, and with more settings for all.
+func (b *bench) startStack(ctx context.Context, of string, env ...string) error {
+	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops"}
+	free, err := ports.Free(ctx, len(names))
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		b.addrs[name+of] = fmt.Sprintf("127.0.0.1:%d", free[i])
+	}
+	if err := b.startLoggingOf(ctx, of, env...); err != nil {
+		return err
+	}
+	if err := b.startDBOf(ctx, of, env...); err != nil {
+		return err
+	}
+	return b.startAPIOf(ctx, of, env...)
+}
+
+func (b *bench) startLoggingOf(ctx context.Context, of string, env ...string) error {
+	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], "build/bin/logging", nil, append([]string{
+		"GRPC_ADDR=" + b.addrs["logging"+of], "OPS_ADDR=" + b.addrs["logging-ops"+of], "KAFKA_BROKERS=" + b.broker.Addr(),
+		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + b.addrs["db"+of], "PROFILING=true",
 	}, env...)...)
 }
 
-func (b *bench) startAPI(ctx context.Context, env ...string) error {
-	return b.programs.start(ctx, "api", "", b.addrs["api-ops"], "build/bin/api", nil, append([]string{
-		"HTTP_ADDR=" + b.addrs["api"], "OPS_ADDR=" + b.addrs["api-ops"], "DB_SERVICE_ADDR=" + b.addrs["db"],
-		"LOGGING_SERVICE_ADDR=" + b.addrs["logging"], "JWT_KEYS=" + jwtKeys, "PROFILING=true",
+func (b *bench) startDBOf(ctx context.Context, of string, env ...string) error {
+	return b.programs.start(ctx, "db"+of, "", b.addrs["db-ops"+of], "build/bin/db", nil, append([]string{
+		"GRPC_ADDR=" + b.addrs["db"+of], "OPS_ADDR=" + b.addrs["db-ops"+of], "DATABASE_URL=" + b.server.URL("merchstore"),
+		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "PROFILING=true",
+	}, env...)...)
+}
+
+func (b *bench) startAPIOf(ctx context.Context, of string, env ...string) error {
+	return b.programs.start(ctx, "api"+of, "", b.addrs["api-ops"+of], "build/bin/api", nil, append([]string{
+		"HTTP_ADDR=" + b.addrs["api"+of], "OPS_ADDR=" + b.addrs["api-ops"+of], "DB_SERVICE_ADDR=" + b.addrs["db"+of],
+		"LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "JWT_KEYS=" + jwtKeys, "PROFILING=true",
 		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0",
 	}, env...)...)
 }

@@ -17,85 +17,100 @@ import (
 )
 
 const (
-	watchingRounds = 4
+	// One second of load for each of the ways in turn: a machine's pace changes by more than what is to be seen here, but within minutes.
+	watchingRounds = 40
+	slice          = time.Second
 	scrapeEvery    = 5 * time.Second
 )
 
-// variant is a way in which the store is watched.
-type variant struct {
-	name    string
-	env     []string
-	scraped bool
+// watched is a way in which the store is watched.
+type watched struct {
+	name string
+	env  []string
 }
 
-// watching: what it costs to be watched. Orders and reads, with no request, call or statement measured, with everything measured and read every five seconds, and
-// with one in ten requests traced besides; in turn, the other way round each second time, so that a machine that slows down slows all.
+// watching: what it costs to be watched. Three stacks side by side take turns with orders, and then with reads: one in which no request, call
+// or statement is measured, one in which all are, and are read every five seconds, and one in which one in ten requests is traced besides.
 func (b *bench) watching(ctx context.Context) error {
 	collector, err := collect(ctx)
 	if err != nil {
 		return err
 	}
 	defer collector.stop()
-	variants := []variant{
-		{"unwatched", []string{"MEASURE_CALLS=false"}, false},
-		{"with metrics", nil, true},
-		{"with metrics and traces", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + collector.addr, "OTEL_TRACES_SAMPLER_ARG=0.1"}, true},
-	}
-	for range watchingRounds {
-		for _, v := range variants {
-			if err := b.watched(ctx, v); err != nil {
-				return err
-			}
-		}
-		slices.Reverse(variants)
-	}
-	return b.restart(ctx)
-}
-
-func (b *bench) watched(ctx context.Context, v variant) error {
-	if err := b.restart(ctx, v.env...); err != nil {
-		return err
+	ways := []watched{
+		{"unwatched", []string{"MEASURE_CALLS=false"}},
+		{"with metrics", nil},
+		{"with metrics and a tenth traced", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + collector.addr, "OTEL_TRACES_SAMPLER_ARG=0.1"}},
 	}
 	scraping, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	if v.scraped {
-		wg.Go(func() { b.scrapeAll(scraping) })
+	for i, w := range ways {
+		if err := b.startStack(ctx, of(i), w.env...); err != nil {
+			return err
+		}
+		if i > 0 {
+			wg.Go(func() { b.scrape(scraping, of(i)) })
+		}
 	}
-	r, err := b.placeOrders(ctx, false)
-	if err != nil {
+	if err := b.takeTurns(ctx, "orders", ways, b.orderRequest); err != nil {
 		return err
 	}
-	b.report.add("orders, "+v.name, r)
-	if r, err = b.readProduct(ctx, "api"); err != nil {
+	if err := b.takeTurns(ctx, "reads", ways, b.readRequest); err != nil {
 		return err
 	}
-	b.report.add("reads, "+v.name, r)
-	return nil
+	var errs []error
+	for i := range ways {
+		errs = append(errs, b.programs.stop("api"+of(i)), b.programs.stop("db"+of(i)), b.programs.stop("logging"+of(i)))
+	}
+	return errors.Join(errs...)
 }
 
-// restart starts the services again, with more settings for all.
-func (b *bench) restart(ctx context.Context, env ...string) error {
-	if err := errors.Join(b.programs.stop("api"), b.programs.stop("db"), b.programs.stop("logging")); err != nil {
-		return err
+// of is what the names of a stack's processes end with.
+func of(way int) string { return fmt.Sprint("-", way) }
+
+// takeTurns loads one stack after the other, over and over, and tells the median of how each did beside the first.
+func (b *bench) takeTurns(ctx context.Context, what string, ways []watched, request func(addr string, i int) *request) error {
+	clients := make([][]operation, len(ways))
+	for i := range ways {
+		for buyer := range buyers {
+			r := request("api"+of(i), buyer)
+			clients[i] = append(clients[i], func() error { return r.do() })
+		}
+		runLoad(ctx, clients[i], slice) // to warm up
 	}
-	if err := b.startLogging(ctx, env...); err != nil {
-		return err
+	rates, ratios := make([]float64, len(ways)), make([][]float64, len(ways))
+	for round := range watchingRounds {
+		now := make([]float64, len(ways))
+		for turn := range ways {
+			i := (turn + round) % len(ways) // each is first as often as the others
+			r := runLoad(ctx, clients[i], slice)
+			if r.failed > 0 {
+				return fmt.Errorf("%s, %s: %d failed: %w", what, ways[i].name, r.failed, r.firstErr)
+			}
+			now[i] = r.perSecond
+			rates[i] += r.perSecond / watchingRounds
+		}
+		for i := range ways {
+			ratios[i] = append(ratios[i], now[i]/now[0])
+		}
 	}
-	if err := b.startDB(ctx, env...); err != nil {
-		return err
+	for i, w := range ways {
+		slices.Sort(ratios[i])
+		b.report.note("%s, %s: %.0f/s, beside unwatched %.3f (the middle half of %d rounds: %.3f to %.3f)", what, w.name, rates[i],
+			ratios[i][watchingRounds/2], watchingRounds, ratios[i][watchingRounds/4], ratios[i][watchingRounds*3/4])
 	}
-	return b.startAPI(ctx, env...)
+	return ctx.Err()
 }
 
-// scrapeAll reads what the services measure, as Prometheus does.
-func (b *bench) scrapeAll(ctx context.Context) {
+// scrape reads what a stack's services measure, as Prometheus does.
+func (b *bench) scrape(ctx context.Context, of string) {
 	ticker := time.NewTicker(scrapeEvery)
 	defer ticker.Stop()
 	for {
 		for _, name := range []string{"api", "db", "logging"} {
-			if _, err := metrics.Text(ctx, "http://"+b.addrs[name+"-ops"]); err != nil && ctx.Err() == nil {
+			if _, err := metrics.Text(ctx, "http://"+b.addrs[name+"-ops"+of]); err != nil && ctx.Err() == nil {
 				fmt.Println("scrape:", err)
 			}
 		}

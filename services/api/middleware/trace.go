@@ -19,14 +19,14 @@ import (
 func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 	tracer, propagator := traces.Tracer("api"), traces.Propagator()
 	return func(c *gin.Context) {
+		if !traces.Choose() {
+			c.Next()
+			return
+		}
 		name, method := describe(c)
 		ctx, span := tracer.Start(c.Request.Context(), name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		c.Request = c.Request.WithContext(ctx)
-		if !span.IsRecording() {
-			c.Next()
-			return
-		}
 		// Their ids and no more: a tracestate may hold anything.
 		theirs := propagator.Extract(c.Request.Context(), propagation.MapCarrier{"traceparent": c.Request.Header.Get("Traceparent")})
 		if remote := trace.SpanContextFromContext(theirs); remote.IsRemote() {
