@@ -160,7 +160,7 @@ func TestOnlyPodsOfTheComponentAreKilledAgainAndAgain(t *testing.T) {
 	r := c.start([]string{"cause", "kill-pods"}, "FAULT_FOR=1h", "FAULT_EVERY=1s")
 	eventually(t, "the pods of db to be killed", killed)
 	c.pods(map[string]string{"store-db-3": "db"})
-	eventually(t, "the new one to be killed", killed)
+	eventually(t, "the new one to be killed", r.said.has("killed store-db-3"))
 	r.interrupt()
 	said, err := r.end()
 	if err != nil || !strings.Contains(said, "killed store-db-1, store-db-2") || !strings.Contains(said, "killed store-db-3") {

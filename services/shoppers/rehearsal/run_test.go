@@ -1,10 +1,11 @@
 package rehearsal_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,30 @@ type rehearsal struct {
 	*child.Process
 
 	t    *testing.T
-	said *bytes.Buffer // complete once it has ended
+	said *transcript
+}
+
+// transcript is what a program has said so far.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (s *transcript) Write(said []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(said)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (s *transcript) has(text string) func() bool {
+	return func() bool { return strings.Contains(s.String(), text) }
 }
 
 func (c *cluster) start(args []string, env ...string) *rehearsal {
@@ -26,7 +50,7 @@ func (c *cluster) start(args []string, env ...string) *rehearsal {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r := &rehearsal{t: c.t, said: new(bytes.Buffer)}
+	r := &rehearsal{t: c.t, said: new(transcript)}
 	env = append(append(os.Environ(), "KUBECTL="+c.kubectl(), "FAULT_CONTEXT="+contextName, "FAULT_NAMESPACE="+c.namespace), env...) //nolint:forbidigo // PATH and the like
 	r.Process, err = child.Start(child.Command{Path: filepath.Join(programs, "shoppers"), Args: args, Env: env, Output: r.said})
 	if err != nil {
