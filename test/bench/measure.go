@@ -191,32 +191,28 @@ func (b *bench) reads(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := errors.Join(b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc")); err != nil {
-		return err
-	}
-	return b.cachedReads(ctx)
+	return b.readsInTurn(ctx)
 }
 
-// cachedReads: the whole stack again, with a cache.
-func (b *bench) cachedReads(ctx context.Context) (err error) {
+// readsInTurn holds the whole stack, without and with a cache, against the bare pair, which all take turns: what they do one after the other
+// differs by more than what the cache saves.
+func (b *bench) readsInTurn(ctx context.Context) (err error) {
 	server, err := valkey.Open(ctx, b.dir)
 	if err != nil {
 		return fmt.Errorf("start the cache: %w", err)
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	if err := b.programs.stop("db"); err != nil {
+	b.addrs["api"+of(0)] = b.addrs["bare-gin"]
+	if err := b.startStack(ctx, of(1)); err != nil {
 		return err
 	}
-	if err := b.startDB(ctx, "CACHE_URL="+server.URL()); err != nil {
+	if err := b.startStack(ctx, of(2), "CACHE_URL="+server.URL()); err != nil {
 		return err
 	}
-	if err := b.readProducts(ctx, "reads, whole stack, from the cache", "api"); err != nil {
+	if err := b.takeTurns(ctx, "reads", []string{"bare Gin and gRPC", "whole stack, from PostgreSQL", "whole stack, from the cache"}, b.readRequest); err != nil {
 		return err
 	}
-	if err := b.programs.stop("db"); err != nil {
-		return err
-	}
-	return b.startDB(ctx)
+	return errors.Join(b.stopStack(of(1)), b.stopStack(of(2)), b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc"))
 }
 
 func (b *bench) readProducts(ctx context.Context, what, addr string) error {

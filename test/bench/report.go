@@ -58,7 +58,6 @@ func (r *report) print(w io.Writer) {
 		{"orders, in groups, to pgbench", grouped, "orders, pgbench, one transaction each, 32 clients"},
 		{"orders, in groups, to groups of one", grouped, "orders, whole stack, groups of one"},
 		{"reads, from PostgreSQL, to the bare pair", "reads, whole stack, from PostgreSQL", "reads, bare Gin and gRPC, from memory"},
-		{"reads, from the cache, to the bare pair", "reads, whole stack, from the cache", "reads, bare Gin and gRPC, from memory"},
 		{"log messages, through the service, to bare", "log messages, through the logging service", "log messages, bare producer"},
 	} {
 		if bare := r.rates[c.to].perSecond; bare > 0 {

@@ -122,6 +122,10 @@ func (b *bench) startStack(ctx context.Context, of string, env ...string) error 
 	return b.startAPIOf(ctx, of, env...)
 }
 
+func (b *bench) stopStack(of string) error {
+	return errors.Join(b.programs.stop("api"+of), b.programs.stop("db"+of), b.programs.stop("logging"+of))
+}
+
 func (b *bench) startLoggingOf(ctx context.Context, of string, env ...string) error {
 	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], "build/bin/logging", nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["logging"+of], "OPS_ADDR=" + b.addrs["logging-ops"+of], "KAFKA_BROKERS=" + b.broker.Addr(),

@@ -18,9 +18,9 @@ import (
 
 const (
 	// One second of load for each of the ways in turn: a machine's pace changes by more than what is to be seen here, but within minutes.
-	watchingRounds = 40
-	slice          = time.Second
-	scrapeEvery    = 5 * time.Second
+	rounds      = 40
+	slice       = time.Second
+	scrapeEvery = 5 * time.Second
 )
 
 // watched is a way in which the store is watched.
@@ -54,15 +54,16 @@ func (b *bench) watching(ctx context.Context) error {
 			wg.Go(func() { b.scrape(scraping, of(i)) })
 		}
 	}
-	if err := b.takeTurns(ctx, "orders", ways, b.orderRequest); err != nil {
+	names := []string{ways[0].name, ways[1].name, ways[2].name}
+	if err := b.takeTurns(ctx, "orders", names, b.orderRequest); err != nil {
 		return err
 	}
-	if err := b.takeTurns(ctx, "reads", ways, b.readRequest); err != nil {
+	if err := b.takeTurns(ctx, "reads", names, b.readRequest); err != nil {
 		return err
 	}
 	var errs []error
 	for i := range ways {
-		errs = append(errs, b.programs.stop("api"+of(i)), b.programs.stop("db"+of(i)), b.programs.stop("logging"+of(i)))
+		errs = append(errs, b.stopStack(of(i)))
 	}
 	return errors.Join(errs...)
 }
@@ -71,7 +72,7 @@ func (b *bench) watching(ctx context.Context) error {
 func of(way int) string { return fmt.Sprint("-", way) }
 
 // takeTurns loads one stack after the other, over and over, and tells the median of how each did beside the first.
-func (b *bench) takeTurns(ctx context.Context, what string, ways []watched, request func(addr string, i int) *request) error {
+func (b *bench) takeTurns(ctx context.Context, what string, ways []string, request func(addr string, i int) *request) error {
 	clients := make([][]operation, len(ways))
 	for i := range ways {
 		for buyer := range buyers {
@@ -81,16 +82,16 @@ func (b *bench) takeTurns(ctx context.Context, what string, ways []watched, requ
 		runLoad(ctx, clients[i], slice) // to warm up
 	}
 	rates, ratios := make([]float64, len(ways)), make([][]float64, len(ways))
-	for round := range watchingRounds {
+	for round := range rounds {
 		now := make([]float64, len(ways))
 		for turn := range ways {
 			i := (turn + round) % len(ways) // each is first as often as the others
 			r := runLoad(ctx, clients[i], slice)
 			if r.failed > 0 {
-				return fmt.Errorf("%s, %s: %d failed: %w", what, ways[i].name, r.failed, r.firstErr)
+				return fmt.Errorf("%s, %s: %d failed: %w", what, ways[i], r.failed, r.firstErr)
 			}
 			now[i] = r.perSecond
-			rates[i] += r.perSecond / watchingRounds
+			rates[i] += r.perSecond / rounds
 		}
 		for i := range ways {
 			ratios[i] = append(ratios[i], now[i]/now[0])
@@ -98,8 +99,8 @@ func (b *bench) takeTurns(ctx context.Context, what string, ways []watched, requ
 	}
 	for i, w := range ways {
 		slices.Sort(ratios[i])
-		b.report.note("%s, %s: %.0f/s, beside unwatched %.3f (the middle half of %d rounds: %.3f to %.3f)", what, w.name, rates[i],
-			ratios[i][watchingRounds/2], watchingRounds, ratios[i][watchingRounds/4], ratios[i][watchingRounds*3/4])
+		b.report.note("%s, %s: %.0f/s, beside the first %.3f (the middle half of %d rounds: %.3f to %.3f)", what, w, rates[i],
+			ratios[i][rounds/2], rounds, ratios[i][rounds/4], ratios[i][rounds*3/4])
 	}
 	return ctx.Err()
 }
