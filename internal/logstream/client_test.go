@@ -89,7 +89,7 @@ func TestWhatWasNotAcknowledgedIsSentAgainUnderTheSameID(t *testing.T) {
 
 func TestMessagesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	const n = 5000
+	const n = 10 * 512 // what fills a batch does not wait for answers
 	f := start(t, logstream.Options{})
 	for i := range n {
 		f.Info(t.Context(), fmt.Sprint(i))
@@ -182,10 +182,10 @@ func TestMessagesThatComeOneByOneWaitForTheAnswerToThoseBefore(t *testing.T) {
 		t.Fatalf("%d messages came together, %v; want 10", len(request.GetMessages()), err)
 	}
 
-	for i := range 64 { // enough to go without waiting
+	for i := range 512 { // enough to go without waiting
 		f.Info(t.Context(), fmt.Sprint(i))
 	}
-	s.next(t, 64)
+	s.next(t, 512)
 }
 
 func TestAcknowledgementsOfUnknownMessagesAreIgnored(t *testing.T) {

@@ -95,12 +95,12 @@ func (q *queue) add(e entry) outcome {
 	return taken
 }
 
-// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a number of
-// messages: those that come one by one would otherwise each travel alone, which costs many times what they cost
+// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a full one:
+// messages that come one by one would otherwise each travel alone, which costs many times what they cost
 // together. No timer is needed for that, the answers set the pace. It needs mu.
 func (q *queue) worthTaking() bool {
 	waiting := q.tail - q.next
-	return waiting >= worthwhile || waiting > 0 && q.next == q.head
+	return waiting >= maxBatch || waiting > 0 && q.next == q.head
 }
 
 // take appends the next messages to batch, if it is worth it, and moves them from waiting to sent. Those that are sent

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	worthwhile    = 64
 	maxBatch      = 512
 	maxBatchBytes = 256 << 10 // far below what the server takes, whatever the last message adds
 
