@@ -38,7 +38,7 @@ func Observe(log *slog.Logger, registry prometheus.Registerer) gin.HandlerFunc {
 		m.end(ctx, route, method, status, took)
 		log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("method", method), slog.String("route", route), slog.Int("status", status),
-			slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", rpc.RequestID(ctx)), tracing.LogAttr(ctx))
+			slog.Int64("duration_us", took.Microseconds()), slog.String("request_id", rpc.RequestID(ctx)), tracing.LogAttr(ctx))
 	}
 }
 
