@@ -477,7 +477,9 @@ func (x *ListProductsResponse) GetNextCursor() string {
 type GetProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which one.
-	Id            int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// A version that the caller has. Absent: none, for the first version is 1.
+	UnlessVersion int64 `protobuf:"varint,2,opt,name=unless_version,json=unlessVersion,proto3" json:"unless_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,10 +521,17 @@ func (x *GetProductRequest) GetId() int32 {
 	return 0
 }
 
+func (x *GetProductRequest) GetUnlessVersion() int64 {
+	if x != nil {
+		return x.UnlessVersion
+	}
+	return 0
+}
+
 // GetProductResponse holds the product.
 type GetProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The product.
+	// The product. Absent: it still is as in the version that the caller has.
 	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1590,9 +1599,10 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x14ListProductsResponse\x122\n" +
 	"\bproducts\x18\x01 \x03(\v2\x16.merchstore.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"#\n" +
+	"nextCursor\"J\n" +
 	"\x11GetProductRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x05R\x02id\"F\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12%\n" +
+	"\x0eunless_version\x18\x02 \x01(\x03R\runlessVersion\"F\n" +
 	"\x12GetProductResponse\x120\n" +
 	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x96\a\n" +
 	"\x14CreateProductRequest\x12\xa9\x01\n" +

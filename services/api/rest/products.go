@@ -37,17 +37,23 @@ func (s *Store) getProduct(c *gin.Context, caller *token.Claims) error {
 	if err != nil {
 		return err
 	}
-	resp, err := s.db.GetProduct(ctx, &merchstorev1.GetProductRequest{Id: id})
+	product := s.products.get(id)
+	resp, err := s.db.GetProduct(ctx, &merchstorev1.GetProductRequest{Id: id, UnlessVersion: product.version})
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
 	}
-	p := resp.GetProduct()
-	if request.NotModified(c.Request.Header["If-None-Match"], p.GetVersion()) {
-		tagged(c, p)
+	if p := resp.GetProduct(); p != nil {
+		if product, err = s.products.write(p); err != nil {
+			return err
+		}
+	}
+	tagged(c, product.version)
+	if request.NotModified(c.Request.Header["If-None-Match"], product.version) {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	return answerProduct(c, http.StatusOK, p)
+	send(c, http.StatusOK, product.json)
+	return nil
 }
 
 func (s *Store) createProduct(c *gin.Context, caller *token.Claims) error {
@@ -123,12 +129,12 @@ func targetProduct(c *gin.Context) (id int32, version *int64, err error) {
 }
 
 func answerProduct(c *gin.Context, status int, p *merchstorev1.Product) error {
-	tagged(c, p)
+	tagged(c, p.GetVersion())
 	return answer(c, status, productBody(p))
 }
 
-func tagged(c *gin.Context, p *merchstorev1.Product) {
+func tagged(c *gin.Context, version int64) {
 	h := c.Writer.Header()
-	h["Etag"] = []string{request.ETag(p.GetVersion())}
+	h["Etag"] = []string{request.ETag(version)}
 	h.Set("Cache-Control", revalidate)
 }

@@ -35,12 +35,13 @@ type Limits struct {
 
 // Store holds the endpoints of both surfaces.
 type Store struct {
-	db      merchstorev1.DBServiceClient
-	keys    *token.Keys
-	guest   *guestPass
-	actions ActionLog
-	limits  Limits
-	log     *slog.Logger
+	db       merchstorev1.DBServiceClient
+	keys     *token.Keys
+	guest    *guestPass
+	products *keptProducts
+	actions  ActionLog
+	limits   Limits
+	log      *slog.Logger
 
 	logs      merchstorev1.LoggingServiceClient
 	uploads   *semaphore.Weighted
@@ -62,7 +63,7 @@ type Services struct {
 // are held in memory.
 func New(stopping context.Context, services Services, keys *token.Keys, actions ActionLog, limits Limits, uploads int64, log *slog.Logger) *Store {
 	return &Store{
-		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log,
+		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, products: newKeptProducts(), actions: actions, limits: limits, log: log,
 		uploads: semaphore.NewWeighted(uploads), originals: semaphore.NewWeighted(maxOriginals), crossSite: http.NewCrossOriginProtection(), stopping: stopping,
 	}
 }
@@ -107,14 +108,26 @@ func answer(c *gin.Context, status int, body any) error {
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}
+	send(c, status, b)
+	return nil
+}
+
+// counted is the size up to which net/http finds out the length of an answer itself. A header for it would be the ninth of most answers,
+// for which their map has to grow.
+const counted = 2048
+
+var jsonType = []string{"application/json; charset=utf-8"} // only read
+
+func send(c *gin.Context, status int, json []byte) {
 	h := c.Writer.Header()
-	h["Content-Type"] = []string{"application/json; charset=utf-8"}
-	h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	h["Content-Type"] = jsonType
+	if len(json) > counted {
+		h["Content-Length"] = []string{strconv.Itoa(len(json))}
+	}
 	c.Writer.WriteHeader(status)
-	if _, err := c.Writer.Write(b); err != nil {
+	if _, err := c.Writer.Write(json); err != nil {
 		c.Abort() // the client has gone: nobody is left to tell
 	}
-	return nil
 }
 
 func ok(c *gin.Context, body any) error { return answer(c, http.StatusOK, body) }

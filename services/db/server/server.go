@@ -95,6 +95,9 @@ func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductReque
 	if err != nil {
 		return nil, err
 	}
+	if p.Version == r.GetUnlessVersion() {
+		return new(merchstorev1.GetProductResponse), nil
+	}
 	return &merchstorev1.GetProductResponse{Product: productProto(p)}, nil
 }
 
