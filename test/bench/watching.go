@@ -20,6 +20,7 @@ const (
 	// One second of load for each of the ways in turn: a machine's pace changes by more than what is to be seen here, but within minutes.
 	rounds      = 40
 	slice       = time.Second
+	startOff    = 300 * time.Millisecond // until the log of whoever was on before has reached Kafka, and one's own is on its way there at the same pace
 	scrapeEvery = 5 * time.Second
 )
 
@@ -86,6 +87,7 @@ func (b *bench) takeTurns(ctx context.Context, what string, ways []string, reque
 		now := make([]float64, len(ways))
 		for turn := range ways {
 			i := (turn + round) % len(ways) // each is first as often as the others
+			runLoad(ctx, clients[i], startOff)
 			r := runLoad(ctx, clients[i], slice)
 			if r.failed > 0 {
 				return fmt.Errorf("%s, %s: %d failed: %w", what, ways[i], r.failed, r.firstErr)
