@@ -95,7 +95,7 @@ func (q *queue) add(e entry) outcome {
 	return taken
 }
 
-// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a full one:
+// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a full one, by number:
 // messages that come one by one would otherwise each travel alone, which costs many times what they cost
 // together. No timer is needed for that, the answers set the pace. It needs mu.
 func (q *queue) worthTaking() bool {
