@@ -54,7 +54,7 @@ func TestAProductIsItsOwners(t *testing.T) {
 	}
 	sentTo := func(has int64) bool {
 		t.Helper()
-		r, err := s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: p.GetId(), UnlessVersion: has})
+		r, err := s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: p.GetId(), UnlessVersion: &has})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestAProductIsItsOwners(t *testing.T) {
 	_, err = s.DeleteProduct(peter.ctx, &merchstorev1.DeleteProductRequest{Id: p.GetId()})
 	wantReason(t, err, "product_not_found")
 	for _, has := range []int64{0, 5, 6} {
-		_, err = s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: p.GetId(), UnlessVersion: has})
+		_, err = s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: p.GetId(), UnlessVersion: &has})
 		wantReason(t, err, "product_not_found")
 	}
 }

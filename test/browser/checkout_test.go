@@ -63,8 +63,8 @@ func TestBuyersBuyOnceAndCanCancel(t *testing.T) {
 		v.open("/basket")
 		v.awaitText("#total", "199.00")
 		conn := database.Connect(t, s.databaseURL)
-		database.Exec(t, conn, "UPDATE products SET stock = 0 WHERE id = 1")
-		defer database.Exec(t, conn, "UPDATE products SET stock = 100 WHERE id = 1")
+		database.Exec(t, conn, "UPDATE products SET stock = 0, version = version + 1 WHERE id = 1")
+		defer database.Exec(t, conn, "UPDATE products SET stock = 100, version = version + 1 WHERE id = 1")
 		v.expecting("status of 409", func() {
 			v.submit("#checkout")
 			v.awaitText("#checkout", "sold out")

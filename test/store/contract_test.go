@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +139,13 @@ func TestVersion1(t *testing.T) {
 	// Reading with an ETag, changing with it.
 	read := s.do(call{method: "GET", path: path, token: buyers, status: 200})
 	tag := read.header["Etag"]
+	for _, method := range []string{"GET", "HEAD"} { // what the API has written before
+		again := s.do(call{method: method, path: path, token: buyers, status: 200})
+		if !slices.Equal(again.header["Etag"], tag) || again.header.Get("Content-Length") != fmt.Sprint(len(read.body)) ||
+			method == "GET" && !bytes.Equal(again.body, read.body) {
+			t.Errorf("%s again: %v %s, first %v %s", method, again.header, again.body, read.header, read.body)
+		}
+	}
 	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 304})
 	s.do(call{method: "PATCH", path: path, token: buyers, body: `{"price":1}`, status: 403})
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": tag}, status: 200})

@@ -478,8 +478,8 @@ type GetProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which one.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// A version that the caller has. Absent: none, for the first version is 1.
-	UnlessVersion int64 `protobuf:"varint,2,opt,name=unless_version,json=unlessVersion,proto3" json:"unless_version,omitempty"`
+	// A version that the caller has already. Absent: none.
+	UnlessVersion *int64 `protobuf:"varint,2,opt,name=unless_version,json=unlessVersion,proto3,oneof" json:"unless_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -522,8 +522,8 @@ func (x *GetProductRequest) GetId() int32 {
 }
 
 func (x *GetProductRequest) GetUnlessVersion() int64 {
-	if x != nil {
-		return x.UnlessVersion
+	if x != nil && x.UnlessVersion != nil {
+		return *x.UnlessVersion
 	}
 	return 0
 }
@@ -531,7 +531,7 @@ func (x *GetProductRequest) GetUnlessVersion() int64 {
 // GetProductResponse holds the product.
 type GetProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The product. Absent: it still is as in the version that the caller has.
+	// The product. Absent: it still has the version that the caller has.
 	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1599,10 +1599,11 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x14ListProductsResponse\x122\n" +
 	"\bproducts\x18\x01 \x03(\v2\x16.merchstore.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"J\n" +
+	"nextCursor\"b\n" +
 	"\x11GetProductRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x05R\x02id\x12%\n" +
-	"\x0eunless_version\x18\x02 \x01(\x03R\runlessVersion\"F\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12*\n" +
+	"\x0eunless_version\x18\x02 \x01(\x03H\x00R\runlessVersion\x88\x01\x01B\x11\n" +
+	"\x0f_unless_version\"F\n" +
 	"\x12GetProductResponse\x120\n" +
 	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x96\a\n" +
 	"\x14CreateProductRequest\x12\xa9\x01\n" +
@@ -1772,6 +1773,7 @@ func file_merchstore_v1_catalogue_proto_init() {
 	if File_merchstore_v1_catalogue_proto != nil {
 		return
 	}
+	file_merchstore_v1_catalogue_proto_msgTypes[4].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[8].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[10].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[12].OneofWrappers = []any{}

@@ -37,22 +37,26 @@ func (s *Store) getProduct(c *gin.Context, caller *token.Claims) error {
 	if err != nil {
 		return err
 	}
-	product := s.products.get(id)
-	resp, err := s.db.GetProduct(ctx, &merchstorev1.GetProductRequest{Id: id, UnlessVersion: product.version})
+	written := s.products.get(id)
+	wanted := &merchstorev1.GetProductRequest{Id: id}
+	if written != nil {
+		wanted.UnlessVersion = &written.version
+	}
+	resp, err := s.db.GetProduct(ctx, wanted)
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
 	}
 	if p := resp.GetProduct(); p != nil {
-		if product, err = s.products.write(p); err != nil {
+		if written, err = s.products.write(p); err != nil {
 			return err
 		}
 	}
-	tagged(c, product.version)
-	if request.NotModified(c.Request.Header["If-None-Match"], product.version) {
+	tagged(c, written.version)
+	if request.NotModified(c.Request.Header["If-None-Match"], written.version) {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	send(c, http.StatusOK, product.json)
+	send(c, http.StatusOK, written.body)
 	return nil
 }
 

@@ -112,20 +112,20 @@ func answer(c *gin.Context, status int, body any) error {
 	return nil
 }
 
-// counted is the size up to which net/http finds out the length of an answer itself. A header for it would be the ninth of most answers,
-// for which their map has to grow.
-const counted = 2048
+// selfMeasured is up to how many bytes net/http finds out the length of an answer itself. A header for it would be the ninth of a product's,
+// for which the map of headers has to grow.
+const selfMeasured = 2048
 
 var jsonType = []string{"application/json; charset=utf-8"} // only read
 
-func send(c *gin.Context, status int, json []byte) {
+func send(c *gin.Context, status int, body []byte) {
 	h := c.Writer.Header()
 	h["Content-Type"] = jsonType
-	if len(json) > counted {
-		h["Content-Length"] = []string{strconv.Itoa(len(json))}
+	if len(body) > selfMeasured {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	c.Writer.WriteHeader(status)
-	if _, err := c.Writer.Write(json); err != nil {
+	if _, err := c.Writer.Write(body); err != nil {
 		c.Abort() // the client has gone: nobody is left to tell
 	}
 }
