@@ -20,7 +20,7 @@ const (
 	// One second of load for each of the ways in turn: a machine's pace changes by more than what is to be seen here, but within minutes.
 	rounds      = 40
 	slice       = time.Second
-	startOff    = 300 * time.Millisecond // until the log of whoever was on before has reached Kafka, and one's own is on its way there at the same pace
+	startOff    = 300 * time.Millisecond // and before it some that does not count, until the log of the one before has reached Kafka, and one's own is on its way
 	scrapeEvery = 5 * time.Second
 )
 
