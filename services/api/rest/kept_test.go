@@ -36,9 +36,9 @@ func TestAProductIsKeptAsItWasLastWritten(t *testing.T) {
 		write(4, "Mug")
 		expect("after it was written twice", 4, `"name":"Mug"`)
 		expectNone("another product", 8)
-		time.Sleep(keptFor)
+		<-time.After(keptFor) // in the bubble's own time
 		expect("for as long as products are kept", 4, "Mug")
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		expectNone("after that", 7)
 		write(4, "Restored")
 		expect("when it is written anew", 4, "Restored")
