@@ -8,6 +8,7 @@ import (
 	"merchstore.io/merchstore/internal/migration"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 )
 
 // TestAMigrationThatFailsWaitsForAChange: each attempt takes a number of a sequence, which no rollback gives back.
@@ -153,7 +154,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	}
 	c.awaitEvent(s, v1alpha1.ReasonUnreachable)
 	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
-	eventually(t, "several attempts", func() bool {
+	eventually.True(t, limit, "several attempts", func() bool {
 		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "connect", "outcome": "error"}) >= 3
 	})
 	if err := server.Restart(t.Context()); err != nil {

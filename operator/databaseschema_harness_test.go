@@ -16,6 +16,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 )
 
 // Names of what a test's namespace has, of each kind one unless the test says otherwise.
@@ -152,13 +153,13 @@ func (o *operator) awaitReadings(t *testing.T, number float64) {
 		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "postgresql", "operation": "read_ledger"})
 	}
 	from := readings()
-	eventually(t, "more looks at databases", func() bool { return readings() >= from+number })
+	eventually.True(t, limit, "more looks at databases", func() bool { return readings() >= from+number })
 }
 
 // awaitAnswer asks until the answer is yes.
 func awaitAnswer(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
 	t.Helper()
-	eventually(t, what, func() bool { return database.Ask[bool](t, conn, sql, args...) })
+	eventually.True(t, limit, what, func() bool { return database.Ask[bool](t, conn, sql, args...) })
 }
 
 // tables lists those that migrations have made.

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/metrics"
 )
@@ -71,7 +72,7 @@ func TestKafkaGoesAndComesBack(t *testing.T) {
 		return o.metric(t, "controller_runtime_reconcile_total", map[string]string{"controller": "kafkatopic", "result": "error"})
 	}
 	before := failures()
-	eventually(t, "more attempts", func() bool { return failures() >= before+3 })
+	eventually.True(t, limit, "more attempts", func() bool { return failures() >= before+3 })
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(topic), topic); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -73,7 +74,7 @@ func TestTheTopicGoesToTheOldest(t *testing.T) {
 	c := newCluster(t)
 	older := c.topic("b-older")
 	c.must(older)
-	eventually(t, "the next second", func() bool { return time.Since(older.CreationTimestamp.Time) > time.Second })
+	eventually.True(t, limit, "the next second", func() bool { return time.Since(older.CreationTimestamp.Time) > time.Second })
 	younger := c.topic("a-younger", byAnotherName) // the operator sees it first
 	c.must(younger)
 	c.operate()
@@ -171,7 +172,7 @@ func TestTheTopicIsNotHeldTwice(t *testing.T) {
 
 	said := map[string]int{}
 	for _, topic := range all {
-		eventually(t, "a word about "+topic.Name, func() bool {
+		eventually.True(t, limit, "a word about "+topic.Name, func() bool {
 			events := c.events(topic)
 			for _, reason := range []string{v1alpha1.ReasonAsDeclared, v1alpha1.ReasonConflict} {
 				if slices.Contains(events, reason) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -55,7 +56,7 @@ func TestTopicGoesWithItsObjectOrStays(t *testing.T) {
 				t.Errorf("the topic is there: %t", there)
 			}
 			labels := map[string]string{"name": topic.Name, "namespace": topic.Namespace}
-			eventually(t, "its end in the metrics", func() bool { return o.metric(t, "merchstore_operator_object_ready", labels) == 0 })
+			eventually.True(t, limit, "its end in the metrics", func() bool { return o.metric(t, "merchstore_operator_object_ready", labels) == 0 })
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/operator/requeue"
 	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -34,7 +35,7 @@ func TestTopicSettingsChangedByHandArePutRight(t *testing.T) {
 			if e.Type != "Warning" || !strings.Contains(e.Note, "retention.ms was") || strings.Contains(e.Note, "max.message.bytes") {
 				t.Errorf("the event is a %s: %s", e.Type, e.Note)
 			}
-			eventually(t, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
+			eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
 			wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "segment.ms": "100000", "max.message.bytes": "2000"})
 			o.awaitLooks(t)
 			if n := o.corrections(t, topic); n != 1 {
@@ -147,7 +148,7 @@ func TestPausedTopicIsLeftAlone(t *testing.T) {
 		return o.metric(t, "controller_runtime_reconcile_total", map[string]string{"controller": "kafkatopic"})
 	}
 	seen := reconciles()
-	eventually(t, "more reconciles", func() bool { return reconciles() > seen+2 })
+	eventually.True(t, limit, "more reconciles", func() bool { return reconciles() > seen+2 })
 	if n := o.metric(t, "merchstore_operator_call_seconds", labels); n != calls {
 		t.Errorf("%v calls were made to Kafka", n-calls)
 	}
@@ -181,7 +182,7 @@ func TestWhatCanNotBeWrittenDownIsNotDone(t *testing.T) {
 	o := c.operate(func(s *Settings) { s.Kubeconfig = c.roleWithout("kafkatopics/status") })
 
 	o.awaitUp(t)
-	eventually(t, "attempts", func() bool {
+	eventually.True(t, limit, "attempts", func() bool {
 		return o.alters(t) > 0 || o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "validate", "outcome": "ok"}) >= 4
 	})
 	if n := o.alters(t); n != 0 {

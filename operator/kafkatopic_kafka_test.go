@@ -5,9 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"testing"
-	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"merchstore.io/merchstore/test/eventually"
 )
 
 // byHand is somebody who works on Kafka's topics beside the operator.
@@ -50,7 +51,7 @@ func (h byHand) create(topic string, partitions int, config map[string]string) {
 		Topic: topic, NumPartitions: partitions, ReplicationFactor: 1, Config: config,
 	}})
 	h.check("create "+topic, results, err)
-	eventually(h.t, "topic "+topic, func() bool { return h.id(topic) != "" })
+	eventually.True(h.t, limit, "topic "+topic, func() bool { return h.id(topic) != "" })
 }
 
 // remove deletes a topic, and waits until it is no longer seen.
@@ -58,7 +59,7 @@ func (h byHand) remove(topic string) {
 	h.t.Helper()
 	results, err := h.DeleteTopics(h.context(), []string{topic})
 	h.check("delete "+topic, results, err)
-	eventually(h.t, "no topic "+topic, func() bool { return h.id(topic) == "" })
+	eventually.True(h.t, limit, "no topic "+topic, func() bool { return h.id(topic) == "" })
 }
 
 func (h byHand) describe(topic string) confluent.TopicDescription {
@@ -113,19 +114,5 @@ func (h byHand) set(topic, key, value string) {
 	}})
 	if err != nil || result[0].Error.Code() != confluent.ErrNoError {
 		h.t.Fatalf("set %s of %s: %v %v", key, topic, err, result)
-	}
-}
-
-// eventually waits for something that nobody tells of.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(limit), time.NewTicker(50*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-again.C:
-		case <-deadline:
-			t.Fatalf("%s did not come", what)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -57,7 +58,7 @@ func TestRightsThatTheOperatorLacksInKafka(t *testing.T) {
 
 	// Settings are kept when more partitions are refused, and are still this object's own.
 	hand.allow("operator", confluent.ACLOperationDescribe, confluent.ACLOperationDescribeConfigs, confluent.ACLOperationAlterConfigs)
-	eventually(t, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
+	eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
 	change(c, topic, configured(values{"segment.ms": "100000"}))
 	refused("", func(t *v1alpha1.KafkaTopic) bool { return slices.Equal(t.Status.ManagedConfig, []string{"segment.ms"}) })
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"segment.ms": "100000"})

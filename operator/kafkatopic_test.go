@@ -14,6 +14,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -42,7 +43,7 @@ func rarely(s *Settings) { s.Resync = 1 << 42 } // more than an hour: it looks w
 // awaitGone waits until an object is no longer there.
 func (c *cluster) awaitGone(obj client.Object) {
 	c.t.Helper()
-	eventually(c.t, obj.GetName()+" gone", func() bool {
+	eventually.True(c.t, limit, obj.GetName()+" gone", func() bool {
 		return apierrors.IsNotFound(c.Get(c.t.Context(), client.ObjectKeyFromObject(obj), obj))
 	})
 }
@@ -50,7 +51,7 @@ func (c *cluster) awaitGone(obj client.Object) {
 // awaitUp waits until the operator serves its metrics.
 func (o *operator) awaitUp(t *testing.T) {
 	t.Helper()
-	eventually(t, "the operator's metrics", func() bool {
+	eventually.True(t, limit, "the operator's metrics", func() bool {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(o.ops, "http://"))
 		if err != nil {
 			return false
@@ -67,7 +68,7 @@ func (o *operator) awaitLooks(t *testing.T) {
 		return o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "kafka", "operation": "cluster_id"})
 	}
 	before := looks()
-	eventually(t, "more looks at Kafka", func() bool { return looks() >= before+3 })
+	eventually.True(t, limit, "more looks at Kafka", func() bool { return looks() >= before+3 })
 }
 
 // alters counts the calls that change something in Kafka.

@@ -18,6 +18,7 @@ import (
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 )
 
 // drawn is a picture that is like no other.
@@ -50,7 +51,7 @@ func pictured(image []byte) *merchstorev1.CreateProductRequest {
 func (s *service) settled(who account, id int32) *merchstorev1.Product {
 	s.t.Helper()
 	var p *merchstorev1.Product
-	s.eventually("the picture is ready, or failed", func() bool {
+	eventually.True(s.t, time.Minute, "the picture to be ready, or to have failed", func() bool {
 		r, err := s.GetProduct(who.ctx, &merchstorev1.GetProductRequest{Id: id})
 		if err != nil {
 			s.t.Fatal(err)
@@ -59,19 +60,6 @@ func (s *service) settled(who account, id int32) *merchstorev1.Product {
 		return p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_PROCESSING
 	})
 	return p
-}
-
-func (s *service) eventually(what string, is func() bool) {
-	s.t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for end := time.After(time.Minute); !is(); {
-		select {
-		case <-ticker.C:
-		case <-end:
-			s.t.Fatalf("waited a minute: %s", what)
-		}
-	}
 }
 
 func TestAPictureGetsItsSizes(t *testing.T) {
@@ -180,7 +168,7 @@ func TestPicturesThatNobodyShowsAreForgotten(t *testing.T) {
 	conn := database.Connect(t, s.url)
 	pictures := func(want int) {
 		t.Helper()
-		s.eventually("the pictures left are those that are shown", func() bool {
+		eventually.True(s.t, time.Minute, "the pictures left to be those that are shown", func() bool {
 			return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == want &&
 				database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE state <> 'completed'`) == 0
 		})
@@ -243,7 +231,7 @@ func TestManyShowAndForgetTheSamePicture(t *testing.T) {
 		}
 	}
 	conn := database.Connect(t, s.url)
-	s.eventually("all is forgotten", func() bool { return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == 0 })
+	eventually.True(s.t, time.Minute, "all to be forgotten", func() bool { return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == 0 })
 }
 
 func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
@@ -266,7 +254,7 @@ func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
 		UPDATE products SET picture = sha256('stuck');
 		INSERT INTO products (name, price, stock, picture, deleted_at) VALUES ('gone', 1, 1, sha256('deleted'), now())`)
 	second := startOn(t, url)
-	second.eventually("both jobs are done", func() bool {
+	eventually.True(second.t, time.Minute, "both jobs to be done", func() bool {
 		return database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE kind IN ('clean_up', 'give_up_pictures') AND state = 'completed'`) == 2
 	})
 	keys, orphans := database.Ask[string](t, conn, `SELECT string_agg(key, ' ') FROM idempotency_keys`), database.Ask[int](t, conn,

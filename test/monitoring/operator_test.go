@@ -14,6 +14,7 @@ import (
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/stack"
 )
@@ -84,7 +85,7 @@ func (c *cluster) topic(name string, from v1alpha1.KafkaConnection) *v1alpha1.Ka
 		Config: map[string]v1alpha1.ConfigValue{"retention.ms": "3600000"},
 	}}
 	c.make(topic)
-	eventually(c.t, "topic "+name, func() error {
+	eventually.NoError(c.t, limit, "topic "+name, func() error {
 		if err := c.Get(c.t.Context(), client.ObjectKeyFromObject(topic), topic); err != nil {
 			return err
 		}

@@ -42,20 +42,3 @@ func startProgram(t *testing.T, path string, settings ...string) string {
 	}
 	return ops
 }
-
-// eventually asks again and again, for a state that gives no signal.
-func eventually(t *testing.T, what string, is func() error) {
-	t.Helper()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for end := time.Now().Add(limit); ; {
-		err := is()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %s for %s: %v", limit, what, err)
-		}
-		<-ticker.C
-	}
-}

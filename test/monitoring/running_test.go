@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/otlp"
 	"merchstore.io/merchstore/test/prometheus"
@@ -78,7 +79,7 @@ func TestARunningStoreIsSeen(t *testing.T) {
 	w := startWatched(t)
 	t.Run("every panel has data", func(t *testing.T) {
 		for _, b := range boards(t) {
-			eventually(t, b.Title, func() error { return w.complete(t.Context(), b) })
+			eventually.NoError(t, limit, b.Title, func() error { return w.complete(t.Context(), b) })
 		}
 	})
 	t.Run("every metric is there", func(t *testing.T) {
@@ -86,10 +87,10 @@ func TestARunningStoreIsSeen(t *testing.T) {
 		for _, expr := range everyQuery(t) {
 			wanted = append(wanted, metricsIn(expr)...)
 		}
-		eventually(t, "metrics", func() error { return w.exist(t.Context(), wanted) })
+		eventually.NoError(t, limit, "metrics", func() error { return w.exist(t.Context(), wanted) })
 	})
 	t.Run("every rule is evaluated", func(t *testing.T) {
-		eventually(t, "rules", func() error { return w.evaluated(t.Context()) })
+		eventually.NoError(t, limit, "rules", func() error { return w.evaluated(t.Context()) })
 	})
 	t.Run("promtool finds nothing wrong with any metric", func(t *testing.T) {
 		for pod, target := range w.targets {

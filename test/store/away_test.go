@@ -11,6 +11,7 @@ import (
 
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/stack"
@@ -60,7 +61,7 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 	}
 
 	const other = 3 // lines of signing up and logging in
-	eventually(t, "every message to be acknowledged", time.Minute, func() bool {
+	eventually.True(t, time.Minute, "every message to be acknowledged", func() bool {
 		return s.metric(stack.API, "merchstore_log_messages_acknowledged_total")+s.metric(stack.API, "merchstore_log_messages_dropped_total") >= requests+other
 	})
 	if dropped := s.metric(stack.API, "merchstore_log_messages_dropped_total"); dropped != 0 {
@@ -120,15 +121,15 @@ func TestPostgreSQLIsAway(t *testing.T) {
 		}
 	}
 	ready := func(process string) bool { return s.opsStatus(process, "/readyz") == http.StatusOK }
-	eventually(t, "the DB service's readiness to go off", 10*time.Second, func() bool { return !ready(stack.DB) })
+	eventually.True(t, 10*time.Second, "the DB service's readiness to go off", func() bool { return !ready(stack.DB) })
 	if s.opsStatus(stack.DB, "/healthz") != http.StatusOK {
 		t.Error("the DB service says that it is not alive: it would be restarted for nothing")
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readiness to come back", 30*time.Second, func() bool { return ready(stack.DB) })
-	eventually(t, "orders to be taken again", 30*time.Second, func() bool {
+	eventually.True(t, 30*time.Second, "readiness to come back", func() bool { return ready(stack.DB) })
+	eventually.True(t, 30*time.Second, "orders to be taken again", func() bool {
 		status, _, err := s.Do(t.Context(), http.MethodGet, "/api/v1/products", token, nil)
 		return err == nil && status == http.StatusOK
 	})
@@ -136,7 +137,7 @@ func TestPostgreSQLIsAway(t *testing.T) {
 	s.do(buy)
 
 	var said []string
-	eventually(t, "the DB service to have said so in the log channel", 30*time.Second, func() bool {
+	eventually.True(t, 30*time.Second, "the DB service to have said so in the log channel", func() bool {
 		said = nil
 		for _, r := range kafka.Shared(t).Records(t, s.topic, 1) {
 			if r.Headers["service"] == "DB service" {
@@ -181,7 +182,7 @@ func TestStoppingLosesNothing(t *testing.T) {
 			n++
 		}
 	}()
-	eventually(t, "orders to flow", 10*time.Second, func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
+	eventually.True(t, 10*time.Second, "orders to flow", func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
 	if err := s.Process(stack.API).Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/stack"
 	"merchstore.io/merchstore/test/valkey"
@@ -43,7 +44,7 @@ func (c *cached) dbs() []string { return []string{stack.DB, "db-2"} }
 func (c *cached) awaitUse() {
 	c.t.Helper()
 	for _, db := range c.dbs() {
-		eventually(c.t, db+" to use the cache", 30*time.Second, func() bool { return c.metric(db, "merchstore_cache_available") == 1 })
+		eventually.True(c.t, 30*time.Second, db+" to use the cache", func() bool { return c.metric(db, "merchstore_cache_available") == 1 })
 	}
 }
 
@@ -188,11 +189,11 @@ func TestTheCacheGoesAwayUnderTraffic(t *testing.T) {
 	flow := func(what string) {
 		from := reads.Load()
 		was := orders.Load()
-		eventually(t, what, time.Minute, func() bool { return t.Failed() || reads.Load() > from+200 && orders.Load() > was+20 })
+		eventually.True(t, time.Minute, what, func() bool { return t.Failed() || reads.Load() > from+200 && orders.Load() > was+20 })
 	}
 	noticed := func() {
 		for _, db := range c.dbs() {
-			eventually(t, db+" to notice", 30*time.Second, func() bool { return c.metric(db, "merchstore_cache_available") == 0 })
+			eventually.True(t, 30*time.Second, db+" to notice", func() bool { return c.metric(db, "merchstore_cache_available") == 0 })
 		}
 	}
 	flow("requests with the cache")

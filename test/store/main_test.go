@@ -4,7 +4,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -175,20 +174,4 @@ func (s *store) login(username string) string {
 	body := `{"username":"` + username + `","password":"` + goodPassword + `"}`
 	r := s.do(call{method: "POST", path: "/api/v1/users/login", body: body, status: http.StatusOK})
 	return decode[struct{ Token string }](s.t, r).Token
-}
-
-// eventually asks again and again, for a state that gives no signal.
-func eventually(t *testing.T, what string, limit time.Duration, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for !is() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("waited %s for %s", limit, what)
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/stack"
 )
 
@@ -76,7 +77,7 @@ func form(t *testing.T, pairs ...string) (body string, header http.Header) {
 // settled waits until a product's picture is not being processed any more.
 func (s *store) settled(token string, id int32) (p shown) {
 	s.t.Helper()
-	eventually(s.t, "the picture's sizes", time.Minute, func() bool {
+	eventually.True(s.t, time.Minute, "the picture's sizes", func() bool {
 		p = decode[shown](s.t, s.do(call{method: "GET", path: "/api/v1/products/" + strconv.Itoa(int(id)), token: token, status: 200}))
 		return p.ImageStatus != "processing"
 	})
@@ -130,7 +131,7 @@ func TestPicturesFromUploadToBrowser(t *testing.T) {
 		t.Errorf("a removed picture is still shown: %s", removed.body)
 	}
 	for _, gone := range []string{p.Images.Card, before.Images.Full} {
-		eventually(t, gone+" is forgotten", time.Minute, func() bool {
+		eventually.True(t, time.Minute, gone+" is forgotten", func() bool {
 			status, _, err := s.Do(t.Context(), "GET", gone, "", nil)
 			return err == nil && status == http.StatusNotFound
 		})
@@ -254,7 +255,7 @@ func TestNoUploadIsLost(t *testing.T) {
 
 func (s *store) settledWithin(token string, id int32, limit time.Duration) (p shown) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("the sizes of product %d's picture", id), limit, func() bool {
+	eventually.True(s.t, limit, fmt.Sprintf("the sizes of product %d's picture", id), func() bool {
 		status, body, err := s.Do(s.t.Context(), "GET", "/api/v1/products/"+strconv.Itoa(int(id)), token, nil)
 		return err == nil && status == http.StatusOK && json.Unmarshal(body, &p) == nil && p.ImageStatus != "processing"
 	})

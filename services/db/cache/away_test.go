@@ -7,6 +7,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"merchstore.io/merchstore/services/db/cache"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/valkey"
 )
 
@@ -28,7 +29,7 @@ func TestTheServerComesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	one.awaitUse()
-	eventually(t, "the cache to be used for what has changed, too", func() bool { one.want(7, version); return one.results()["local_hit"] > 0 })
+	eventually.True(t, limit, "the cache to be used for what has changed, too", func() bool { one.want(7, version); return one.results()["local_hit"] > 0 })
 }
 
 // TestTheServerIsKilled: reads go on, what was kept over the lost connection is not used any more, and the cache comes back by itself.
@@ -41,7 +42,7 @@ func TestTheServerIsKilled(t *testing.T) {
 		two.want(7, 1)
 	}
 	server.Kill()
-	eventually(t, "it to be noticed", func() bool {
+	eventually.True(t, limit, "it to be noticed", func() bool {
 		return one.sum("merchstore_cache_available", nil)+two.sum("merchstore_cache_available", nil) == 0
 	})
 	version := source.sell(7)
@@ -54,7 +55,7 @@ func TestTheServerIsKilled(t *testing.T) {
 	for _, p := range []*process{one, two} {
 		p.awaitUse()
 		before := p.results()["local_hit"]
-		eventually(t, "hits", func() bool { p.want(7, version); return p.results()["local_hit"] > before })
+		eventually.True(t, limit, "hits", func() bool { p.want(7, version); return p.results()["local_hit"] > before })
 	}
 }
 
@@ -71,7 +72,7 @@ func TestTheServerIsKilledUnnoticed(t *testing.T) {
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new version to be read", func() bool { return one.version(7) == version })
+	eventually.True(t, limit, "the new version to be read", func() bool { return one.version(7) == version })
 	one.awaitUse()
 	one.want(7, version)
 }
@@ -121,8 +122,8 @@ func TestTheServerHangs(t *testing.T) {
 	for _, p := range []*process{one, two} {
 		p.awaitUse()
 		before := p.results()["local_hit"]
-		eventually(t, "hits", func() bool { p.version(7); return p.results()["local_hit"] > before })
-		eventually(t, "the new version to be read", func() bool { return p.version(7) == version })
+		eventually.True(t, limit, "hits", func() bool { p.version(7); return p.results()["local_hit"] > before })
+		eventually.True(t, limit, "the new version to be read", func() bool { return p.version(7) == version })
 		p.want(7, version)
 	}
 }
@@ -164,7 +165,7 @@ func TestAHangIsNoticedWithoutReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := time.Now()
-	eventually(t, "the new version to be read", func() bool { return one.version(7) == version })
+	eventually.True(t, limit, "the new version to be read", func() bool { return one.version(7) == version })
 	if took := time.Since(from); took > 5*time.Second {
 		t.Errorf("it has used its copy for %s", took)
 	}
@@ -192,7 +193,7 @@ func TestWhatIsOwedIsPaid(t *testing.T) {
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what is owed to be taken out", func() bool {
+	eventually.True(t, limit, "what is owed to be taken out", func() bool {
 		return rueidis.IsRedisNil(client.Do(t.Context(), client.B().Get().Key("merchstore:product:8").Build()).Error())
 	})
 	one.awaitUse()
@@ -229,7 +230,7 @@ func TestCopiesEndWithTheirTime(t *testing.T) {
 	}
 	version := source.sell(7) // by somebody who can't tell
 	from := time.Now()
-	eventually(t, "the new version to be read", func() bool { return one.version(7) == version })
+	eventually.True(t, limit, "the new version to be read", func() bool { return one.version(7) == version })
 	if took := time.Since(from); took > 8*time.Second { // on a busy machine; CACHE_TTL would be ten otherwise
 		t.Errorf("it has used its copy for %s", took)
 	}

@@ -16,6 +16,7 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/cache"
 	"merchstore.io/merchstore/services/db/shop"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/valkey"
 )
 
@@ -207,7 +208,7 @@ func TestMemoryIsLimited(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newShelf()
 	const many = 3000
-	eventually(t, "a look without losing the connection", func() bool {
+	eventually.True(t, limit, "a look without losing the connection", func() bool {
 		one := start(t, server.URL(), source, func(s *cache.Settings) { s.LocalBytes = 1 << 20 })
 		for range 3 { // loaded, then found in level two, then in level one as far as it goes
 			for id := range int32(many) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/valkey"
 )
 
@@ -177,7 +178,7 @@ func TestAWriterWhoseConnectionBreaksWaitsAsWell(t *testing.T) {
 			client.Do(ctx, client.B().Publish().Channel("merchstore:acknowledgments:"+id).Message("other "+number).Build())
 		}
 	})
-	eventually(t, "the other one to listen", func() bool { one.Changed(ctx, nil, []int32{8}); return acknowledged.Load() > 0 })
+	eventually.True(t, limit, "the other one to listen", func() bool { one.Changed(ctx, nil, []int32{8}); return acknowledged.Load() > 0 })
 	for range 50 {
 		one.awaitUse()
 		list, err := client.Do(ctx, client.B().ClientList().Build()).ToString()

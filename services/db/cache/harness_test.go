@@ -14,9 +14,12 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/cache"
 	"merchstore.io/merchstore/services/db/shop"
+	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/metrics"
 	"merchstore.io/merchstore/test/valkey"
 )
+
+const limit = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -135,7 +138,7 @@ func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.
 
 func (p *process) awaitUse() {
 	p.t.Helper()
-	eventually(p.t, "the cache to be used", func() bool { return p.sum("merchstore_cache_available", nil) == 1 })
+	eventually.True(p.t, limit, "the cache to be used", func() bool { return p.sum("merchstore_cache_available", nil) == 1 })
 }
 
 func (p *process) sum(name string, labels map[string]string) int {
@@ -180,20 +183,6 @@ func (p *process) want(id int32, version int64) {
 	p.t.Helper()
 	if got := p.version(id); got != version {
 		p.t.Errorf("it reads version %d, want %d", got, version)
-	}
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	limit := time.After(30 * time.Second)
-	for !is() {
-		select {
-		case <-ticker.C:
-		case <-limit:
-			t.Fatalf("waited 30 seconds for %s", what)
-		}
 	}
 }
 

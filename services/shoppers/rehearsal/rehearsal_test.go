@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/eventually"
 )
 
 const brokers = 2
@@ -20,7 +21,7 @@ const brokers = 2
 func away(c *cluster) *rehearsal {
 	c.t.Helper()
 	r := c.start([]string{"cause", "kafka-away"}, "FAULT_FOR=1h")
-	eventually(c.t, "Kafka to go away", func() bool { n, _ := c.kafka(); return n == 0 })
+	eventually.True(c.t, limit, "Kafka to go away", func() bool { n, _ := c.kafka(); return n == 0 })
 	return r
 }
 
@@ -123,10 +124,10 @@ func TestTheDatabaseIsSlowForAWhile(t *testing.T) {
 		WHERE relname = 'products' AND mode = 'AccessExclusiveLock' AND granted AND application_name = 'rehearsal of a slow database'`
 	locked := func() bool { return database.Ask[int](t, conn, locks) == 1 }
 	for range 2 {
-		eventually(t, "the lock", locked)
-		eventually(t, "a moment without the lock", func() bool { return !locked() })
+		eventually.True(t, limit, "the lock", locked)
+		eventually.True(t, limit, "a moment without the lock", func() bool { return !locked() })
 	}
-	eventually(t, "the lock once more", locked)
+	eventually.True(t, limit, "the lock once more", locked)
 	r.interrupt()
 	said, err := r.end()
 	if err != nil || !strings.Contains(said, "expect the alert MerchstoreLatencyBudgetBurnsFast") || !strings.Contains(said, "mended") ||
@@ -158,9 +159,9 @@ func TestOnlyPodsOfTheComponentAreKilledAgainAndAgain(t *testing.T) {
 	killed := func() bool { return slices.Equal(left(), []string{"store-api-1"}) }
 
 	r := c.start([]string{"cause", "kill-pods"}, "FAULT_FOR=1h", "FAULT_EVERY=1s")
-	eventually(t, "the pods of db to be killed", killed)
+	eventually.True(t, limit, "the pods of db to be killed", killed)
 	c.pods(map[string]string{"store-db-3": "db"})
-	eventually(t, "the new one to be killed", r.said.has("killed store-db-3"))
+	eventually.True(t, limit, "the new one to be killed", r.said.has("killed store-db-3"))
 	r.interrupt()
 	said, err := r.end()
 	if err != nil || !strings.Contains(said, "killed store-db-1, store-db-2") || !strings.Contains(said, "killed store-db-3") {

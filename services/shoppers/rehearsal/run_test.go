@@ -1,7 +1,6 @@
 package rehearsal_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,21 +81,5 @@ func (r *rehearsal) interrupt() {
 	r.t.Helper()
 	if err := r.Signal(os.Interrupt); err != nil {
 		r.t.Fatal(err)
-	}
-}
-
-// eventually asks again and again, for a state that gives no signal.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for !is() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("waited %s for %s", limit, what)
-		}
 	}
 }
