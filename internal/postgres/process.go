@@ -72,6 +72,24 @@ func killFamily(p *child.Process) {
 	}
 }
 
+// Pause stops all processes of the server where they are, as a machine that hangs would: its sockets stay open, and nothing
+// answers. Resume lets them go on.
+func (s *Server) Pause() { s.signalFamily(syscall.SIGSTOP) }
+
+// Resume continues a paused server.
+func (s *Server) Resume() { s.signalFamily(syscall.SIGCONT) }
+
+// signalFamily does nothing when the server has ended.
+func (s *Server) signalFamily(sig syscall.Signal) {
+	p := s.current()
+	if p.Signal(sig) != nil {
+		return
+	}
+	for _, pid := range childrenOf(p.PID()) {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
 // childrenOf lists the processes whose parent is pid.
 func childrenOf(pid int) []int {
 	var children []int

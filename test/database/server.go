@@ -22,16 +22,19 @@ func StartServer(t testing.TB, settings map[string]string) *postgres.Server {
 	if err != nil {
 		t.Fatalf("starting a server for the test: %v", err)
 	}
-	t.Cleanup(func() {
-		err := stop(server)
-		if log, readErr := os.ReadFile(server.LogFile()); readErr == nil && (t.Failed() || err != nil) {
-			t.Logf("the end of the server's log:\n%s", log[max(0, len(log)-4<<10):])
-		}
-		if err := errors.Join(err, folder.remove()); err != nil {
-			t.Errorf("ending the test's server: %v", err)
-		}
-	})
+	t.Cleanup(func() { endServer(t, server, folder) })
 	return server
+}
+
+func endServer(t testing.TB, server *postgres.Server, folder *folder) {
+	t.Helper()
+	err := stop(server)
+	if log, readErr := os.ReadFile(server.LogFile()); readErr == nil && (t.Failed() || err != nil) {
+		t.Logf("the end of the server's log:\n%s", log[max(0, len(log)-4<<10):])
+	}
+	if err := errors.Join(err, folder.remove()); err != nil {
+		t.Errorf("ending the test's server: %v", err)
+	}
 }
 
 func startIn(settings map[string]string) (*folder, *postgres.Server, error) {
@@ -51,6 +54,7 @@ func startIn(settings map[string]string) (*folder, *postgres.Server, error) {
 func stop(server *postgres.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	server.Resume() // a paused one could not stop
 	return server.Stop(ctx)
 }
 
