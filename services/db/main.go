@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
@@ -146,7 +148,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
 
 	opening := opening{settings: s, accounts: accounts, catalogue: catalogue, runner: runner}
-	p.CheckReady("schema", func(ctx context.Context) error { return schema.Check(ctx, db.Pool()) })
+	p.CheckReady("database", func(ctx context.Context) error {
+		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
+	})
 	p.CheckReady("opening", func(ctx context.Context) error { return opening.once(ctx, db) })
 
 	parts := []process.Part{

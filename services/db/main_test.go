@@ -110,12 +110,12 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 }
 
 // startOnServer runs a DB service on a PostgreSQL server that the test can stop.
-func startOnServer(t *testing.T, server *postgres.Server) *service {
+func startOnServer(t *testing.T, server *postgres.Server, change ...func(*Settings)) *service {
 	t.Helper()
 	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}
-	return startOn(t, server.URL("postgres"))
+	return startOn(t, server.URL("postgres"), change...)
 }
 
 func freeAddr(t *testing.T) string {

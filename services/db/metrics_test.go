@@ -58,7 +58,7 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 		{"merchstore_products_oversold", nil, 0},
 		{"merchstore_db_query_duration_seconds", labels{"query": "lock shelf"}, 6},
 		{"merchstore_ready", nil, 1},
-		{"merchstore_check_passing", labels{"check": "schema"}, 1},
+		{"merchstore_check_passing", labels{"check": "database"}, 1},
 		{"merchstore_build_info", labels{"process": "db"}, 1},
 	} {
 		if m[want.name] == nil {

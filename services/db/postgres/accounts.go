@@ -19,8 +19,8 @@ func scanUser(row pgx.CollectableRow) (u shop.User, err error) {
 }
 
 // oneUser runs a query that finds or changes one account.
-func (db *DB) oneUser(ctx context.Context, doing, sql string, args ...any) (shop.User, error) {
-	rows, err := db.pool.Query(ctx, sql, args...)
+func oneUser(ctx context.Context, q querier, doing, sql string, args ...any) (shop.User, error) {
+	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return shop.User{}, wrap(err, doing)
 	}
@@ -36,7 +36,7 @@ const firstAccountLock = 7_305_807_842_131_046
 
 // CreateUser implements shop.AccountStore.
 func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err error) {
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = db.write(ctx, "create user", func(tx pgx.Tx) error {
 		var empty bool
 		if err := tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM users)`).Scan(&empty); err != nil {
 			return err
@@ -46,21 +46,17 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 				return err
 			}
 		}
-		rows, err := tx.Query(ctx, `
+		u, err = oneUser(ctx, tx, "insert user", `
 			INSERT INTO users (sid, username, email, password_hash, role)
 			VALUES ($1, $2, nullif($3, ''), $4,
 				CASE WHEN $5 AND NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
 			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.AdminIfFirst)
-		if err != nil {
-			return err
-		}
-		u, err = pgx.CollectExactlyOneRow(rows, scanUser)
-		return err
+		return taken(err, n.SID, n.Username, n.Email)
 	})
 	if u.ID != 0 {
 		db.changed(ctx, []int32{u.ID}, nil) // that there was none of this id may be known
 	}
-	return u, taken(wrap(err, "create user"), n.SID, n.Username, n.Email)
+	return u, err
 }
 
 // taken translates a unique constraint's violation.
@@ -79,22 +75,29 @@ func taken(err error, sid, username, email string) error {
 // EnsureAdmin implements shop.AccountStore.
 func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
 	var admin bool
-	err := db.pool.QueryRow(ctx, `
-		WITH made AS (
-			INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
-			ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
-		)
-		SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
-		n.SID, n.Username, n.PasswordHash).Scan(&admin)
+	err := db.write(ctx, "ensure the admin account", func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `
+			WITH made AS (
+				INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+				ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
+			)
+			SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
+			n.SID, n.Username, n.PasswordHash).Scan(&admin)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, awaitDurable) // it may have been there already
+		return err
+	})
 	if err == nil && !admin {
 		return fmt.Errorf("the account %q that is to be the admin exists and is none", n.Username)
 	}
-	return wrap(err, "make sure of the admin account")
+	return err
 }
 
 // UserBySID implements shop.AccountStore.
 func (db *DB) UserBySID(ctx context.Context, sid string) (shop.User, error) {
-	return db.oneUser(ctx, "find user by sid", `SELECT `+userColumns+` FROM users WHERE sid = $1`, sid)
+	return oneUser(ctx, db.pool, "find user by sid", `SELECT `+userColumns+` FROM users WHERE sid = $1`, sid)
 }
 
 // UserByName implements shop.AccountStore.
@@ -132,11 +135,15 @@ func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
 // UpdateUser implements shop.AccountStore.
 func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (shop.User, error) {
 	defer db.changed(ctx, []int32{userID}, nil)
-	u, err := db.oneUser(ctx, "update user", `
-		UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
-			password_hash = coalesce($4, password_hash)
-		WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
-	return u, taken(err, "", orZero(c.Username), orZero(c.Email))
+	var u shop.User
+	err := db.write(ctx, "update user", func(tx pgx.Tx) (err error) {
+		u, err = oneUser(ctx, tx, "update user", `
+			UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
+				password_hash = coalesce($4, password_hash)
+			WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
+		return taken(err, "", orZero(c.Username), orZero(c.Email))
+	})
+	return u, err
 }
 
 func orZero(s *string) string {
@@ -149,5 +156,11 @@ func orZero(s *string) string {
 // DeactivateUser implements shop.AccountStore.
 func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, error) {
 	defer db.changed(ctx, []int32{userID}, nil)
-	return db.oneUser(ctx, "deactivate user", `UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
+	var u shop.User
+	err := db.write(ctx, "deactivate user", func(tx pgx.Tx) (err error) {
+		u, err = oneUser(ctx, tx, "deactivate user",
+			`UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
+		return err
+	})
+	return u, err
 }

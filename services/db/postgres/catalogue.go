@@ -53,17 +53,21 @@ func (db *DB) Products(ctx context.Context, f shop.ProductFilter, s shop.Span) (
 
 // Product implements shop.CatalogueStore.
 func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
-	return oneProduct(ctx, db.pool, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
+	return productByID(ctx, db.pool, id)
+}
+
+func productByID(ctx context.Context, q querier, id int32) (shop.Product, error) {
+	return oneProduct(ctx, q, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
 }
 
 // CreateProduct implements shop.CatalogueStore.
 func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct, upload *picture.Original) (p shop.Product, err error) {
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = db.write(ctx, "create product", func(tx pgx.Tx) (err error) {
 		p, err = db.addProduct(ctx, tx, ownerID, n, upload)
 		return err
 	})
 	db.changedProducts(ctx, p.ID) // that there was none of this id may be known
-	return p, wrap(err, "create product")
+	return p, err
 }
 
 func (db *DB) addProduct(ctx context.Context, tx pgx.Tx, ownerID int32, n shop.NewProduct, upload *picture.Original) (shop.Product, error) {
@@ -81,20 +85,24 @@ const insertProduct = `
 // UpdateProduct implements shop.CatalogueStore.
 func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c shop.ProductChange) (shop.Product, error) {
 	defer db.changedProducts(ctx, id)
-	p, err := oneProduct(ctx, db.pool, "update product", `
-		UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
-			category = coalesce($5, category), slogan = coalesce($6, slogan),
-			price = coalesce($7::bigint / 100.0, price), stock = coalesce($8, stock),
-			version = version + 1, updated_at = now()
-		WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
-		RETURNING `+productColumns, id, ifVersion, c.Name, c.Description, c.Category, c.Slogan, c.Price, c.Stock)
-	return p, db.orStale(ctx, id, err)
+	var p shop.Product
+	err := db.write(ctx, "update product", func(tx pgx.Tx) (err error) {
+		p, err = oneProduct(ctx, tx, "update product", `
+			UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
+				category = coalesce($5, category), slogan = coalesce($6, slogan),
+				price = coalesce($7::bigint / 100.0, price), stock = coalesce($8, stock),
+				version = version + 1, updated_at = now()
+			WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
+			RETURNING `+productColumns, id, ifVersion, c.Name, c.Description, c.Category, c.Slogan, c.Price, c.Stock)
+		return staleOrNotFound(ctx, tx, id, err)
+	})
+	return p, err
 }
 
 // DeleteProduct implements shop.CatalogueStore.
 func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error {
 	defer db.changedProducts(ctx, id)
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return db.write(ctx, "delete product", func(tx pgx.Tx) error {
 		var hash []byte
 		err := tx.QueryRow(ctx, `
 			UPDATE products p SET deleted_at = now(), version = p.version + 1, picture = NULL
@@ -102,22 +110,22 @@ func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) err
 			WHERE p.id = before.id AND p.deleted_at IS NULL AND p.version = coalesce($2, p.version)
 			RETURNING before.picture`, id, ifVersion).Scan(&hash)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return shop.ErrProductNotFound
+			return staleOrNotFound(ctx, tx, id, shop.ErrProductNotFound)
 		}
 		if err != nil {
 			return err
 		}
 		return db.forgetLater(ctx, tx, hash)
 	})
-	return db.orStale(ctx, id, wrap(err, "delete product"))
 }
 
-// orStale finds out why a change has found no product: is there none, or none of that version?
-func (db *DB) orStale(ctx context.Context, id int32, err error) error {
+// staleOrNotFound returns ErrStaleVersion in place of ErrProductNotFound if there is a product, but not of the version that a
+// change wanted.
+func staleOrNotFound(ctx context.Context, tx pgx.Tx, id int32, err error) error {
 	if !errors.Is(err, shop.ErrProductNotFound) {
 		return err
 	}
-	if _, err := db.Product(ctx, id); err != nil {
+	if _, err := productByID(ctx, tx, id); err != nil {
 		return err
 	}
 	return shop.ErrStaleVersion
@@ -128,12 +136,16 @@ const seedLock = 7_305_807_842_131_047
 
 // SeedProducts implements shop.CatalogueStore.
 func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) error {
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return db.write(ctx, "seed products", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(seedLock)); err != nil {
 			return err
 		}
 		var filled bool // deleted ones too: who has emptied the shelf wants it empty
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil || filled {
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil {
+			return err
+		}
+		if filled {
+			_, err := tx.Exec(ctx, awaitDurable)
 			return err
 		}
 		for _, n := range products {
@@ -143,7 +155,6 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) err
 		}
 		return nil
 	})
-	return wrap(err, "seed products")
 }
 
 func scanItem(row pgx.CollectableRow) (i shop.Item, err error) {
@@ -159,11 +170,15 @@ func (db *DB) Items(ctx context.Context, s shop.Span) ([]shop.Item, error) {
 
 // CreateItem implements shop.CatalogueStore.
 func (db *DB) CreateItem(ctx context.Context, name, description string) (shop.Item, error) {
-	rows, err := db.pool.Query(ctx,
-		`INSERT INTO items (name, description) VALUES ($1, $2) RETURNING id, name, description`, name, description)
-	if err != nil {
-		return shop.Item{}, wrap(err, "create item")
-	}
-	i, err := pgx.CollectExactlyOneRow(rows, scanItem)
-	return i, wrap(err, "create item")
+	var i shop.Item
+	err := db.write(ctx, "create item", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx,
+			`INSERT INTO items (name, description) VALUES ($1, $2) RETURNING id, name, description`, name, description)
+		if err != nil {
+			return err
+		}
+		i, err = pgx.CollectExactlyOneRow(rows, scanItem)
+		return err
+	})
+	return i, err
 }

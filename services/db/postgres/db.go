@@ -23,7 +23,7 @@ import (
 // Settings say which database, and how many connections to it.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most, and one more for metrics; orders go in groups over one, so more is seldom quicker"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most, and one each for metrics and readiness; orders go in groups over one, so more is seldom quicker"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"connections kept open"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"a connection is replaced after this"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"a connection unused for this long is closed"`
@@ -38,6 +38,8 @@ type DB struct {
 	pool    *pgxpool.Pool
 	jobs    enqueuer
 	samples *pgxpool.Pool // one connection, for metrics
+	primary *primary
+	fresh   *pgx.ConnConfig // of the connections that CheckPrimary makes
 	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
 	changed func(ctx context.Context, users, products []int32)
 }
@@ -62,6 +64,12 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	params["statement_timeout"] = milliseconds(s.StatementTimeout)
 	params["lock_timeout"] = milliseconds(s.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
+
+	primary := &primary{open: map[*connection]struct{}{}}
+	primary.watch(config)
+	fresh := config.ConnConfig.Copy()
+	fresh.DefaultQueryExecMode = pgx.QueryExecModeExec // each is used for a query or two
+	fresh.RuntimeParams["application_name"] = "merchstore-db-check"
 
 	var tracers []pgx.QueryTracer
 	if calls != nil {
@@ -89,7 +97,10 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 		samples.Close()
 		return nil, fmt.Errorf("prepare the job queue: %w", err)
 	}
-	return &DB{pool: pool, samples: samples, jobs: jobs, changed: func(context.Context, []int32, []int32) {}}, nil
+	primary.guard(pool, samples)
+	return &DB{
+		pool: pool, samples: samples, jobs: jobs, primary: primary, fresh: fresh, changed: func(context.Context, []int32, []int32) {},
+	}, nil
 }
 
 // OnChange has f told after each commit, before its caller is answered, which accounts and products were changed; also if it is not
@@ -105,7 +116,7 @@ func (db *DB) changedProducts(ctx context.Context, ids ...int32) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Pool gives the connections to what is not about the shop: readiness.
+// Pool returns the connections, for what is not about the shop: jobs.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Close waits for the connections in use and closes all.

@@ -16,11 +16,14 @@ import (
 const (
 	uniqueViolation      = "23505"
 	classData            = "22"
+	classAuthorization   = "28"
 	classIntegrity       = "23"
 	lockNotAvailable     = "55P03"
 	queryCanceled        = "57014"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	readOnlyTransaction  = "25006"
+	tooManyConnections   = "53300"
 )
 
 // awayClasses are those that tell of the server, not of the statement: connection trouble, out of resources, shutting

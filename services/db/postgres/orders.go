@@ -86,7 +86,7 @@ func withItems(ctx context.Context, q querier, orders []shop.Order) ([]shop.Orde
 // CancelOrder implements shop.OrderStore. The order's row is the one that decides who cancels; products are then locked
 // in the order of their ids, as they are when orders are placed.
 func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err error) {
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = db.write(ctx, "cancel order", func(tx pgx.Tx) error {
 		var cancelled bool
 		err := tx.QueryRow(ctx, `SELECT status = 'cancelled' FROM orders WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&cancelled)
 		switch {
@@ -117,5 +117,5 @@ func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err erro
 		restored = append(restored, i.ProductID)
 	}
 	db.changedProducts(ctx, restored...)
-	return o, wrap(err, "cancel order")
+	return o, err
 }

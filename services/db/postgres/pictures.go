@@ -55,7 +55,7 @@ func (db *DB) forgetLater(ctx context.Context, tx pgx.Tx, hash []byte) error {
 // SetPicture implements shop.CatalogueStore.
 func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (p shop.Product, err error) {
 	defer db.changedProducts(ctx, id)
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err = db.write(ctx, "set picture", func(tx pgx.Tx) error {
 		hash, err := db.takeIn(ctx, tx, upload)
 		if err != nil {
 			return err
@@ -73,11 +73,11 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 			WHERE id = $1 AND version = coalesce($2, version)
 			RETURNING `+productColumns, id, ifVersion, hash)
 		if err != nil || bytes.Equal(before, hash) {
-			return err
+			return staleOrNotFound(ctx, tx, id, err)
 		}
 		return db.forgetLater(ctx, tx, before)
 	})
-	return p, db.orStale(ctx, id, wrap(err, "set picture"))
+	return p, err
 }
 
 // PictureContent implements shop.CatalogueStore.

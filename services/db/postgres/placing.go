@@ -30,10 +30,14 @@ func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]s
 			return err
 		}
 		d = shop.Decide(placements, shelf)
-		if len(d.Fresh) == 0 {
+		replays := slices.ContainsFunc(d.Outcomes, func(o shop.Outcome) bool { return o.Replayed })
+		if len(d.Fresh) == 0 && !replays {
 			return nil
 		}
-		return write(ctx, conn, placements, d, shelf.Now)
+		if err := writeGroup(ctx, conn, placements, d, shelf.Now); err != nil {
+			return err
+		}
+		return unreplicated(conn)
 	})
 	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
 	if err != nil && len(placements) > 1 && isRowsFault(err) {
@@ -197,8 +201,9 @@ func recall(ctx context.Context, conn *pgxpool.Conn, recorded []recordedAnswer, 
 	return nil
 }
 
-// write stores what was decided, and commits.
-func write(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement, d shop.Decision, now time.Time) error {
+// writeGroup stores what was decided, and commits. Replays alone write nothing, but are only answered once they are durable; with
+// new orders in the group, the commit of those is waited for, which comes later in the log.
+func writeGroup(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement, d shop.Decision, now time.Time) error {
 	var orders orderRows
 	var items itemRows
 	var answers answerRows
@@ -222,6 +227,9 @@ func write(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement,
 	}
 	if len(answers.keys) > 0 {
 		answers.queue(batch, now)
+	}
+	if batch.Len() == 0 {
+		batch.Queue(awaitDurable)
 	}
 	batch.Queue("COMMIT")
 	if err := conn.SendBatch(named(ctx, "write orders"), batch).Close(); err != nil {
