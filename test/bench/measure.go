@@ -67,6 +67,7 @@ func measure(ctx context.Context, only string) (err error) {
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
 	measurements := []measurement{
 		{"orders", b.orders},
+		{"standby", b.standby},
 		{"reads", b.reads},
 		{"watching", b.watching},
 		{"pictures", b.pictures},
@@ -79,7 +80,7 @@ func measure(ctx context.Context, only string) (err error) {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("there is no measurement %q; there are orders, reads, watching, pictures, storefront, logins, logs and operator", only)
+		return fmt.Errorf("there is no measurement %q; there are orders, standby, reads, watching, pictures, storefront, logins, logs and operator", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {

@@ -36,7 +36,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 		b.addrs[name] = fmt.Sprintf("127.0.0.1:%d", free[i])
 	}
 	for _, name := range []string{"merchstore", "pgbench"} {
-		if err := b.database(ctx, name); err != nil {
+		if b.users, err = makeDatabase(ctx, b.server, name); err != nil {
 			return err
 		}
 	}
@@ -58,43 +58,43 @@ func (b *bench) open(ctx context.Context) (err error) {
 	return b.startAPIOf(ctx, "")
 }
 
-// database makes a database with three products that never sell out, and buyers.
-func (b *bench) database(ctx context.Context, name string) error {
-	admin, err := pgx.Connect(ctx, b.server.URL("postgres"))
+// makeDatabase makes a database with three products that never sell out, and returns its buyers.
+func makeDatabase(ctx context.Context, server *postgres.Server, name string) ([]account, error) {
+	admin, err := pgx.Connect(ctx, server.URL("postgres"))
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	defer admin.Close(ctx)
 	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return fmt.Errorf("create database: %w", err)
+		return nil, fmt.Errorf("create database: %w", err)
 	}
-	if err := schema.Migrate(ctx, b.server.URL(name)); err != nil {
-		return err
+	if err := schema.Migrate(ctx, server.URL(name)); err != nil {
+		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, b.server.URL(name))
+	conn, err := pgx.Connect(ctx, server.URL(name))
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, `INSERT INTO products (name, description, category, slogan, price, stock)
 		SELECT 'SUSTech Hoodie', 'Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.',
 			'clothing', 'Warm on the coldest day of the Shenzhen winter.', 199.00, 1000000000 FROM generate_series(1, 3)`)
 	if err != nil {
-		return fmt.Errorf("fill the shelf: %w", err)
+		return nil, fmt.Errorf("fill the shelf: %w", err)
 	}
 	rows, err := conn.Query(ctx, `INSERT INTO users (sid, username, password_hash, role)
 		SELECT 's' || i, 'buyer' || i, '', 'customer' FROM generate_series(1, $1) i RETURNING id, sid, username`, buyers)
 	if err != nil {
-		return fmt.Errorf("make buyers: %w", err)
+		return nil, fmt.Errorf("make buyers: %w", err)
 	}
-	b.users, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u account, err error) {
+	users, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u account, err error) {
 		err = row.Scan(&u.id, &u.sid, &u.username)
 		return u, err
 	})
 	if err != nil {
-		return fmt.Errorf("make buyers: %w", err)
+		return nil, fmt.Errorf("make buyers: %w", err)
 	}
-	return nil
+	return users, nil
 }
 
 func (b *bench) startLogging(ctx context.Context) error { return b.startLoggingOf(ctx, "") }
@@ -150,13 +150,11 @@ func (b *bench) startAPIOf(ctx context.Context, of string, env ...string) error 
 
 func (b *bench) close() error {
 	errs := []error{b.programs.stopAll()}
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
 	if b.broker != nil {
 		errs = append(errs, b.broker.Stop())
 	}
 	if b.server != nil {
-		errs = append(errs, b.server.Stop(ctx))
+		errs = append(errs, stopServer(b.server))
 	}
 	return errors.Join(errs...)
 }

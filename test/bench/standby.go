@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/test/database"
+)
+
+// standby: orders on one PostgreSQL server and on one whose commits wait for a standby, in turns; in groups, and in groups
+// of one. All servers are on this machine, so the wait is that for a second disk flush, without a network.
+func (b *bench) standby(ctx context.Context) (err error) {
+	primary, err := postgres.Start(ctx, postgres.Options{
+		Dir: filepath.Join(b.dir, "primary"), Settings: map[string]string{database.Synchronous: "ANY 1 (standby)"},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopServer(primary)) }()
+	follower, err := database.Follow(ctx, primary, filepath.Join(b.dir, "standby"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopServer(follower)) }()
+	if _, err := makeDatabase(ctx, primary, "merchstore"); err != nil { // with the same buyers
+		return err
+	}
+	for _, group := range []struct{ name, size string }{{"in groups", "200"}, {"in groups of one", "1"}} {
+		for i, server := range []*postgres.Server{b.server, primary} {
+			if err := b.startStack(ctx, of(i), "DATABASE_URL="+server.URL("merchstore"), "ORDER_GROUP="+group.size); err != nil {
+				return err
+			}
+		}
+		ways := []string{group.name + ", one server", group.name + ", with a synchronous standby"}
+		if err := b.takeTurns(ctx, "orders", ways, b.orderRequest); err != nil {
+			return err
+		}
+		if err := errors.Join(b.stopStack(of(0)), b.stopStack(of(1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stopServer(server *postgres.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	return server.Stop(ctx)
+}
