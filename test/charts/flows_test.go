@@ -184,7 +184,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 		"a database and a Kafka of one's own": {
 			values: []string{"--values", store + "/values-production.yaml"},
 			others: []end{
-				{name: "cnpg", namespace: namespace, labels: map[string]string{"cnpg.io/cluster": "store-db"}, ports: []int32{5432, 8000}},
+				{name: "cnpg", namespace: namespace, labels: map[string]string{"cnpg.io/cluster": "shop-pg"}, ports: []int32{5432, 8000}},
 				{name: "strimzi", namespace: namespace, labels: map[string]string{"strimzi.io/cluster": "store"}, ports: []int32{9092, 9093}},
 				{name: "other", namespace: namespace, ports: []int32{5432}},
 			},
