@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/exec"
@@ -26,7 +27,7 @@ func StartPair(t testing.TB) (primary, standby *postgres.Server) {
 	defer cancel()
 	standby, err = Follow(ctx, primary, folder.path)
 	if err != nil {
-		t.Fatalf("starting a standby: %v", err)
+		t.Fatalf("starting a standby: %v", errors.Join(err, folder.remove()))
 	}
 	t.Cleanup(func() { endServer(t, standby, folder) })
 	return primary, standby
@@ -54,7 +55,10 @@ func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgre
 	if err != nil {
 		return nil, err
 	}
-	return standby, awaitCommit(ctx, primary)
+	if err := awaitCommit(ctx, primary); err != nil {
+		return nil, errors.Join(err, stop(standby))
+	}
+	return standby, nil
 }
 
 // awaitCommit commits something on the primary, which returns once the standby has it.

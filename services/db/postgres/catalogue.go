@@ -141,11 +141,7 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) err
 			return err
 		}
 		var filled bool // deleted ones too: who has emptied the shelf wants it empty
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil {
-			return err
-		}
-		if filled {
-			_, err := tx.Exec(ctx, awaitDurable)
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil || filled {
 			return err
 		}
 		for _, n := range products {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/tracing"
@@ -23,7 +24,7 @@ import (
 // Settings say which database, and how many connections to it.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most, and one each for metrics and readiness; orders go in groups over one, so more is seldom quicker"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"connections at most, and one each for metrics, readiness and the job queue; orders go in groups over one, so more is seldom quicker"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"connections kept open"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"a connection is replaced after this"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"a connection unused for this long is closed"`
@@ -39,10 +40,18 @@ type DB struct {
 	jobs    enqueuer
 	samples *pgxpool.Pool // one connection, for metrics
 	primary *primary
-	fresh   *pgx.ConnConfig // of the connections that CheckPrimary makes
+	// checkConfig is for the fresh connections of CheckPrimary.
+	checkConfig *pgx.ConnConfig
+	// writes bounds the connections that writes use at the same time: while a standby is away, each waits
+	// until its time is over, and reads go on with the others.
+	writes       *semaphore.Weighted
+	writeTimeout time.Duration
 	// changed is told after each commit, and each attempt at one, which accounts and products it was about.
 	changed func(ctx context.Context, users, products []int32)
 }
+
+// checkTimeout is the time for a fresh connection of a readiness check.
+const checkTimeout = 1500 * time.Millisecond
 
 // Open prepares a pool of connections. It succeeds also when the database is away: it may come.
 func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *tracing.Tracing) (*DB, error) {
@@ -66,10 +75,16 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
 
 	primary := &primary{open: map[*connection]struct{}{}}
-	primary.watch(config)
-	fresh := config.ConnConfig.Copy()
-	fresh.DefaultQueryExecMode = pgx.QueryExecModeExec // each is used for a query or two
-	fresh.RuntimeParams["application_name"] = "merchstore-db-check"
+	checkConfig := config.ConnConfig.Copy()
+	checkConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // each is used for a query or two
+	checkConfig.RuntimeParams["application_name"] = "merchstore-db-check"
+	checkConfig.ConnectTimeout = checkTimeout / time.Duration(1+len(config.ConnConfig.Fallbacks)) // of several hosts each has a chance
+	config.ConnConfig.OnNotice = markUnreplicated
+	config.PrepareConn = forgetUnreplicated
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		primary.instrument(c)
+		return nil
+	}
 
 	var tracers []pgx.QueryTracer
 	if calls != nil {
@@ -97,9 +112,11 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 		samples.Close()
 		return nil, fmt.Errorf("prepare the job queue: %w", err)
 	}
-	primary.guard(pool, samples)
+	primary.setPools(pool, samples)
 	return &DB{
-		pool: pool, samples: samples, jobs: jobs, primary: primary, fresh: fresh, changed: func(context.Context, []int32, []int32) {},
+		pool: pool, samples: samples, jobs: jobs, primary: primary, checkConfig: checkConfig,
+		writes: semaphore.NewWeighted(max(1, int64(s.MaxConns)/2)), writeTimeout: 2 * s.StatementTimeout,
+		changed: func(context.Context, []int32, []int32) {},
 	}, nil
 }
 

@@ -30,14 +30,13 @@ func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]s
 			return err
 		}
 		d = shop.Decide(placements, shelf)
-		replays := slices.ContainsFunc(d.Outcomes, func(o shop.Outcome) bool { return o.Replayed })
-		if len(d.Fresh) == 0 && !replays {
+		if len(d.Fresh) == 0 && len(shelf.Answers) == 0 {
 			return nil
 		}
 		if err := writeGroup(ctx, conn, placements, d, shelf.Now); err != nil {
 			return err
 		}
-		return unreplicated(conn)
+		return checkReplicated(conn)
 	})
 	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
 	if err != nil && len(placements) > 1 && isRowsFault(err) {

@@ -2,13 +2,17 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	postgresserver "merchstore.io/merchstore/internal/postgres"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/postgres"
+	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/services/db/shop"
 	"merchstore.io/merchstore/test/database"
 )
 
@@ -16,15 +20,7 @@ import (
 func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	s, err := settings.Parse[postgres.Settings]([]string{"DATABASE_URL=" + server.URL("postgres"), "DB_MIN_CONNS=0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := postgres.Open(t.Context(), s, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := open(t, server)
 	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
 	if err := db.CheckPrimary(t.Context(), ask); err != nil {
 		t.Fatal(err)
@@ -39,4 +35,91 @@ func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
 	if err := db.CheckPrimary(t.Context(), ask); err == nil {
 		t.Error("no connection can be had, but the check passes")
 	}
+}
+
+// TestReplaysWaitForTheStandby has replays alone, beside a new order, and of products that are gone, whose rows cannot be
+// locked. None may be answered while the standby is away.
+func TestReplaysWaitForTheStandby(t *testing.T) {
+	t.Parallel()
+	primary, standby := database.StartPair(t)
+	if err := schema.Migrate(t.Context(), primary.URL("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, primary)
+	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
+	if err := db.CheckPrimary(t.Context(), ask); err != nil {
+		t.Fatal(err)
+	}
+	buyer, err := db.CreateUser(t.Context(), shop.NewUser{SID: "1", Username: "buyer", PasswordHash: "-"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hoodie, err := db.CreateProduct(t.Context(), buyer.ID, shop.NewProduct{Name: "Hoodie", Price: 100, Stock: 10}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyed := func(key string) shop.Placement {
+		return shop.Placement{
+			UserID: buyer.ID, UserSID: buyer.SID, Lines: []shop.Line{{ProductID: hoodie.ID, Quantity: 1}}, Key: key,
+		}
+	}
+	first, err := db.PlaceOrders(t.Context(), []shop.Placement{keyed("first")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, group := range map[string][]shop.Placement{
+		"a replay alone":              {keyed("first")},
+		"a replay beside a new order": {keyed("first"), keyed("second")},
+	} {
+		if outcomes, err := placeWithin(t, time.Second, db, group...); err == nil {
+			t.Errorf("%s was answered without the standby: %+v", name, outcomes)
+		}
+	}
+	// The deletion is committed, though it is not waited for.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := db.DeleteProduct(ctx, hoodie.ID, nil); err == nil {
+		t.Error("a deletion was answered without the standby")
+	}
+	if outcomes, err := placeWithin(t, time.Second, db, keyed("first")); err == nil {
+		t.Errorf("a replay of a product that is gone was answered without the standby: %+v", outcomes)
+	}
+
+	if err := standby.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := placeWithin(t, time.Minute, db, keyed("first"), keyed("third"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := outcomes[0].Order.ID, first[0].Order.ID; got != want || !outcomes[0].Replayed {
+		t.Errorf("the key has order %d (replayed: %t), want %d", got, outcomes[0].Replayed, want)
+	}
+	if !errors.Is(outcomes[1].Failure, shop.ErrProductNotFound) {
+		t.Errorf("an order of a deleted product: %v", outcomes[1].Failure)
+	}
+}
+
+func placeWithin(t *testing.T, limit time.Duration, db *postgres.DB, group ...shop.Placement) ([]shop.Outcome, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	return db.PlaceOrders(ctx, group)
+}
+
+func open(t *testing.T, server *postgresserver.Server) *postgres.DB {
+	t.Helper()
+	s, err := settings.Parse[postgres.Settings]([]string{"DATABASE_URL=" + server.URL("postgres"), "DB_MIN_CONNS=0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), s, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
 }

@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -143,6 +144,9 @@ func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion
 // mayChange can be asked ahead of the change because a product never changes hands.
 func (c *Catalogue) mayChange(ctx context.Context, actor Actor, id int32) error {
 	p, err := c.Store.Product(ctx, id)
+	if errors.Is(err, ErrProductNotFound) {
+		return nil // the change finds so itself, and its store answers so once that is durable
+	}
 	if err != nil {
 		return err
 	}
