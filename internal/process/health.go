@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	pollEvery    = time.Second
-	checkTimeout = 2 * time.Second
+	pollEvery        = time.Second
+	pollEveryUnready = 200 * time.Millisecond // so that traffic comes soon after the reason has gone
+	checkTimeout     = 2 * time.Second
 )
 
 // health keeps what the process's checks said last.
@@ -28,7 +29,7 @@ type check struct {
 	err  error
 }
 
-// CheckReady adds something that must work for the process to take traffic. It is asked once a second.
+// CheckReady adds something that must work for the process to take traffic. It is asked once a second, and more often while it fails.
 func (p *Process) CheckReady(name string, run func(ctx context.Context) error) {
 	p.health.checks = append(p.health.checks, &check{name: name, run: run})
 }
@@ -39,14 +40,16 @@ func (p *Process) OnReadiness(f func(ready bool)) {
 }
 
 func (h *health) poll(ctx context.Context, log *slog.Logger) {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
 	for {
 		h.ask(ctx, log)
+		pause := pollEvery
+		if ready, _ := h.report(); !ready {
+			pause = pollEveryUnready
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }
