@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ import (
 func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
-	db := open(t, server)
+	db := open(t, server.URL("postgres"))
 	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
 	if err := db.CheckPrimary(t.Context(), ask); err != nil {
 		t.Fatal(err)
@@ -45,7 +48,7 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 	if err := schema.Migrate(t.Context(), primary.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}
-	db := open(t, primary)
+	db := open(t, primary.URL("postgres"))
 	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
 	if err := db.CheckPrimary(t.Context(), ask); err != nil {
 		t.Fatal(err)
@@ -110,9 +113,9 @@ func placeWithin(t *testing.T, limit time.Duration, db *postgres.DB, group ...sh
 	return db.PlaceOrders(ctx, group)
 }
 
-func open(t *testing.T, server *postgresserver.Server) *postgres.DB {
+func open(t *testing.T, url string) *postgres.DB {
 	t.Helper()
-	s, err := settings.Parse[postgres.Settings]([]string{"DATABASE_URL=" + server.URL("postgres"), "DB_MIN_CONNS=0"})
+	s, err := settings.Parse[postgres.Settings]([]string{"DATABASE_URL=" + url, "DB_MIN_CONNS=0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,4 +125,29 @@ func open(t *testing.T, server *postgresserver.Server) *postgres.DB {
 	}
 	t.Cleanup(db.Close)
 	return db
+}
+
+// TestOfSeveralHostsThePrimaryIsFound names a host that hangs and a standby before the primary.
+func TestOfSeveralHostsThePrimaryIsFound(t *testing.T) {
+	t.Parallel()
+	primary, standby := database.StartPair(t)
+	hangs, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	u, err := url.Parse(primary.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = fmt.Sprintf("%s,127.0.0.1:%d,%s", hangs.Addr(), standby.Port(), u.Host)
+	db := open(t, u.String())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // as a readiness check has
+	defer cancel()
+	if err := db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.Pool().Exec(t.Context(), `CREATE TABLE written (id integer)`); err != nil {
+		t.Errorf("the pool's connection is not to the primary: %v", err)
+	}
 }
