@@ -28,16 +28,17 @@ func TestMain(m *testing.M) {
 
 const limit = 3 * time.Minute
 
-// start runs the program, built with the race detector. What it says is complete once it has ended.
-func start(t *testing.T, args []string, env ...string) (process *child.Process, said *bytes.Buffer) {
+// start starts the program, built with the race detector. Its output may be read once it has
+// exited.
+func start(t *testing.T, args []string, env ...string) (process *child.Process, output *bytes.Buffer) {
 	t.Helper()
-	programs, err := stack.Build(t.Context(), "shoppers")
+	programs, err := stack.Build(t.Context(), "loadgen")
 	if err != nil {
 		t.Fatal(err)
 	}
-	said = new(bytes.Buffer)
+	output = new(bytes.Buffer)
 	process, err = child.Start(child.Command{
-		Path: filepath.Join(programs, "shoppers"), Args: args, Output: said,
+		Path: filepath.Join(programs, "loadgen"), Args: args, Output: output,
 		Env: append(os.Environ(), env...), //nolint:forbidigo // PATH and the like
 	})
 	if err != nil {
@@ -47,13 +48,13 @@ func start(t *testing.T, args []string, env ...string) (process *child.Process, 
 		process.Kill()
 		<-process.Done()
 		if t.Failed() {
-			t.Logf("it said:\n%s", said)
+			t.Logf("output:\n%s", output)
 		}
 	})
-	return process, said
+	return process, output
 }
 
-func TestAsAProcess(t *testing.T) {
+func TestLoadgenOrdersAndCleansUp(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	store := stack.Start(t, stack.Options{DatabaseURL: database.New(t), KafkaBrokers: broker.Addr(), Topic: broker.Topic(t, 1)})
@@ -63,11 +64,11 @@ func TestAsAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := "127.0.0.1:" + strconv.Itoa(free[0])
-	shoppers, said := start(t, nil, "STORE_URL="+store.URL, "SHOPPERS=3", "RATE=40", "OPS_ADDR="+address)
+	loadgen, output := start(t, nil, "STORE_URL="+store.URL, "USERS=3", "RATE=40", "OPS_ADDR="+address)
 
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	if err := shoppers.AwaitReady(ctx, "http://"+address+"/readyz"); err != nil {
+	if err := loadgen.AwaitReady(ctx, "http://"+address+"/readyz"); err != nil {
 		t.Fatal(err)
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
@@ -77,33 +78,33 @@ func TestAsAProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		orders = read.Sum("merchstore_shoppers_actions_total", map[string]string{"action": "order", "outcome": "done"})
-		if took := read.Sum("merchstore_shoppers_answer_duration_seconds", map[string]string{"action": "order"}); took < orders {
-			t.Errorf("%v orders, of which %v took time", orders, took)
+		orders = read.Sum("merchstore_loadgen_requests_total", map[string]string{"action": "order", "outcome": "success"})
+		if observed := read.Sum("merchstore_loadgen_request_duration_seconds", map[string]string{"action": "order"}); observed < orders {
+			t.Errorf("%v orders, durations of %v", orders, observed)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatal("nobody orders")
+			t.Fatal("no order was placed")
 		}
 	}
-	if err := shoppers.Stop(ctx); err != nil { // SIGTERM
+	if err := loadgen.Stop(ctx); err != nil { // SIGTERM
 		t.Fatal(err)
 	}
-	if shoppers.Err() != nil || !strings.Contains(said.String(), `"the shoppers have left"`) || strings.Contains(said.String(), "DATA RACE") {
-		t.Errorf("it ended with %v", shoppers.Err())
+	if loadgen.Err() != nil || !strings.Contains(output.String(), `"users stopped"`) || strings.Contains(output.String(), "DATA RACE") {
+		t.Errorf("it exited with %v", loadgen.Err())
 	}
 	status, products, err := store.Do(ctx, http.MethodGet, "/api/v1/products", admin, nil)
 	if err != nil || status != http.StatusOK || strings.Contains(string(products), "merchant") {
-		t.Errorf("afterwards the shelf holds, with status %d and %v: %s", status, err, products)
+		t.Errorf("products afterwards, with status %d and %v: %s", status, err, products)
 	}
 }
 
-func TestTheLoadStaysWithinBounds(t *testing.T) {
+func TestSettingsOutOfBoundsAreRejected(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
-		"SHOPPERS=0":             "SHOPPERS must be between 1 and 200",
-		"SHOPPERS=1000":          "SHOPPERS must be between 1 and 200",
+		"USERS=0":                "USERS must be between 1 and 200",
+		"USERS=1000":             "USERS must be between 1 and 200",
 		"RATE=0":                 "RATE must be greater than 0 and at most 200",
 		"RATE=NaN":               "RATE must be greater than 0 and at most 200",
 		"RATE=1000":              "RATE must be greater than 0 and at most 200",
@@ -112,26 +113,29 @@ func TestTheLoadStaysWithinBounds(t *testing.T) {
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
-			shoppers, said := start(t, nil, setting, "OPS_ADDR=127.0.0.1:0")
+			loadgen, output := start(t, nil, setting, "OPS_ADDR=127.0.0.1:0")
 			select {
-			case <-shoppers.Done():
+			case <-loadgen.Done():
 			case <-time.After(limit):
-				t.Fatal("it goes on")
+				t.Fatal("it does not exit")
 			}
-			if shoppers.Err() == nil || !strings.Contains(said.String(), want) {
-				t.Errorf("it ended with %v, without %q", shoppers.Err(), want)
+			if loadgen.Err() == nil || !strings.Contains(output.String(), want) {
+				t.Errorf("it exited with %v, without %q", loadgen.Err(), want)
 			}
 		})
 	}
 }
 
-func TestHelpNamesTheFaults(t *testing.T) {
+func TestHelpListsSettingsAndFaults(t *testing.T) {
 	t.Parallel()
-	shoppers, said := start(t, []string{"--help"})
-	<-shoppers.Done()
-	for _, want := range []string{"STORE_URL", "FAULT_FOR", "FAULT_CONTEXT", "kubectl config get-contexts", "shoppers cause slow-database", "shoppers cause kafka-away", "shoppers cause kill-pods", "shoppers mend"} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("--help does not say %q", want)
+	loadgen, output := start(t, []string{"--help"})
+	<-loadgen.Done()
+	for _, want := range []string{
+		"STORE_URL", "USERS", "FAULT_DURATION", "FAULT_CONTEXT", "kubectl config get-contexts",
+		"loadgen inject slow-database", "loadgen inject kafka-unavailable", "loadgen inject kill-pods", "loadgen recover",
+	} {
+		if !strings.Contains(output.String(), want) {
+			t.Errorf("--help does not contain %q", want)
 		}
 	}
 }

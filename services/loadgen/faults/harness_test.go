@@ -1,4 +1,4 @@
-package rehearsal_test
+package faults_test
 
 import (
 	"context"
@@ -24,19 +24,20 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(controlplane.With(database.With(m, nil), ""))
 }
 
-// limit bounds each wait, far above what it takes on a machine under load.
+// limit bounds each wait. It is far longer than a busy machine needs.
 const limit = 2 * time.Minute
 
-// contextName is what test/controlplane calls the API server in a kubeconfig.
+// contextName is the context in the kubeconfig of test/controlplane.
 const contextName = "merchstore"
 
-// kubectl records what it is asked, passes psql on to a database of the test, and everything else to the real kubectl.
+// kubectl records its arguments, runs psql on a database of the test, and passes everything else to
+// the real kubectl.
 const kubectl = `#!/bin/bash
-printf '%%s\n' "${*//$'\n'/ }" >>'%[1]s/asked'
+printf '%%s\n' "${*//$'\n'/ }" >>'%[1]s/calls'
 case "$*" in
 *' -- psql '*)
 	while [[ $1 != psql ]]; do shift; done
-	shift 3 # and whose database it is on a cluster
+	shift 3 # psql, --username and --dbname
 	exec psql '%[2]s' "$@"
 	;;
 *--replicas=0*)
@@ -46,7 +47,7 @@ esac
 exec '%[3]s' --kubeconfig='%[4]s' "$@"
 `
 
-// cluster is a namespace of a real API server, without anything that would run pods; the test plays the controllers.
+// cluster is a namespace of a real API server without controllers, whose part the test takes.
 type cluster struct {
 	client.Client
 
@@ -62,12 +63,12 @@ func newCluster(t *testing.T, databaseURL string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := controlplane.Program("kubectl")
+	path, err := controlplane.Program("kubectl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &cluster{Client: api, t: t, namespace: plane.Namespace(t), dir: t.TempDir()}
-	script := fmt.Sprintf(kubectl, c.dir, databaseURL, program, plane.Kubeconfig(t, plane.Config()))
+	script := fmt.Sprintf(kubectl, c.dir, databaseURL, path, plane.Kubeconfig(t, plane.Config()))
 	if err := os.WriteFile(c.kubectl(), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -76,24 +77,24 @@ func newCluster(t *testing.T, databaseURL string) *cluster {
 
 func (c *cluster) kubectl() string { return filepath.Join(c.dir, "kubectl") }
 
-// asked is what kubectl was asked to do, but for mere questions.
-func (c *cluster) asked() (lines []string) {
+// changes returns the kubectl commands so far that are not mere reads.
+func (c *cluster) changes() (commands []string) {
 	c.t.Helper()
-	all, err := os.ReadFile(filepath.Join(c.dir, "asked"))
+	all, err := os.ReadFile(filepath.Join(c.dir, "calls"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	for line := range strings.Lines(strings.TrimSpace(string(all))) {
 		line, ok := strings.CutPrefix(strings.TrimSpace(line), "--context="+contextName+" --namespace="+c.namespace+" ")
 		switch {
-		case strings.Contains(line, " config view "): // which asks no cluster
+		case strings.Contains(" "+line, " config view "): // reads only the kubeconfig
 		case !ok:
-			c.t.Errorf("this may reach another cluster: %s", line)
-		case !strings.HasPrefix(line, "get ") && !strings.HasPrefix(line, "config view "):
-			lines = append(lines, line)
+			c.t.Errorf("this command may reach another cluster: %s", line)
+		case !strings.HasPrefix(line, "get "):
+			commands = append(commands, line)
 		}
 	}
-	return lines
+	return commands
 }
 
 func (c *cluster) create(o client.Object) {
@@ -115,7 +116,7 @@ func template(component string) corev1.PodTemplateSpec {
 	}
 }
 
-// statefulSet makes one whose replicas are always ready at once, until the test ends.
+// statefulSet creates a StatefulSet whose replicas become ready at once, until the test ends.
 func (c *cluster) statefulSet(component string, replicas int32) {
 	c.t.Helper()
 	set := &appsv1.StatefulSet{
@@ -125,7 +126,7 @@ func (c *cluster) statefulSet(component string, replicas int32) {
 		},
 	}
 	c.create(set)
-	c.control(func(ctx context.Context) error {
+	c.reconcile(func(ctx context.Context) error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil || set.Status.ObservedGeneration == set.Generation {
 			return err
 		}
@@ -135,7 +136,7 @@ func (c *cluster) statefulSet(component string, replicas int32) {
 	})
 }
 
-// deployment makes one that is ready.
+// deployment creates a Deployment that is ready.
 func (c *cluster) deployment(component string) {
 	c.t.Helper()
 	d := &appsv1.Deployment{
@@ -151,7 +152,7 @@ func (c *cluster) deployment(component string) {
 	}
 }
 
-// pods makes some, by their names, that nothing runs and nothing replaces.
+// pods creates pods by name and component. Nothing runs or replaces them.
 func (c *cluster) pods(components map[string]string) {
 	c.t.Helper()
 	for name, component := range components {
@@ -160,8 +161,8 @@ func (c *cluster) pods(components map[string]string) {
 	}
 }
 
-// control does a controller's work again and again until the test ends.
-func (c *cluster) control(reconcile func(context.Context) error) {
+// reconcile calls a controller's function repeatedly until the test ends.
+func (c *cluster) reconcile(reconcile func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -170,7 +171,7 @@ func (c *cluster) control(reconcile func(context.Context) error) {
 		defer ticker.Stop()
 		for ctx.Err() == nil {
 			if err := reconcile(ctx); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
-				c.t.Logf("a controller tries again: %v", err)
+				c.t.Logf("reconcile: %v", err)
 			}
 			select {
 			case <-ticker.C:
@@ -184,12 +185,12 @@ func (c *cluster) control(reconcile func(context.Context) error) {
 	})
 }
 
-// kafka is how many brokers there shall be, and how many are remembered.
-func (c *cluster) kafka() (replicas int32, remembered string) {
+// kafka returns the number of brokers, and the annotation that stores the number before the fault.
+func (c *cluster) kafka() (replicas int32, annotation string) {
 	c.t.Helper()
 	var set appsv1.StatefulSet
 	if err := c.Get(c.t.Context(), client.ObjectKey{Namespace: c.namespace, Name: "store-kafka"}, &set); err != nil {
 		c.t.Fatal(err)
 	}
-	return *set.Spec.Replicas, set.Annotations["merchstore.io/replicas-before-rehearsal"]
+	return *set.Spec.Replicas, set.Annotations["merchstore.io/replicas-before-fault"]
 }
