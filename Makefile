@@ -57,13 +57,13 @@ lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
 # Every binary is static, so that an image needs nothing else. What links C (librdkafka, PostgreSQL's parser) is built against
 # musl, whose threads have a stack of 128 KiB unless told otherwise: too little for the parser, which is recursive and would crash
 # (8 MiB is as glibc has it, and as databaseschema counts on). The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
-SERVICES      := api db logging shoppers
+SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
 
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local ./services/shoppers
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/loadgen ./services/local
 	@$(STATIC_C) ./services/logging
 
 .PHONY: build-operator
