@@ -51,7 +51,7 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// Reader reads from PostgreSQL, or through a Cache.
+// Reader reads from PostgreSQL, or through a Cache. What it returns is shared and must not be changed.
 type Reader interface {
 	// StartUser begins to read an account. wait returns it, or nil if there is none.
 	StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error))

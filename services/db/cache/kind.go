@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 )
@@ -19,6 +20,8 @@ const (
 	keyPrefix = "merchstore:1:"
 	// markPrefix and a random text are a key's value while a process loads the real one.
 	markPrefix = "?"
+	// maxDecoded values of a kind are remembered with what they decode to.
+	maxDecoded = 4096
 )
 
 // store replaces a mark by a value, unless a change has removed it. The value keeps the mark's time
@@ -34,10 +37,15 @@ type kind[T any] struct {
 	ttl     time.Duration
 	load    func(ctx context.Context, id int32) (*T, error) // from PostgreSQL
 	results map[string]prometheus.Counter
+	decoded *lru.Cache[string, *T]
 }
 
 func newKind[T any](name string, c *Cache, ttl time.Duration, load func(context.Context, int32) (*T, error)) *kind[T] {
 	k := &kind[T]{cache: c, prefix: keyPrefix + name + ":", ttl: ttl, load: load, results: map[string]prometheus.Counter{}}
+	var err error
+	if k.decoded, err = lru.New[string, *T](maxDecoded); err != nil {
+		panic(err) // for a size below one only
+	}
 	for _, result := range []string{localHit, hit, miss, bypass} {
 		k.results[result] = c.metrics.requests.WithLabelValues(name, result)
 	}
@@ -68,19 +76,34 @@ func (k *kind[T]) get(ctx context.Context, id int32) (*T, error) {
 			text, err = answer.ToString()
 			return err
 		})
-		var v *T // stays nil for null, which says that there is none
 		switch {
 		case rueidis.IsRedisNil(err):
 			if mark := markPrefix + rand.Text(); k.mark(ctx, key, mark) {
 				return k.loadAndStore(ctx, id, key, mark)
 			}
-		case err == nil && !strings.HasPrefix(text, markPrefix) && json.Unmarshal([]byte(text), &v) == nil:
-			k.results[result].Inc()
-			return v, nil
+		case err == nil && !strings.HasPrefix(text, markPrefix):
+			if v, err := k.decode(text); err == nil {
+				k.results[result].Inc()
+				return v, nil
+			}
 		}
 	}
 	k.results[bypass].Inc()
 	return k.load(ctx, id)
+}
+
+// decode returns what text holds; nil for null, which says that there is none. It remembers that,
+// because decoding would take more than half of the time of a read that needs no server.
+func (k *kind[T]) decode(text string) (*T, error) {
+	if v, ok := k.decoded.Get(text); ok {
+		return v, nil
+	}
+	var v *T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, fmt.Errorf("decode from the cache: %w", err)
+	}
+	k.decoded.Add(text, v)
+	return v, nil
 }
 
 // mark reports whether key had no value and has the mark now.
