@@ -37,27 +37,17 @@ func (s *Store) getProduct(c *gin.Context, caller *token.Claims) error {
 	if err != nil {
 		return err
 	}
-	written := s.products.get(id)
-	wanted := &merchstorev1.GetProductRequest{Id: id}
-	if written != nil {
-		wanted.UnlessVersion = &written.version
-	}
-	resp, err := s.db.GetProduct(ctx, wanted)
+	resp, err := s.db.GetProduct(ctx, &merchstorev1.GetProductRequest{Id: id})
 	if err != nil {
 		return err //nolint:wrapcheck // Store.fail reads it
 	}
-	if p := resp.GetProduct(); p != nil {
-		if written, err = s.products.write(p); err != nil {
-			return err
-		}
-	}
-	tagged(c, written.version)
-	if request.NotModified(c.Request.Header["If-None-Match"], written.version) {
+	p := resp.GetProduct()
+	if request.NotModified(c.Request.Header["If-None-Match"], p.GetVersion()) {
+		tagged(c, p.GetVersion())
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	send(c, http.StatusOK, written.body)
-	return nil
+	return answerProduct(c, http.StatusOK, p)
 }
 
 func (s *Store) createProduct(c *gin.Context, caller *token.Claims) error {

@@ -35,13 +35,12 @@ type Limits struct {
 
 // Store holds the endpoints of both surfaces.
 type Store struct {
-	db       merchstorev1.DBServiceClient
-	keys     *token.Keys
-	guest    *guestPass
-	products *keptProducts
-	actions  ActionLog
-	limits   Limits
-	log      *slog.Logger
+	db      merchstorev1.DBServiceClient
+	keys    *token.Keys
+	guest   *guestPass
+	actions ActionLog
+	limits  Limits
+	log     *slog.Logger
 
 	logs      merchstorev1.LoggingServiceClient
 	uploads   *semaphore.Weighted
@@ -63,7 +62,7 @@ type Services struct {
 // are held in memory.
 func New(stopping context.Context, services Services, keys *token.Keys, actions ActionLog, limits Limits, uploads int64, log *slog.Logger) *Store {
 	return &Store{
-		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, products: newKeptProducts(), actions: actions, limits: limits, log: log,
+		db: services.DB, logs: services.Logging, keys: keys, guest: &guestPass{keys: keys}, actions: actions, limits: limits, log: log,
 		uploads: semaphore.NewWeighted(uploads), originals: semaphore.NewWeighted(maxOriginals), crossSite: http.NewCrossOriginProtection(), stopping: stopping,
 	}
 }
