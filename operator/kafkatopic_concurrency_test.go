@@ -18,7 +18,8 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// through has the operator reach the API server through us. Each request is passed on if pass says so, and fails otherwise.
+// through has the operator reach the API server through us. Each request is passed on if pass says
+// so, and fails otherwise.
 func (c *cluster) through(pass func(*http.Request) bool) func(*Settings) {
 	c.t.Helper()
 	plane := controlplane.Shared(c.t)
@@ -47,8 +48,9 @@ func (c *cluster) through(pass func(*http.Request) bool) func(*Settings) {
 	return func(s *Settings) { s.Kubeconfig = plane.Kubeconfig(c.t, &rest.Config{Host: server.URL}) }
 }
 
-// If it were not known that it was the operator that has made the topic again, it would be taken for somebody else's.
-func TestWhatWasDoneIsWrittenDownThoughTheSpecIsChangedMeanwhile(t *testing.T) {
+// If it were not known that it was the operator that has made the topic again, it would be taken
+// for somebody else's.
+func TestStatusIsWrittenAfterAConcurrentSpecChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -80,7 +82,7 @@ func TestWhatWasDoneIsWrittenDownThoughTheSpecIsChangedMeanwhile(t *testing.T) {
 	}
 }
 
-func TestDeletionDoesNotWaitForEverForAnythingElse(t *testing.T) {
+func TestDeletionDeadlineWhileTheAPIServerFails(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	var broken atomic.Bool

@@ -16,7 +16,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// table asks the API server what kubectl get asks it: the names of the columns, and the cells of the only object.
+// table asks the API server what kubectl get asks it: the names of the columns, and the cells of
+// the only object.
 func (c *cluster) table(resource string) (columns, cells []string) {
 	c.t.Helper()
 	config := controlplane.Shared(c.t).Config()
@@ -63,7 +64,7 @@ func (c *cluster) wantTable(resource string, columns, cells []string) {
 	}
 }
 
-func TestWhatKubectlGetShows(t *testing.T) {
+func TestPrinterColumns(t *testing.T) {
 	t.Parallel()
 	topics := []string{"Name", "Topic", "Partitions", "Replicas", "Ready", "Reason", "Age"}
 	schemas := []string{"Name", "Version", "Pending", "Ready", "Reason", "Age"}

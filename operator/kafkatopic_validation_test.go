@@ -13,7 +13,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-func TestWhatKafkaRefuses(t *testing.T) {
+func TestRefusalsOfKafka(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		exists  bool
@@ -77,7 +77,8 @@ func TestWhatKafkaRefuses(t *testing.T) {
 	}
 }
 
-// manifest is a KafkaTopic as somebody might write it. A change sets what is at a path, or takes it away if that is nil.
+// manifest is a KafkaTopic as somebody might write it. A change sets what is at a path, or takes it
+// away if that is nil.
 func (c *cluster) manifest(name string, set map[string]any) *unstructured.Unstructured {
 	obj := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "merchstore.io/v1alpha1", "kind": "KafkaTopic",
@@ -110,7 +111,7 @@ func wantRefused(t *testing.T, err error, says string) {
 	}
 }
 
-func TestTopicThatTheAPIServerRefuses(t *testing.T) {
+func TestTopicValidation(t *testing.T) {
 	t.Parallel()
 	type object = map[string]any
 	letters := strings.Repeat("x", 250)
@@ -122,8 +123,8 @@ func TestTopicThatTheAPIServerRefuses(t *testing.T) {
 		"no spec":                      {object{"spec": nil}, "spec: Required value"},
 		"no connection":                {object{"spec/connection": nil}, "spec.connection: Required value"},
 		"an empty connection":          {object{"spec/connection": object{}}, "connection needs bootstrapServers, or a secretName whose Secret has that key"},
-		"brokers without a port":       {object{"spec/connection/bootstrapServers": "kafka"}, "bootstrapServers must be host:port, several separated by commas"},
-		"brokers with a blank":         {object{"spec/connection/bootstrapServers": "a:1, b:2"}, "bootstrapServers must be host:port, several separated by commas"},
+		"brokers without a port":       {object{"spec/connection/bootstrapServers": "kafka"}, "bootstrapServers must be a comma-separated list of host:port"},
+		"brokers with a blank":         {object{"spec/connection/bootstrapServers": "a:1, b:2"}, "bootstrapServers must be a comma-separated list of host:port"},
 		"brokers of nothing":           {object{"spec/connection/bootstrapServers": ""}, "should be at least 1 chars long"},
 		"SASL without a Secret":        {object{"spec/connection/sasl": "PLAIN"}, "connection with sasl needs a secretName whose Secret has the keys username and password"},
 		"an unknown SASL mechanism":    {object{"spec/connection/sasl": "GSSAPI", "spec/connection/secretName": "s"}, `Unsupported value: "GSSAPI"`},
@@ -145,8 +146,8 @@ func TestTopicThatTheAPIServerRefuses(t *testing.T) {
 		"no replicas":                  {object{"spec/replicationFactor": int64(0)}, "should be greater than or equal to 1"},
 		"too many replicas":            {object{"spec/replicationFactor": int64(1001)}, "should be less than or equal to 1000"},
 		"a setting that is no text":    {object{"spec/config": object{"retention.ms": int64(1)}}, "must be of type string"},
-		"a setting with an odd key":    {object{"spec/config": object{"Retention": "1"}}, "config keys are those of Kafka's topic settings, such as retention.ms"},
-		"a setting with an empty key":  {object{"spec/config": object{"": "1"}}, "config keys are those of Kafka's topic settings"},
+		"a setting with an odd key":    {object{"spec/config": object{"Retention": "1"}}, "config keys must be topic configuration keys of Kafka, such as retention.ms"},
+		"a setting with an empty key":  {object{"spec/config": object{"": "1"}}, "config keys must be topic configuration keys of Kafka"},
 		"a setting that is too long":   {object{"spec/config": object{"a": strings.Repeat(letters, 5)}}, "may not be more than 1024 bytes"},
 		"a setting with a line break":  {object{"spec/config": object{"a": "1\n"}}, "config values must be of printable ASCII characters, with no line breaks"},
 		"a setting with an umlaut":     {object{"spec/config": object{"a": "ü"}}, "config values must be of printable ASCII characters"},
@@ -168,7 +169,7 @@ func TestTopicThatTheAPIServerRefuses(t *testing.T) {
 	}
 }
 
-func TestChangeOfATopicThatTheAPIServerRefuses(t *testing.T) {
+func TestTopicUpdateValidation(t *testing.T) {
 	t.Parallel()
 	type object = map[string]any
 	c := newCluster(t)
@@ -176,15 +177,15 @@ func TestChangeOfATopicThatTheAPIServerRefuses(t *testing.T) {
 		before, after object
 		says          string // nothing if it is taken
 	}{
-		"fewer partitions":             {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(2)}, "partitions can not become fewer: Kafka never takes any away"},
-		"partitions back to none said": {object{"spec/partitions": int64(3)}, object{"spec/partitions": nil}, "partitions can not become fewer"},
+		"fewer partitions":             {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(2)}, "partitions cannot decrease: Kafka cannot remove any"},
+		"partitions back to none said": {object{"spec/partitions": int64(3)}, object{"spec/partitions": nil}, "partitions cannot decrease"},
 		"more partitions":              {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(4)}, ""},
-		"another topic":                {object{"spec/topicName": "a"}, object{"spec/topicName": "b"}, "topicName can not be changed; make another KafkaTopic"},
-		"a topic's name that comes":    {nil, object{"spec/topicName": "a"}, "topicName can not be changed; make another KafkaTopic"},
-		"a topic's name that goes":     {object{"spec/topicName": "a"}, object{"spec/topicName": nil}, "topicName can not be changed; make another KafkaTopic"},
-		"other brokers":                {nil, object{"spec/connection/bootstrapServers": "other:1"}, "connection can not be changed; make another KafkaTopic"},
-		"TLS":                          {nil, object{"spec/connection/tls": true}, "connection can not be changed; make another KafkaTopic"},
-		"another Secret":               {nil, object{"spec/connection/secretName": "s"}, "connection can not be changed; make another KafkaTopic"},
+		"another topic":                {object{"spec/topicName": "a"}, object{"spec/topicName": "b"}, "topicName cannot be changed; create another KafkaTopic"},
+		"a topic's name that comes":    {nil, object{"spec/topicName": "a"}, "topicName cannot be changed; create another KafkaTopic"},
+		"a topic's name that goes":     {object{"spec/topicName": "a"}, object{"spec/topicName": nil}, "topicName cannot be changed; create another KafkaTopic"},
+		"other brokers":                {nil, object{"spec/connection/bootstrapServers": "other:1"}, "connection cannot be changed; create another KafkaTopic"},
+		"TLS":                          {nil, object{"spec/connection/tls": true}, "connection cannot be changed; create another KafkaTopic"},
+		"another Secret":               {nil, object{"spec/connection/secretName": "s"}, "connection cannot be changed; create another KafkaTopic"},
 		"fewer replicas than must be in sync": {
 			object{"spec/replicationFactor": int64(3), "spec/config": object{"min.insync.replicas": "2"}},
 			object{"spec/replicationFactor": int64(1)},

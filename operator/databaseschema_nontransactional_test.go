@@ -24,19 +24,20 @@ func checksum(content string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestAnIndexIsBuiltConcurrently(t *testing.T) {
+func TestConcurrentIndex(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
 	url := database.Empty(t)
-	c.awaitVersion(c.declared(url, up(table, outside(buildI))), 2)
+	c.awaitVersion(c.declared(url, up(table, nonTransactional(buildI))), 2)
 	if conn := database.Connect(t, url); !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) {
 		t.Error("the index is not there, or a mark is left")
 	}
 }
 
-// TestAnInterruptedIndexIsSaidAndTakenUp: what is found is what a process leaves that is killed while the server builds.
-func TestAnInterruptedIndexIsSaidAndTakenUp(t *testing.T) {
+// TestInterruptedIndexIsReportedAndResumed: what is found is what a process leaves that is killed
+// while the server builds.
+func TestInterruptedIndexIsReportedAndResumed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -46,8 +47,8 @@ func TestAnInterruptedIndexIsSaidAndTakenUp(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)`); err == nil || database.Ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass`) {
 		t.Fatalf("the index is whole: %v", err)
 	}
-	database.Exec(t, conn, leaveMark, checksum(outside(buildI)))
-	c.edit(up(table, outside(buildI)))
+	database.Exec(t, conn, leaveMark, checksum(nonTransactional(buildI)))
+	c.edit(up(table, nonTransactional(buildI)))
 	c.awaitVersion(s, 2)
 	if e := c.awaitEvent(s, v1alpha1.ReasonDirty); e.Type != "Warning" || !strings.Contains(e.Note, "version 2 was interrupted") {
 		t.Errorf("the event is %s: %s", e.Type, e.Note)
@@ -57,15 +58,15 @@ func TestAnInterruptedIndexIsSaidAndTakenUp(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedFileThatWasEditedIsLeft(t *testing.T) {
+func TestEditedInterruptedFileIsDirty(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
 	url := database.Empty(t)
 	conn := database.Connect(t, url)
 	s := c.awaitVersion(c.declared(url, up(table)), 1)
-	database.Exec(t, conn, leaveMark, checksum(outside(buildI)))
-	c.edit(up(table, outside(buildI+" WHERE x > 0")))
+	database.Exec(t, conn, leaveMark, checksum(nonTransactional(buildI)))
+	c.edit(up(table, nonTransactional(buildI+" WHERE x > 0")))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonDirty)
 	if !strings.Contains(message(now), "goose_db_running") {
 		t.Errorf("it does not say what to do: %s", message(now))
@@ -78,13 +79,13 @@ func TestAnInterruptedFileThatWasEditedIsLeft(t *testing.T) {
 	c.awaitVersion(s, 2)
 }
 
-func TestAnIndexThatCanNotBeBuiltLeavesNothingToClear(t *testing.T) {
+func TestFailedIndexIsCleanedUp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
 	url := database.Empty(t)
 	conn := database.Connect(t, url)
-	s := c.declared(url, up(table, outside("CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)")))
+	s := c.declared(url, up(table, nonTransactional("CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)")))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonFailed)
 	if f := now.Status.Failed; f == nil || f.SQLState != "23505" {
 		t.Errorf("the status is %+v", now.Status)
@@ -92,6 +93,6 @@ func TestAnIndexThatCanNotBeBuiltLeavesNothingToClear(t *testing.T) {
 	if database.Ask[bool](t, conn, `SELECT to_regclass('i') IS NOT NULL`) || !database.Ask[bool](t, conn, noMarks) {
 		t.Error("an index or a mark is left")
 	}
-	c.edit(up(table, outside(buildI)))
+	c.edit(up(table, nonTransactional(buildI)))
 	c.awaitVersion(s, 2)
 }

@@ -10,7 +10,8 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// declared is a KafkaTopic that has been looked at and holds topic "id" of "cluster", changed as a test wants it.
+// declared is a KafkaTopic that has been looked at and holds topic "id" of "cluster", changed as a
+// test wants it.
 func declared(change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{
 		ObjectMeta: metav1.ObjectMeta{Name: "orders", Namespace: "shop", UID: "1", Generation: 3},
@@ -19,7 +20,7 @@ func declared(change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 		},
 		Status: v1alpha1.KafkaTopicStatus{ClusterID: "cluster", TopicID: "id", ManagedConfig: []string{"retention.ms"}},
 	}
-	(&draft{KafkaTopic: t}).set(plan{reason: v1alpha1.ReasonAsDeclared, message: asDeclared})
+	newScope(t).setResult(plan{reason: v1alpha1.ReasonAsDeclared, message: asDeclared})
 	for _, f := range change {
 		f(t)
 	}
@@ -27,8 +28,8 @@ func declared(change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 }
 
 // found is the topic that fits it.
-func found(change ...func(*live)) *live {
-	l := &live{id: "id", partitions: 3, replicas: 2, config: map[string]setting{
+func found(change ...func(*topic)) *topic {
+	l := &topic{id: "id", partitions: 3, replicationFactor: 2, config: map[string]configEntry{
 		"retention.ms": {"1000", true}, "cleanup.policy": {"delete", false}, "segment.ms": {"7", true},
 	}}
 	for _, f := range change {
@@ -54,17 +55,17 @@ func TestDecide(t *testing.T) {
 	own := []string{"retention.ms"}
 	for name, tt := range map[string]struct {
 		declared *v1alpha1.KafkaTopic
-		topic    *live
+		topic    *topic
 		want     plan
 	}{
 		"all is as declared": {declared(), found(), plan{managed: own}},
 		"there is no topic":  {declared(fresh), nil, plan{create: true, managed: own}},
 		"a topic that fits is adopted, and its settings stay its own": {declared(fresh), found(), plan{}},
 		"an adopted topic's setting differs": {
-			declared(fresh), found(func(l *live) { l.config["retention.ms"] = setting{"5", true} }),
+			declared(fresh), found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{set: map[string]string{"retention.ms": "1000"}, managed: own},
 		},
-		"an adopted topic has too few partitions": {declared(fresh), found(func(l *live) { l.partitions = 1 }), plan{grow: 3}},
+		"an adopted topic has too few partitions": {declared(fresh), found(func(l *topic) { l.partitions = 1 }), plan{partitions: 3}},
 		"what was written down before a crash in the middle of a creation is kept": {
 			declared(func(t *v1alpha1.KafkaTopic) { t.Status.TopicID = "" }), found(), plan{managed: own},
 		},
@@ -80,96 +81,96 @@ func TestDecide(t *testing.T) {
 		},
 		"a setting of its own leaves the spec": {declared(edited, without("retention.ms")), found(), plan{reset: own}},
 		"a setting of its own leaves the spec, and was reset by hand already": {
-			declared(edited, without("retention.ms")), found(func(l *live) { l.config["retention.ms"] = setting{"604800000", false} }), plan{},
+			declared(edited, without("retention.ms")), found(func(l *topic) { l.config["retention.ms"] = configEntry{"604800000", false} }), plan{},
 		},
 		"a setting that was never its own leaves the spec": {
 			declared(edited, without("retention.ms"), func(t *v1alpha1.KafkaTopic) { t.Status.ManagedConfig = nil }), found(), plan{},
 		},
 		"a setting is changed by hand": {
-			declared(), found(func(l *live) { l.config["retention.ms"] = setting{"5", true} }),
+			declared(), found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{
 				set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "5" and is to be "1000"`},
+				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
 		"a setting is reset by hand": {
-			declared(), found(func(l *live) { l.config["retention.ms"] = setting{"604800000", false} }),
+			declared(), found(func(l *topic) { l.config["retention.ms"] = configEntry{"604800000", false} }),
 			plan{
 				set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "604800000" and is to be "1000"`},
+				drift: []string{`retention.ms "604800000", declared "1000"`},
 			},
 		},
 		"a setting that is not declared is changed by hand": {
-			declared(), found(func(l *live) { l.config["segment.ms"] = setting{"8", true} }), plan{managed: own},
+			declared(), found(func(l *topic) { l.config["segment.ms"] = configEntry{"8", true} }), plan{managed: own},
 		},
 		"a setting that Kafka does not know is asked for nonetheless": {
 			declared(edited, with("retention", "1")), found(),
 			plan{set: map[string]string{"retention": "1"}, managed: []string{"retention", "retention.ms"}},
 		},
 		"more partitions are wanted": {
-			declared(edited, func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = 5 }), found(), plan{grow: 5, managed: own},
+			declared(edited, func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = 5 }), found(), plan{partitions: 5, managed: own},
 		},
 		"there are more partitions than declared, and the settings are still synced": {
-			declared(edited, with("retention.ms", "2000")), found(func(l *live) { l.partitions = 9 }),
+			declared(edited, with("retention.ms", "2000")), found(func(l *topic) { l.partitions = 9 }),
 			plan{reason: v1alpha1.ReasonPartitionsExceedSpec, set: map[string]string{"retention.ms": "2000"}, managed: own},
 		},
 		"another replication factor, and the settings are still synced": {
-			declared(edited, with("retention.ms", "2000")), found(func(l *live) { l.replicas = 1 }),
+			declared(edited, with("retention.ms", "2000")), found(func(l *topic) { l.replicationFactor = 1 }),
 			plan{reason: v1alpha1.ReasonReplicationMismatch, set: map[string]string{"retention.ms": "2000"}, managed: own},
 		},
 		"both": {
-			declared(), found(func(l *live) { l.replicas, l.partitions = 1, 4 }),
+			declared(), found(func(l *topic) { l.replicationFactor, l.partitions = 1, 4 }),
 			plan{reason: v1alpha1.ReasonPartitionsExceedSpec, managed: own},
 		},
 		"a setting is changed by hand in a topic that can't be as declared": {
 			declared(func(t *v1alpha1.KafkaTopic) {
-				(&draft{KafkaTopic: t}).set(plan{reason: v1alpha1.ReasonReplicationMismatch, message: "x"})
+				newScope(t).setResult(plan{reason: v1alpha1.ReasonReplicationMismatch, message: "x"})
 			}),
-			found(func(l *live) { l.replicas, l.config["retention.ms"] = 1, setting{"5", true} }),
+			found(func(l *topic) { l.replicationFactor, l.config["retention.ms"] = 1, configEntry{"5", true} }),
 			plan{
 				reason: v1alpha1.ReasonReplicationMismatch, set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "5" and is to be "1000"`},
+				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
 		"what was not accepted before is no drift": {
-			declared(func(t *v1alpha1.KafkaTopic) { (&draft{KafkaTopic: t}).say(&problem{v1alpha1.ReasonRefused, "no"}) }),
-			found(func(l *live) { l.config["retention.ms"] = setting{"5", true} }),
+			declared(func(t *v1alpha1.KafkaTopic) { newScope(t).setProblem(&problem{v1alpha1.ReasonRefused, "no"}) }),
+			found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{set: map[string]string{"retention.ms": "1000"}, managed: own},
 		},
 		"a setting is changed by hand while Kafka can't be reached": {
 			declared(func(t *v1alpha1.KafkaTopic) {
-				(&draft{KafkaTopic: t}).say(&problem{v1alpha1.ReasonUnreachable, "down"})
+				newScope(t).setProblem(&problem{v1alpha1.ReasonUnreachable, "down"})
 			}),
-			found(func(l *live) { l.config["retention.ms"] = setting{"5", true} }),
+			found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{
 				set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "5" and is to be "1000"`},
+				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
 		"the topic was deleted": {declared(), nil, plan{create: true, vanished: true, managed: own}},
 		"the topic was made anew as declared, and its settings are those of who made it": {
-			declared(), found(func(l *live) { l.id = "other" }), plan{replaced: true},
+			declared(), found(func(l *topic) { l.id = "other" }), plan{replaced: true},
 		},
 		"the topic was made anew with less": {
-			declared(), found(func(l *live) { l.id, l.partitions, l.config["retention.ms"] = "other", 1, setting{"5", true} }),
+			declared(), found(func(l *topic) { l.id, l.partitions, l.config["retention.ms"] = "other", 1, configEntry{"5", true} }),
 			plan{
-				replaced: true, grow: 3, set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "5" and is to be "1000"`, "partitions were 1 and are to be 3"},
+				replaced: true, partitions: 3, set: map[string]string{"retention.ms": "1000"}, managed: own,
+				drift: []string{`retention.ms "5", declared "1000"`, "partitions 1, declared 3"},
 			},
 		},
 		"the topic was made anew with a setting that has left the spec: it is somebody else's now": {
-			declared(edited, without("retention.ms")), found(func(l *live) { l.id = "other" }), plan{replaced: true},
+			declared(edited, without("retention.ms")), found(func(l *topic) { l.id = "other" }), plan{replaced: true},
 		},
 		"the topic was made anew, in part as declared": {
 			declared(with("cleanup.policy", "compact"), func(t *v1alpha1.KafkaTopic) {
 				t.Status.ManagedConfig = []string{"cleanup.policy", "retention.ms"}
 			}),
-			found(func(l *live) { l.id, l.config["retention.ms"] = "other", setting{"5", true} }, func(l *live) {
-				l.config["cleanup.policy"] = setting{"compact", true}
+			found(func(l *topic) { l.id, l.config["retention.ms"] = "other", configEntry{"5", true} }, func(l *topic) {
+				l.config["cleanup.policy"] = configEntry{"compact", true}
 			}),
 			plan{
 				replaced: true, set: map[string]string{"retention.ms": "1000"}, managed: own,
-				drift: []string{`retention.ms was "5" and is to be "1000"`},
+				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
 		"another cluster, where there is no topic": {
@@ -221,7 +222,7 @@ func TestSpellingsOfASetting(t *testing.T) {
 		"nothing":                       {"", "", true},
 		"nothing, and something":        {"", "delete", false},
 	} {
-		if got := same(tt.declared, tt.reported); got != tt.same {
+		if got := equivalent(tt.declared, tt.reported); got != tt.same {
 			t.Errorf("%s: %q and %q are the same: %t", name, tt.declared, tt.reported, got)
 		}
 	}
