@@ -3,6 +3,7 @@ package migration_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,16 +13,17 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// indexed is a database with a table whose x are not unique, and the files: the table's, and one without a transaction.
+// indexed returns a database with a table whose x is not unique, and the files: the table's, and one
+// without a transaction.
 func indexed(t *testing.T, sql string) (string, *pgx.Conn, []migration.File) {
 	t.Helper()
 	url := database.Empty(t)
-	files := up(t, "CREATE SCHEMA s;\nCREATE TABLE s.a (x int, y int);\nINSERT INTO s.a VALUES (1, 1), (1, 2);\nCREATE INDEX there ON s.a (y)", outside(sql))
+	files := up(t, "CREATE SCHEMA s;\nCREATE TABLE s.a (x int, y int);\nINSERT INTO s.a VALUES (1, 1), (1, 2);\nCREATE INDEX there ON s.a (y)", nonTransactional(sql))
 	migrate(t, url, files[:1])
 	return url, database.Connect(t, url), files
 }
 
-// interrupt leaves the mark of a process that was killed in the middle of a file.
+// interrupt leaves the mark of a process that was killed during a file.
 func interrupt(t *testing.T, conn *pgx.Conn, f migration.File) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), `INSERT INTO goose_db_running (version_id, checksum) VALUES ($1, $2)`, f.Version, f.Checksum); err != nil {
@@ -29,18 +31,49 @@ func interrupt(t *testing.T, conn *pgx.Conn, f migration.File) {
 	}
 }
 
-// broken leaves an index that was not built to its end.
+// broken leaves an invalid index.
 func broken(t *testing.T, conn *pgx.Conn, name string) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CREATE UNIQUE INDEX CONCURRENTLY %s ON s.a (x)`, name)); err == nil {
-		t.Fatal("an index was built that can't be")
+		t.Fatal("the index was built")
 	}
 	if database.Ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)`, "s."+name) {
 		t.Fatal("the index is valid")
 	}
 }
 
-func TestAnIndexIsTakenUpAgain(t *testing.T) {
+func TestParseNonTransactional(t *testing.T) {
+	t.Parallel()
+	for statement, ok := range map[string]bool{
+		"CREATE INDEX CONCURRENTLY a ON t (x);":                                            true,
+		"create unique index concurrently if not exists \"a b\"\"c\" on only s . t (x);":   true,
+		"/* a /* nested */ */ CREATE -- to the end\n INDEX CONCURRENTLY a ON \"S\".t (x);": true,
+		"DROP INDEX CONCURRENTLY IF EXISTS s.a;":                                           true,
+		"VACUUM (ANALYZE) t;":                                                              true,
+		"CREATE INDEX CONCURRENTLY ON t (x);":                                              false,
+		"CREATE INDEX CONCURRENTLY":                                                        false,
+		"CREATE INDEX a ON t (x);":                                                         false,
+		"REINDEX INDEX CONCURRENTLY a;":                                                    false,
+		"CREATE DATABASE d;":                                                               false,
+		"INSERT INTO t VALUES (1);":                                                        false,
+		"ALTER SYSTEM SET fsync = off;":                                                    false,
+		"-- CREATE INDEX CONCURRENTLY a ON t (x)":                                          false,
+		"/*": false,
+		"\"": false,
+		"":   false,
+	} {
+		if _, err := migration.ParseNonTransactional(migration.Script{Statements: []string{statement}}); (err == nil) != ok {
+			t.Errorf("%s: %v; want it taken: %t", statement, err, ok)
+		}
+	}
+	for _, number := range []int{0, 2} {
+		if _, err := migration.ParseNonTransactional(migration.Script{Statements: slices.Repeat([]string{"VACUUM;"}, number)}); err == nil {
+			t.Errorf("%d statements are taken", number)
+		}
+	}
+}
+
+func TestCreateIndexResumes(t *testing.T) {
 	t.Parallel()
 	const build = `CREATE INDEX CONCURRENTLY "An x" ON s.a (x)`
 	for name, c := range map[string]struct {
@@ -49,7 +82,7 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 	}{
 		"never begun":                 {build, func(*testing.T, *pgx.Conn, migration.File) {}},
 		"interrupted before it began": {build, interrupt},
-		"interrupted by halves": {build, func(t *testing.T, conn *pgx.Conn, f migration.File) {
+		"interrupted halfway": {build, func(t *testing.T, conn *pgx.Conn, f migration.File) {
 			interrupt(t, conn, f)
 			broken(t, conn, `"An x"`)
 		}},
@@ -57,11 +90,11 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 			interrupt(t, conn, f)
 			database.Exec(t, conn, build)
 		}},
-		"half-built by others, and only wanted if there is none": {
+		"left invalid by others, with IF NOT EXISTS": {
 			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
 			func(t *testing.T, conn *pgx.Conn, _ migration.File) { broken(t, conn, `"An x"`) },
 		},
-		"built by others, and only wanted if there is none": {
+		"built by others, with IF NOT EXISTS": {
 			`CREATE INDEX CONCURRENTLY IF NOT EXISTS "An x" ON s.a (x)`,
 			func(t *testing.T, conn *pgx.Conn, _ migration.File) { database.Exec(t, conn, build) },
 		},
@@ -83,10 +116,10 @@ func TestAnIndexIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestAnIndexThatCanNotBeBuiltLeavesNothing(t *testing.T) {
+func TestFailedCreateIndexLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ sql, state string }{
-		"its rows are not unique, its name is cut short, and none is wanted if there is one": {
+		"its rows are not unique, its name is truncated, with IF NOT EXISTS": {
 			"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS a_" + strings.Repeat("x", 70) + " ON s.a (x)", "23505",
 		},
 		"its rows are not unique": {"CREATE UNIQUE INDEX CONCURRENTLY a_x ON s.a (x)", "23505"},
@@ -106,13 +139,13 @@ func TestAnIndexThatCanNotBeBuiltLeavesNothing(t *testing.T) {
 			if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 0 {
 				t.Errorf("the ledger is %+v", l)
 			}
-			files[1] = up(t, "", outside("CREATE INDEX CONCURRENTLY a_x ON s.a (x)"))[1]
+			files[1] = up(t, "", nonTransactional("CREATE INDEX CONCURRENTLY a_x ON s.a (x)"))[1]
 			migrate(t, url, files)
 		})
 	}
 }
 
-func TestDroppingAnIndexIsTakenUpAgain(t *testing.T) {
+func TestDropIndexResumes(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]func(*testing.T, *pgx.Conn, migration.File){
 		"never begun":                 func(*testing.T, *pgx.Conn, migration.File) {},
@@ -137,7 +170,7 @@ func TestDroppingAnIndexIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestVacuumIsTakenUpAgain(t *testing.T) {
+func TestVacuumResumes(t *testing.T) {
 	t.Parallel()
 	url, conn, files := indexed(t, "VACUUM s.a")
 	interrupt(t, conn, files[1])
@@ -147,20 +180,21 @@ func TestVacuumIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedFileMustBeAsItWas(t *testing.T) {
+func TestEditedInterruptedFileIsRefused(t *testing.T) {
 	t.Parallel()
 	url, conn, files := indexed(t, "VACUUM s.a")
 	interrupt(t, conn, files[1])
-	edited := []migration.File{files[0], up(t, "", outside("VACUUM"))[1]}
-	refused(t, url, edited, "version 2 was interrupted, and its file is not what it was then")
+	edited := []migration.File{files[0], up(t, "", nonTransactional("VACUUM"))[1]}
+	refused(t, url, edited, "version 2 was interrupted, and its file was edited or removed since")
 	if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 1 {
 		t.Errorf("the ledger is %+v", l)
 	}
 	migrate(t, url, files)
 }
 
-// TestAMarkIsLeftBeforeAnythingElse: unless what is wanted is there already, which a crash must not make ours.
-func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
+// The mark precedes the statement. There is none if the result exists already: after a crash, the mark
+// would claim it.
+func TestMarkIsWrittenFirst(t *testing.T) {
 	t.Parallel()
 	for sql, words := range map[string]string{
 		"CREATE INDEX CONCURRENTLY a_x ON s.a (x)":   "marked",
@@ -182,8 +216,8 @@ func TestAMarkIsLeftBeforeAnythingElse(t *testing.T) {
 	}
 }
 
-// TestAnIndexIsWaitedForLongerThanATable: an old transaction holds it up past the lock timeout, but it holds up nobody meanwhile.
-func TestAnIndexIsWaitedForLongerThanATable(t *testing.T) {
+// An old transaction delays the statement past the lock timeout, but nobody waits for the statement.
+func TestCreateIndexWaitsBeyondTheLockTimeout(t *testing.T) {
 	t.Parallel()
 	url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (x)")
 	old, err := database.Connect(t, url).Begin(t.Context())

@@ -16,19 +16,19 @@ import (
 
 const (
 	sleeping = `SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`
-	// ended also wants the lock to be gone.
+	// ended also requires that the lock is released.
 	ended = `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')
 		AND NOT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = current_database() AND locktype = 'advisory')`
 )
 
-// line is a connection that can be cut off.
+// line is a connection that can be made to hang.
 type line struct {
 	net.Conn
 
 	silent atomic.Bool
 }
 
-// Read hears nothing any more once the line is silent.
+// Read returns nothing once the line is silent.
 func (l *line) Read(b []byte) (int, error) {
 	for {
 		if n, err := l.Conn.Read(b); err != nil || !l.silent.Load() {
@@ -37,7 +37,7 @@ func (l *line) Read(b []byte) (int, error) {
 	}
 }
 
-// openLine opens a session whose process can reach the server by one connection only.
+// openLine opens a session that can dial the server only once.
 func openLine(t *testing.T, url string) (*migration.Session, *line) {
 	t.Helper()
 	config, err := pgx.ParseConfig(url)
@@ -61,7 +61,7 @@ func openLine(t *testing.T, url string) (*migration.Session, *line) {
 	return s, only
 }
 
-func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
+func TestCancelEndsTheStatement(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -73,7 +73,7 @@ func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
 	await(t, conn, "the sleep", sleeping)
 	cancel()
 	if err := <-done; err == nil {
-		t.Error("it ended as if it was done")
+		t.Error("it returned no error")
 	}
 	await(t, conn, "the end of the sleep", ended)
 	if database.Ask[bool](t, conn, `SELECT to_regclass('a') IS NOT NULL`) {
@@ -81,8 +81,8 @@ func TestWhoGoesAwayEndsTheStatement(t *testing.T) {
 	}
 }
 
-// TestWhoIsKilledEndsTheStatement: all that the server sees of it is that a connection is closed.
-func TestWhoIsKilledEndsTheStatement(t *testing.T) {
+// The server sees no more of a killed client than a closed connection.
+func TestLostClientEndsTheStatement(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	s, line := openLine(t, url)
@@ -97,13 +97,13 @@ func TestWhoIsKilledEndsTheStatement(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-done; err == nil {
-		t.Error("it ended as if it was done")
+		t.Error("it returned no error")
 	}
 	await(t, conn, "the end of the sleep", ended)
 }
 
-// TestWhoWaitsForTheLockCanGoAway: also when the server has fallen silent.
-func TestWhoWaitsForTheLockCanGoAway(t *testing.T) {
+// The server may have stopped answering.
+func TestCancelEndsTheWaitForTheLock(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	if err := open(t, url).Lock(t.Context(), 0); err != nil {
