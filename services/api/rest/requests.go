@@ -8,7 +8,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// What clients send. A pointer is nil where the client says nothing.
+// Bodies of requests. A nil pointer is a field that was not sent.
 type (
 	newUser struct {
 		SID      string `json:"sid"`
@@ -52,20 +52,21 @@ type (
 		Description string `json:"description"`
 	}
 
-	newLine struct {
+	orderLine struct {
 		ProductID *int32 `json:"product_id"`
 		Quantity  *int32 `json:"quantity"`
 	}
 
-	// newOrder is one line at the top, or several in items.
+	// newOrder has one line at the top, or any number in items.
 	newOrder struct {
-		ProductID *int32     `json:"product_id"`
-		Quantity  *int32     `json:"quantity"`
-		Items     *[]newLine `json:"items"`
+		ProductID *int32       `json:"product_id"`
+		Quantity  *int32       `json:"quantity"`
+		Items     *[]orderLine `json:"items"`
 	}
 )
 
-// request insists on a price: the DB service could not tell a missing one from a gift. There may be no image.
+// request returns the DB service's request. It checks that there is a price, as protobuf cannot tell
+// a missing one from 0. A nil image is none.
 func (p newProduct) request(image []byte) (*merchstorev1.CreateProductRequest, error) {
 	if p.Price == nil {
 		return nil, failure.InvalidField("price", "is required")
@@ -78,14 +79,14 @@ func (p newProduct) request(image []byte) (*merchstorev1.CreateProductRequest, e
 
 func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	if o.Items == nil {
-		line, err := newLine{o.ProductID, o.Quantity}.line("")
+		line, err := orderLine{o.ProductID, o.Quantity}.line("")
 		if err != nil {
 			return nil, err
 		}
 		return []*merchstorev1.OrderLine{line}, nil
 	}
 	if o.ProductID != nil || o.Quantity != nil {
-		return nil, failure.InvalidField("items", "must not stand beside product_id and quantity; send one or the other")
+		return nil, failure.InvalidField("items", "cannot be combined with product_id and quantity; send one or the other")
 	}
 	lines := make([]*merchstorev1.OrderLine, 0, len(*o.Items))
 	for i, item := range *o.Items {
@@ -98,8 +99,9 @@ func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	return lines, nil
 }
 
-// line insists that both are given: the DB service could not tell a missing one from 0.
-func (l newLine) line(path string) (*merchstorev1.OrderLine, error) {
+// line returns the DB service's order line. It checks that both fields are given, as protobuf cannot
+// tell a missing one from 0. path is the prefix of their names in errors.
+func (l orderLine) line(path string) (*merchstorev1.OrderLine, error) {
 	switch {
 	case l.ProductID == nil:
 		return nil, failure.InvalidField(path+"product_id", "is required")
@@ -109,7 +111,7 @@ func (l newLine) line(path string) (*merchstorev1.OrderLine, error) {
 	return &merchstorev1.OrderLine{ProductId: *l.ProductID, Quantity: *l.Quantity}, nil
 }
 
-// fieldNames maps the DB service's names back to what the client wrote.
+// fieldNames are the arguments of renameFields for errors about o.
 func (o newOrder) fieldNames() []string {
 	if o.Items == nil {
 		return []string{"lines[0].", ""}

@@ -1,7 +1,7 @@
 package rest
 
 import (
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +12,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// What clients get.
+// Bodies of responses.
 type (
 	user struct {
 		ID        int32     `json:"id"`
@@ -48,7 +48,7 @@ type (
 		UnitPrice money.Amount `json:"unit_price"`
 	}
 
-	// order carries its line at the top as well if it has but one, as older clients read it.
+	// order has the product and quantity of its only item at the top as well, for legacy clients.
 	order struct {
 		ID         int64        `json:"id"`
 		UserSID    string       `json:"user_sid"`
@@ -66,19 +66,19 @@ type (
 		Description string `json:"description"`
 	}
 
-	olderProduct struct {
+	legacyProduct struct {
 		ID          int32        `json:"id"`
 		Name        string       `json:"name"`
 		Description string       `json:"description"`
 		Price       money.Amount `json:"price"`
 	}
 
-	olderProductAdded struct {
-		Message string       `json:"message"`
-		Product olderProduct `json:"product"`
+	legacyProductAdded struct {
+		Message string        `json:"message"`
+		Product legacyProduct `json:"product"`
 	}
 
-	olderToken struct {
+	legacyToken struct {
 		Token string `json:"token"`
 	}
 
@@ -121,12 +121,12 @@ func productBody(p *merchstorev1.Product) product {
 		Price: money.Amount(p.GetPrice()), Slogan: p.GetSlogan(), Stock: p.GetStock(), OwnerSID: p.GetOwnerSid(),
 		CreatedAt: p.GetCreatedAt().AsTime(), UpdatedAt: p.GetUpdatedAt().AsTime(),
 	}
-	body.show(p.GetPicture())
+	body.setImages(p.GetPicture())
 	return body
 }
 
-func olderProductBody(p *merchstorev1.Product) olderProduct {
-	return olderProduct{ID: p.GetId(), Name: p.GetName(), Description: p.GetDescription(), Price: money.Amount(p.GetPrice())}
+func legacyProductBody(p *merchstorev1.Product) legacyProduct {
+	return legacyProduct{ID: p.GetId(), Name: p.GetName(), Description: p.GetDescription(), Price: money.Amount(p.GetPrice())}
 }
 
 func itemBody(i *merchstorev1.Item) item {
@@ -139,7 +139,7 @@ func orderBody(o *merchstorev1.Order) order {
 		status = "cancelled"
 	}
 	body := order{
-		ID: o.GetId(), UserSID: o.GetUserSid(), Status: status, Items: each(o.GetItems(), orderItemBody),
+		ID: o.GetId(), UserSID: o.GetUserSid(), Status: status, Items: convertAll(o.GetItems(), orderItemBody),
 		TotalPrice: money.Amount(o.GetTotalPrice()), CreatedAt: o.GetCreatedAt().AsTime(),
 	}
 	if len(body.Items) == 1 {
@@ -154,8 +154,8 @@ func orderItemBody(i *merchstorev1.OrderItem) orderItem {
 	}
 }
 
-// each converts a list. An empty one is an empty list in JSON, never null.
-func each[From, To any](from []From, convert func(From) To) []To {
+// convertAll converts a list. The result is never nil, so that JSON has an empty list and not null.
+func convertAll[From, To any](from []From, convert func(From) To) []To {
 	to := make([]To, len(from))
 	for i, f := range from {
 		to[i] = convert(f)
@@ -163,27 +163,24 @@ func each[From, To any](from []From, convert func(From) To) []To {
 	return to
 }
 
-func decimal[N int32 | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
-
-// renamed gives the fields that a failure of the DB service blames the names they have in REST. names are pairs of
-// old and new beginnings.
-func renamed(err error, names ...string) error {
+// renameFields returns err with the DB service's field names replaced by those of REST. names are
+// pairs of an old and a new prefix.
+func renameFields(err error, names ...string) error {
 	f, ok := failure.As(rpc.Failure(err))
 	if !ok || len(f.Fields) == 0 {
 		return err
 	}
-	changed, said := *f, f.Message
-	changed.Fields = make([]failure.Field, len(f.Fields))
+	renamed := *f
+	renamed.Fields = slices.Clone(f.Fields)
 	for i, field := range f.Fields {
 		for n := 0; n+1 < len(names); n += 2 {
-			if rest, found := strings.CutPrefix(field.Name, names[n]); found {
-				said = strings.ReplaceAll(said, field.Name, names[n+1]+rest)
-				field.Name = names[n+1] + rest
+			if suffix, found := strings.CutPrefix(field.Name, names[n]); found {
+				name := names[n+1] + suffix
+				renamed.Message = strings.ReplaceAll(renamed.Message, field.Name, name)
+				renamed.Fields[i].Name = name
 				break
 			}
 		}
-		changed.Fields[i] = field
 	}
-	changed.Message = said
-	return &changed
+	return &renamed
 }
