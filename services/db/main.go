@@ -103,6 +103,7 @@ func migrate(ctx context.Context, s Settings, p *process.Process) error {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
+	defer p.Close()
 	keys, err := token.ParseKeys(string(s.JWTKeys))
 	if err != nil {
 		return fmt.Errorf("read JWT_KEYS: %w", err)
@@ -115,59 +116,58 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	p.Add(traces.Component())
+	if s.LoggingAddr != "" {
+		if err := announce(ctx, s, p); err != nil {
+			return err
+		}
+	}
 	db, err := postgres.Open(ctx, s.Postgres, p.CallMetrics(), traces)
 	if err != nil {
 		return err
 	}
+	p.Add(stopped("database", db.Close))
 	db.RegisterMetrics(p.Metrics)
 	passwords.RegisterMetrics(p.Metrics)
 
-	measures := newOrderMetrics(p.Metrics)
-	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
-	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	reader, closeReader, err := openReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
-		db.Close()
 		return err
 	}
+	p.Add(stopped("reader", closeReader))
+	measures := newOrderMetrics(p.Metrics)
+	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
+	p.Add(stopped("order batches", placer.Close))
+	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
 	orders := &shop.Orders{Store: measures.cancelling(db), Placer: placer, Accounts: accounts}
-	auth := server.NewAuthenticator(keys, reader)
 
 	runner, err := jobs.New(db.Pool(), db, s.Jobs, p.Metrics, p.Log)
 	if err != nil {
-		db.Close()
 		return err
 	}
-	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+roomBesidePicture)
-	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
-	if err != nil {
-		db.Close()
-		return err
-	}
-	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
-
 	database := func(ctx context.Context) error {
 		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
 	}
 	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database}
+	p.Add(bootstrap.component(ctx))
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)
 
-	parts := []process.Part{
-		grpcServer.Part(),
-		bootstrap.component(ctx),
-		{Name: "groups", Stop: func(context.Context) error { placer.Close(); closeReader(); return nil }},
-		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
+	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+roomBesidePicture)
+	auth := server.NewAuthenticator(keys, reader)
+	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
+	if err != nil {
+		return err
 	}
-	if s.LoggingAddr != "" {
-		logging, err := announce(ctx, s, p)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, logging...)
-	}
-	return p.Serve(ctx, append(parts, traces.Part())...)
+	p.Add(grpcServer.Component())
+	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
+	return p.Serve(ctx)
+}
+
+// stopped returns a component that only has to be closed.
+func stopped(name string, closeIt func()) process.Component {
+	return process.Component{Name: name, Stop: func(context.Context) error { closeIt(); return nil }}
 }
 
 // openReader reads accounts and products from PostgreSQL, through a cache if there is one.
@@ -186,14 +186,16 @@ func openReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing
 }
 
 // announce tells the log channel when the service can not work, and when it can again.
-func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Part, error) {
+func announce(ctx context.Context, s Settings, p *process.Process) error {
 	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	p.Add(process.Component{Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }})
 	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
 		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
+	p.Add(log.Component())
 	was, began := false, false
 	p.OnReadiness(func(ready bool) {
 		switch {
@@ -205,5 +207,5 @@ func announce(ctx context.Context, s Settings, p *process.Process) ([]process.Pa
 		}
 		was, began = ready, began || ready
 	})
-	return []process.Part{log.Part(), {Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }}}, nil
+	return nil
 }
