@@ -10,73 +10,75 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-// verdicts are what became of some messages of one stream.
-type verdicts struct {
+// maxPending is the number of delivery results after which a writer flushes without waiting for
+// FlushDeliveries.
+const maxPending = 512
+
+// results are the outcomes of messages of one stream.
+type results struct {
 	stored   []string
 	refused  []*merchstorev1.RefusedLog
-	failure  error // the first of those that may succeed another time
-	failures int
+	failures int   // messages that may succeed when they are sent again
+	firstErr error // the error of the first of these
 
-	put  int   // how many of them had been handed to Kafka
-	cost int64 // of those, in bytes
+	inFlight      int   // messages that had been counted as in flight
+	inFlightBytes int64 // their cost
 }
 
-func (v *verdicts) add(id string, err error) {
+func (r *results) add(id string, err error) {
 	var refused *record.RefusedError
 	switch {
 	case err == nil:
-		v.stored = append(v.stored, id)
+		r.stored = append(r.stored, id)
 	case errors.As(err, &refused):
-		v.refused = append(v.refused, &merchstorev1.RefusedLog{Id: id, Reason: refused.Reason})
+		r.refused = append(r.refused, &merchstorev1.RefusedLog{Id: id, Reason: refused.Reason})
 	default:
-		if v.failure == nil {
-			v.failure = err
+		if r.firstErr == nil {
+			r.firstErr = err
 		}
-		v.failures++
+		r.failures++
 	}
 }
 
-func (v *verdicts) empty() bool { return v.put == 0 }
-
-// receipt is one message that was handed to Kafka.
-type receipt struct {
+// delivery is a message that has been handed to Kafka.
+type delivery struct {
 	writer *writer
 	id     string
-	cost   int64
-	since  time.Time  // zero but for a sample
-	span   trace.Span // nil unless the message is part of a trace
+	cost   int64      // in bytes
+	start  time.Time  // zero if the latency of this message is not observed
+	span   trace.Span // nil if the message is not part of a trace
 }
 
-// Delivered implements record.Receipt. It only gathers: Settle is called when no other report is at hand.
-func (r *receipt) Delivered(err error) {
-	w := r.writer
-	r.endSpan(err)
-	if !r.since.IsZero() && err == nil {
-		w.server.metrics.latency.Observe(time.Since(r.since).Seconds())
+// HandleDelivery implements record.DeliveryHandler. Results are collected until FlushDeliveries, so
+// that locks are taken once for many messages.
+func (d *delivery) HandleDelivery(err error) {
+	w := d.writer
+	d.endSpan(err)
+	if !d.start.IsZero() && err == nil {
+		w.server.metrics.latency.Observe(time.Since(d.start).Seconds())
 	}
-	if w.pending.empty() {
-		w.server.unsettled = append(w.server.unsettled, w)
+	if w.pending.inFlight == 0 {
+		w.server.unflushed = append(w.server.unflushed, w)
 	}
-	w.pending.add(r.id, err)
-	w.pending.cost += r.cost
-	w.pending.put++
-	if w.pending.put >= maxPending {
+	w.pending.add(d.id, err)
+	w.pending.inFlight++
+	w.pending.inFlightBytes += d.cost
+	if w.pending.inFlight >= maxPending {
 		w.flush()
 	}
 }
 
-const maxPending = 512
-
-// Settle passes on what receipts have gathered. It is to be called from the goroutine that tells receipts.
-func (s *Server) Settle() {
-	for _, w := range s.unsettled {
+// FlushDeliveries passes collected delivery results to their streams. It must be called from the
+// goroutine that calls HandleDelivery.
+func (s *Server) FlushDeliveries() {
+	for _, w := range s.unflushed {
 		w.flush()
 	}
-	clear(s.unsettled)
-	s.unsettled = s.unsettled[:0]
+	clear(s.unflushed)
+	s.unflushed = s.unflushed[:0]
 }
 
 func (w *writer) flush() {
-	w.settle(w.pending)
-	w.pending = verdicts{stored: w.pending.stored[:0], refused: w.pending.refused[:0]}
+	w.addResults(w.pending)
+	w.pending = results{stored: w.pending.stored[:0], refused: w.pending.refused[:0]}
 }

@@ -26,45 +26,52 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// held is a record that was put into the store and not answered for yet.
-type held struct {
+// queued is a record that was put into the store and has no outcome yet.
+type queued struct {
 	value   string
-	receipt record.Receipt
+	handler record.DeliveryHandler
 }
 
-// store holds what is put into it until the test says what becomes of it.
+// store is a server.Store whose outcomes are decided by the test.
 type store struct {
-	records chan held
-	put     func(r record.Record) error // may refuse at once
+	records chan queued
+	put     func(r record.Record) error // if set, its error is returned by Put
 
-	// Answers are given from one goroutine at a time, as the real one does.
-	mu     sync.Mutex
-	settle func()
+	// mu serialises deliveries, as the producer's single goroutine does.
+	mu    sync.Mutex
+	flush func()
 }
 
-func (s *store) Put(r record.Record, receipt record.Receipt) error {
+func (s *store) Put(r record.Record, handler record.DeliveryHandler) error {
 	if s.put != nil {
 		if err := s.put(r); err != nil {
 			return err
 		}
 	}
-	s.records <- held{string(r.Value), receipt}
+	s.records <- queued{string(r.Value), handler}
 	return nil
 }
 
-// answer says what became of the next n records.
-func (s *store) answer(t *testing.T, n int, err error) {
+// deliver sets the outcome of the next n records.
+func (s *store) deliver(t *testing.T, n int, err error) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for range n {
-		await(t, s.records).receipt.Delivered(err)
+		s.deliverRecords(err, await(t, s.records))
 	}
-	s.settle()
 }
 
-// answerAll stores whatever comes until the test ends.
-func (s *store) answerAll(t *testing.T) {
+// deliverRecords sets the outcome of records that the test has taken already.
+func (s *store) deliverRecords(err error, records ...queued) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range records {
+		r.handler.HandleDelivery(err)
+	}
+	s.flush()
+}
+
+// deliverAll reports every record as stored until the test ends.
+func (s *store) deliverAll(t *testing.T) {
 	t.Helper()
 	done := make(chan struct{})
 	stopped := make(chan struct{})
@@ -72,11 +79,8 @@ func (s *store) answerAll(t *testing.T) {
 		defer close(stopped)
 		for {
 			select {
-			case h := <-s.records:
-				s.mu.Lock()
-				h.receipt.Delivered(nil)
-				s.settle()
-				s.mu.Unlock()
+			case r := <-s.records:
+				s.deliverRecords(nil, r)
 			case <-done:
 				return
 			}
@@ -85,7 +89,7 @@ func (s *store) answerAll(t *testing.T) {
 	t.Cleanup(func() { close(done); <-stopped })
 }
 
-// source gives the messages a test sends it.
+// source is a server.Source that returns the messages sent to it by the test.
 type source struct {
 	messages chan record.Message
 	ended    chan struct{}
@@ -108,7 +112,7 @@ func (s *source) Read(ctx context.Context, _ bool, started func() error, each fu
 	}
 }
 
-// accounts knows users by their tokens.
+// accounts is a server.Accounts that maps authorization headers to users.
 type accounts struct {
 	mu    sync.Mutex
 	users map[string]*merchstorev1.User
@@ -137,21 +141,21 @@ func (a *accounts) set(token string, user *merchstorev1.User) {
 
 type writeStream = grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]
 
-// fixture is a logging service with doubles around it.
+// fixture is a server with fake dependencies.
 type fixture struct {
 	client   merchstorev1.LoggingServiceClient
 	store    *store
 	source   *source
 	accounts *accounts
 	metrics  *prometheus.Registry
-	stop     context.CancelFunc // says that the server is stopping
+	stop     context.CancelFunc // signals that the server is stopping
 }
 
 func start(t *testing.T, change func(o *server.Options)) *fixture {
 	t.Helper()
 	stopping, stop := context.WithCancel(context.Background())
 	f := &fixture{
-		store:    &store{records: make(chan held, 100_000)},
+		store:    &store{records: make(chan queued, 100_000)},
 		source:   &source{messages: make(chan record.Message), ended: make(chan struct{})},
 		accounts: &accounts{users: map[string]*merchstorev1.User{}},
 		metrics:  prometheus.NewRegistry(),
@@ -166,7 +170,7 @@ func start(t *testing.T, change func(o *server.Options)) *fixture {
 		change(&o)
 	}
 	s := server.New(o)
-	f.store.settle = s.Settle
+	f.store.flush = s.FlushDeliveries
 
 	listener := bufconn.Listen(1 << 20)
 	grpcServer := grpc.NewServer()
@@ -197,23 +201,23 @@ func (f *fixture) write(t *testing.T) writeStream {
 	return stream
 }
 
-// answers reads until n messages are answered for, or the stream ends.
-func answers(stream writeStream, n int) (stored []string, refused map[string]string, err error) {
+// receive reads the outcomes of n messages, or of fewer if the stream ends.
+func receive(stream writeStream, n int) (stored []string, refused map[string]string, err error) {
 	refused = map[string]string{}
 	for len(stored)+len(refused) < n {
-		answer, err := stream.Recv()
+		response, err := stream.Recv()
 		if err != nil {
 			return stored, refused, err
 		}
-		stored = append(stored, answer.GetStoredIds()...)
-		for _, r := range answer.GetRefused() {
+		stored = append(stored, response.GetStoredIds()...)
+		for _, r := range response.GetRefused() {
 			refused[r.GetId()] = r.GetReason()
 		}
 	}
 	return stored, refused, nil
 }
 
-func ended(t *testing.T, stream writeStream, want codes.Code) {
+func wantEnd(t *testing.T, stream writeStream, want codes.Code) {
 	t.Helper()
 	_, err := stream.Recv()
 	if errors.Is(err, io.EOF) {
@@ -224,14 +228,14 @@ func ended(t *testing.T, stream writeStream, want codes.Code) {
 	}
 }
 
-// await gives what comes next, and fails the test if nothing does.
+// await returns the next value of c, or fails the test after a while.
 func await[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(30 * time.Second):
-		t.Fatal("nothing came within 30 seconds")
+		t.Fatal("no value within 30 seconds")
 		panic("unreachable")
 	}
 }

@@ -11,11 +11,10 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-// The rules of logging.proto once more. The general validator takes 5.6 µs for a message, more than everything else that is
-// done to it here, and this 0.05 µs; a test holds the two to the same answers.
+// The limits of logging.proto.
 const (
 	maxRequest   = 1024 // messages
-	maxID        = 64   // characters, as all but the text
+	maxID        = 64   // characters, like all others but the text
 	maxService   = 100
 	maxTextBytes = 65536
 	maxPod       = 253
@@ -24,11 +23,13 @@ const (
 	maxSpanID    = 16
 )
 
-// check says why a message cannot be stored, or nothing.
-func check(m *merchstorev1.LogMessage) (reason string) {
+// validate returns why a message cannot be stored, or "". It repeats the rules of logging.proto,
+// because protovalidate takes 5.6 µs for a message, which is more than the rest of the work on it.
+// A test compares the two.
+func validate(m *merchstorev1.LogMessage) (reason string) {
 	switch {
 	case m == nil:
-		return "there is no message"
+		return "the message is missing"
 	case longer(m.GetId(), maxID):
 		return tooLong("id", maxID)
 	case m.GetService() == "":
@@ -36,7 +37,7 @@ func check(m *merchstorev1.LogMessage) (reason string) {
 	case longer(m.GetService(), maxService):
 		return tooLong("service", maxService)
 	case m.GetLevel() < merchstorev1.LogLevel_LOG_LEVEL_UNSPECIFIED || m.GetLevel() > merchstorev1.LogLevel_LOG_LEVEL_ERROR:
-		return "level is none that there is"
+		return "level is unknown"
 	case m.GetText() == "":
 		return "text must not be empty"
 	case len(m.GetText()) > maxTextBytes:
@@ -55,19 +56,20 @@ func check(m *merchstorev1.LogMessage) (reason string) {
 	return ""
 }
 
+// longer reports whether s has more than limit characters.
 func longer(s string, limit int) bool { return len(s) > limit && utf8.RuneCountInString(s) > limit }
 
 func tooLong(field string, limit int) string {
 	return fmt.Sprintf("%s must have %d characters at most", field, limit)
 }
 
-// messageOf takes a checked message off the wire.
-func messageOf(m *merchstorev1.LogMessage, id string, now time.Time) record.Message {
+// messageFromProto converts a valid message, which gets the given id.
+func messageFromProto(m *merchstorev1.LogMessage, id string, now time.Time) record.Message {
 	seconds := now.Unix()
 	if m.GetTime() != nil {
 		seconds = m.GetTime().GetSeconds()
 	}
-	level := record.Level(m.GetLevel()) //nolint:gosec // check has seen that it is one of five
+	level := record.Level(m.GetLevel()) //nolint:gosec // validate has checked that it is one of five
 	if level == record.Unknown {
 		level = record.Info
 	}
@@ -77,8 +79,8 @@ func messageOf(m *merchstorev1.LogMessage, id string, now time.Time) record.Mess
 	}
 }
 
-// protoOf puts a message that was read back on the wire.
-func protoOf(m record.Message) *merchstorev1.LogMessage {
+// messageToProto converts a message that was read from Kafka.
+func messageToProto(m record.Message) *merchstorev1.LogMessage {
 	return &merchstorev1.LogMessage{
 		Id: m.ID, Service: m.Service, Level: merchstorev1.LogLevel(m.Level), Text: m.Text,
 		Time: &timestamppb.Timestamp{Seconds: m.Seconds}, Pod: m.Pod, TraceId: m.TraceID, RequestId: m.RequestID,
