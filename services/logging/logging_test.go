@@ -99,7 +99,7 @@ func TestStreamLogsReturnsTheNumberOfStoredMessages(t *testing.T) {
 	}
 	_, err = stream.CloseAndRecv()
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "3 of 4 messages were stored") ||
-		!strings.Contains(err.Error(), "text must not be empty") {
+		!strings.Contains(err.Error(), "text must be at least 1 characters") {
 		t.Errorf("%v", err)
 	}
 	if got := broker.Records(t, topic, 3); len(got) != 3 {

@@ -2,13 +2,14 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/rpcserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/logging/record"
 )
@@ -16,7 +17,7 @@ import (
 // TailLogs streams messages as they arrive. It sends response headers once no later message will be
 // missed. A slow client slows down its own consumer: messages are not buffered here.
 func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.ServerStreamingServer[merchstorev1.LogMessage]) error {
-	if err := validateTail(request); err != nil {
+	if err := rpcserver.Validate(protovalidate.GlobalValidator, request); err != nil {
 		return err
 	}
 	if err := s.requireAdmin(stream.Context()); err != nil {
@@ -70,16 +71,6 @@ func (s *Server) recheckAdmin(ctx context.Context, cancel context.CancelCauseFun
 			return
 		}
 	}
-}
-
-func validateTail(request *merchstorev1.TailLogsRequest) error {
-	if longer(request.GetService(), maxService) {
-		return failure.InvalidField("service", fmt.Sprintf("must have %d characters at most", maxService))
-	}
-	if _, known := merchstorev1.LogLevel_name[int32(request.GetMinLevel())]; !known {
-		return failure.InvalidField("min_level", "is unknown")
-	}
-	return nil
 }
 
 func matches(request *merchstorev1.TailLogsRequest, m record.Message) bool {

@@ -59,7 +59,7 @@ func TestWriteLogsRefusesInvalidMessagesAndStoresTheOthers(t *testing.T) {
 	if !slices.Equal(stored, []string{"a"}) {
 		t.Errorf("stored %v, want a", stored)
 	}
-	want := map[string]string{"b": "text must not be empty", "c": "larger than Kafka accepts", "d": "invalid for Kafka"}
+	want := map[string]string{"b": "text must be at least 1 characters", "c": "larger than Kafka accepts", "d": "invalid for Kafka"}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Error(diff)
 	}

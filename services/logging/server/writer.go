@@ -179,8 +179,8 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 	var refused results
 	var cost int64
 	for _, m := range messages {
-		if reason := validate(m); reason != "" {
-			refused.add(m.GetId(), &record.RefusedError{Reason: reason})
+		if err := validate(m); err != nil {
+			refused.add(m.GetId(), err)
 			continue
 		}
 		id := m.GetId()
