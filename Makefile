@@ -28,6 +28,10 @@ run: packages-run build ## Start the whole store on this machine, with a Postgre
 test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl npm ## Run every test, against a real PostgreSQL, Kafka broker, Kubernetes API server and browser
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
+.PHONY: test-unit
+test-unit: ## Run the tests that need nothing installed but Go, and PostgreSQL if it is there (under a minute)
+	@go test -vet=off $$(tools/list-packages unit)
+
 .PHONY: test-charts
 test-charts: kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server
 	@go test -race -shuffle=on -vet=off -tags e2e ./test/charts
@@ -136,7 +140,7 @@ clean: ## Remove what was built: programs, tools and test dependencies (the stor
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
+verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -147,6 +151,11 @@ verify-format: $(BIN)/golangci-lint $(BIN)/buf
 .PHONY: verify-vet
 verify-vet: packages-verify
 	@go vet -tags e2e ./...
+
+# What links C (librdkafka, PostgreSQL's parser) or is for Linux only (test/cluster) is left out.
+.PHONY: verify-darwin
+verify-darwin:
+	@packages=$$(tools/list-packages darwin); export GOOS=darwin CGO_ENABLED=0; go build $$packages && go vet $$packages
 
 .PHONY: verify-proto
 verify-proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc

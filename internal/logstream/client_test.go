@@ -57,7 +57,7 @@ func TestUnacknowledgedMessagesAreSentAgainWithTheSameID(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]error{
 		"the service stopped gracefully": nil,
-		"the service is unavailable":     status.Error(codes.Unavailable, "away"),
+		"the service is unavailable":     status.Error(codes.Unavailable, "connection refused"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -197,7 +197,7 @@ func TestAcknowledgementsOfUnknownMessagesAreIgnored(t *testing.T) {
 	f.Info(t.Context(), "1")
 	s := f.open(t)
 	m := s.next(t, 1)[0]
-	s.acknowledge(t, message("never ours"), message(""), m, m)
+	s.acknowledge(t, message("unknown"), message(""), m, m)
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

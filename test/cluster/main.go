@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command cluster runs a real Kubernetes cluster on a Linux machine that has no container engine: the control plane as processes
 // of the machine, and three workers, each in namespaces of its own with a containerd, a kubelet and a kube-proxy. Pods, Services,
 // cluster DNS and all that kubectl does work as on any cluster; nothing outside is reached from within.
