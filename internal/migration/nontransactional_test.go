@@ -13,8 +13,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// indexed returns a database with a table whose x is not unique, and the files: the table's, and one
-// without a transaction.
+// indexed returns a database with a table whose x is not unique, and the files: the table's, and
+// one without a transaction.
 func indexed(t *testing.T, sql string) (string, *pgx.Conn, []migration.File) {
 	t.Helper()
 	url := database.Empty(t)
@@ -192,8 +192,8 @@ func TestEditedInterruptedFileIsRefused(t *testing.T) {
 	migrate(t, url, files)
 }
 
-// The mark precedes the statement. There is none if the result exists already: after a crash, the mark
-// would claim it.
+// The mark precedes the statement. There is none if the result exists already: after a crash, the
+// mark would claim it.
 func TestMarkIsWrittenFirst(t *testing.T) {
 	t.Parallel()
 	for sql, words := range map[string]string{
@@ -216,7 +216,8 @@ func TestMarkIsWrittenFirst(t *testing.T) {
 	}
 }
 
-// An old transaction delays the statement past the lock timeout, but nobody waits for the statement.
+// An old transaction delays the statement past the lock timeout, but nobody waits for the
+// statement.
 func TestCreateIndexWaitsBeyondTheLockTimeout(t *testing.T) {
 	t.Parallel()
 	url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (x)")

@@ -68,6 +68,8 @@ func Open(ctx context.Context, config *pgx.ConnConfig, o Options) (*Session, err
 const answerTimeout = 5 * time.Second
 
 // Close closes the connection, which releases the lock.
+//
+//nolint:contextcheck,nolintlint // the context of a caller may have ended; read for callers, too
 func (s *Session) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
