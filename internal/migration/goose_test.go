@@ -27,7 +27,7 @@ func newGoose(t *testing.T, url string, files []migration.File) *goose.Provider 
 	for _, f := range files {
 		root[f.Name] = &fstest.MapFile{Data: []byte(f.SQL)}
 	}
-	db, err := goose.OpenDBWithDriver("pgx", url)
+	db, err := sql.Open("pgx", url) // goose.OpenDBWithDriver sets a global
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,12 +17,12 @@ import (
 func inspect(ctx context.Context, files []migration.File) ([]step, error) {
 	var steps []step
 	for _, f := range files {
-		script, err := f.Script(ctx)
+		script, err := f.Parse()
 		if err != nil {
 			return nil, err
 		}
 		if script.NoTransaction {
-			if _, err := migration.ParseOutside(script); err != nil {
+			if _, err := migration.ParseNonTransactional(script); err != nil {
 				return nil, fmt.Errorf("%s %w", f.Name, err)
 			}
 		}
@@ -110,7 +110,7 @@ func validate(statements []*pgquery.Node, noTransaction bool) error {
 	return nil
 }
 
-// resumable reports whether a statement is of a kind that migration.ParseOutside supports.
+// resumable reports whether a statement is of a kind that migration.ParseNonTransactional supports.
 func resumable(s *pgquery.Node) bool {
 	return s.GetIndexStmt().GetConcurrent() || s.GetDropStmt().GetConcurrent() || s.GetVacuumStmt().GetIsVacuumcmd()
 }
