@@ -45,7 +45,7 @@ type Settings struct {
 
 	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
 	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"logins and sign-ups that may wait for that; more are turned away"`
-	OrderGroup          int           `env:"ORDER_GROUP" envDefault:"200" help:"orders committed together at most"`
+	OrderBatchSize      int           `env:"ORDER_BATCH_SIZE" envDefault:"200" help:"maximum number of orders per transaction"`
 	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
 
 	Cache    cache.Settings
@@ -67,8 +67,8 @@ func (s Settings) Validate() error {
 	if s.OrderTimeout >= s.Process.ShutdownTimeout {
 		return errors.New("ORDER_TIMEOUT must be less than SHUTDOWN_TIMEOUT, or orders could be cut off by a shutdown")
 	}
-	if s.OrderGroup < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
-		return errors.New("ORDER_GROUP and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
+	if s.OrderBatchSize < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
+		return errors.New("ORDER_BATCH_SIZE and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
 	}
 	if s.TokenTTL < time.Second {
 		return errors.New("TOKEN_TTL must be at least 1s")
@@ -123,7 +123,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	passwords.RegisterMetrics(p.Metrics)
 
 	measures := newOrderMetrics(p.Metrics)
-	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
+	placer := batch.New(s.OrderBatchSize, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
 	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
 	reader, closeReader, err := openReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {

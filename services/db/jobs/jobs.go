@@ -23,15 +23,15 @@ import (
 
 // Settings say how much is done at a time.
 type Settings struct {
-	Pictures      int           `env:"PICTURES_AT_ONCE" envDefault:"1" help:"pictures that are scaled at the same time, each with PICTURE_MEMORY"`
-	PictureMemory int64         `env:"PICTURE_MEMORY" envDefault:"268435456" help:"what decoding a picture may take in bytes; one that takes more is refused"`
-	Timeout       time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" help:"time for a job; one that is still not done after half as long again, because its process was killed, is done by another"`
+	PictureConcurrency int           `env:"PICTURE_CONCURRENCY" envDefault:"1" help:"number of pictures scaled at the same time, each with PICTURE_MEMORY"`
+	PictureMemory      int64         `env:"PICTURE_MEMORY" envDefault:"268435456" help:"what decoding a picture may take in bytes; one that takes more is refused"`
+	Timeout            time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" help:"time for a job; one that is still not done after half as long again, because its process was killed, is done by another"`
 }
 
 // Validate refuses what would do no job at all.
 func (s Settings) Validate() error {
-	if s.Pictures < 1 || s.PictureMemory < 1<<20 || s.Timeout < time.Second {
-		return errors.New("PICTURES_AT_ONCE must be at least 1, PICTURE_MEMORY 1048576 and JOB_TIMEOUT 1s")
+	if s.PictureConcurrency < 1 || s.PictureMemory < 1<<20 || s.Timeout < time.Second {
+		return errors.New("PICTURE_CONCURRENCY must be at least 1, PICTURE_MEMORY 1048576 and JOB_TIMEOUT 1s")
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 		Logger: slog.New(quieter{log.Handler()}), Workers: workers,
 		Queues: map[string]river.QueueConfig{
 			river.QueueDefault:    {MaxWorkers: 2},
-			postgres.PictureQueue: {MaxWorkers: s.Pictures},
+			postgres.PictureQueue: {MaxWorkers: s.PictureConcurrency},
 		},
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.Timeout * 3 / 2,
 		SoftStopTimeout: softStop,
