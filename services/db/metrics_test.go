@@ -56,7 +56,7 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 		{"merchstore_product_stock", nil, 1},
 		{"merchstore_products", nil, 1},
 		{"merchstore_products_oversold", nil, 0},
-		{"merchstore_db_query_duration_seconds", labels{"query": "lock shelf"}, 6},
+		{"merchstore_db_query_duration_seconds", labels{"query": "lock stock"}, 6},
 		{"merchstore_ready", nil, 1},
 		{"merchstore_check_passing", labels{"check": "database"}, 1},
 		{"merchstore_build_info", labels{"process": "db"}, 1},
@@ -104,7 +104,7 @@ func TestALockedTableIsSeenAlthoughWhatIsInItIsNot(t *testing.T) {
 	if age := m.Sum("merchstore_postgresql_longest_transaction_seconds", nil); age <= 0 {
 		t.Errorf("the longest transaction has lasted %v s", age)
 	}
-	for of, want := range map[string]float64{"server": 1, "shelf": 0} {
+	for of, want := range map[string]float64{"server": 1, "products": 0} {
 		if up := m.Sum("merchstore_db_samples_up", map[string]string{"of": of}); up != want {
 			t.Errorf("the %s has answered: %v, want %v", of, up, want)
 		}

@@ -76,8 +76,8 @@ func TestWhatIsNoGoodPictureIsRefused(t *testing.T) {
 		"nothing":                          {nil, "is empty"},
 		"HTML":                             {[]byte("<!doctype html><script>alert(1)</script>"), "must be a JPEG, PNG, WebP or GIF"},
 		"SVG with a script":                {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`), "must be a JPEG, PNG, WebP or GIF"},
-		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "can not be read as image/png"},
-		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "at most 40 million are taken"},
+		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "cannot be read as image/png"},
+		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "at most 40 million are accepted"},
 		"a JPEG without its end":           {cut("progressive.jpg"), "ends too early"},
 		"a PNG without its end":            {cut("photo.png"), "ends too early"},
 		"a GIF without its end":            {file(t, "animated.gif")[:900], "ends too early"},
@@ -85,18 +85,18 @@ func TestWhatIsNoGoodPictureIsRefused(t *testing.T) {
 		"an animated WebP":                 {file(t, "animated.webp"), "is an animated WebP"},
 		"more than 10 MB":                  {make([]byte, picture.MaxBytes+1), "is larger than 10 MB"},
 		"more than 40 megapixels":          {announced(t, 6400, 6400, 8, 2, 0), "has 6400 × 6400 pixels; at most 40 million"},
-		"a bomb":                           {announced(t, 2_000_000_000, 2_000_000_000, 8, 2, 0), "can not be read as image/png"},
+		"a bomb":                           {announced(t, 2_000_000_000, 2_000_000_000, 8, 2, 0), "cannot be read as image/png"},
 		"a line of a million pixels":       {announced(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
-		"40 megapixels of 16 bits":         {announced(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and there are 256"},
+		"40 megapixels of 16 bits":         {announced(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and at most 256 are allowed"},
 		"40 megapixels of grey, 16 bits":   {announced(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
 		"a JPEG that hides its frame":      {hidden, "is a damaged JPEG"},
 		"40 megapixels of CMYK":            {resized(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
 		"40 megapixels, progressive":       {resized(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
 		"40 megapixels interlaced":         {announced(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
-		"no width":                         {announced(t, 0, 1, 8, 2, 0), "can not be read as image/png"},
+		"no width":                         {announced(t, 0, 1, 8, 2, 0), "cannot be read as image/png"},
 	} {
 		_, err := picture.Inspect(tt.upload, limits)
-		if bad := new(picture.BadError); !errors.As(err, &bad) || !strings.HasPrefix(bad.Reason, tt.says) && !strings.Contains(bad.Reason, tt.says) {
+		if bad := new(picture.InvalidError); !errors.As(err, &bad) || !strings.HasPrefix(bad.Reason, tt.says) && !strings.Contains(bad.Reason, tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -280,7 +280,7 @@ func FuzzPicture(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, upload []byte) {
 		original, err := picture.Inspect(upload, picture.Limits{Memory: 4 << 20})
-		bad := new(picture.BadError)
+		bad := new(picture.InvalidError)
 		if err != nil {
 			if !errors.As(err, &bad) {
 				t.Fatalf("not the picture's fault: %v", err)

@@ -13,19 +13,21 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// primary keeps the pools on the server that is the primary now. A failover leads the database's name to another server,
-// while the connections made before stay with the old one, which may be stopped, cut off or read-only. See decision 15.
+// primary keeps the pools connected to the current primary. After a failover the database's name
+// leads to another server, while connections made before stay with the old one, which may be
+// stopped, unreachable or read-only. See decision 15.
 type primary struct {
 	mu   sync.Mutex
 	open map[*connection]struct{}
-	// server identifies the one that a fresh connection has reached last; empty before the first.
+	// server identifies the server that the latest successful check connection reached. It is empty
+	// before the first one.
 	server string
-	// reached reports whether the latest attempt at a fresh connection reached server.
+	// reached reports whether the latest attempt at a check connection reached server.
 	reached bool
 	pools   []*pgxpool.Pool
 }
 
-// connection is the network connection of a pool's connection.
+// connection is the network connection of a pooled connection.
 type connection struct {
 	net.Conn
 
@@ -37,47 +39,48 @@ func (c *connection) Close() error {
 	c.primary.mu.Lock()
 	delete(c.primary.open, c)
 	c.primary.mu.Unlock()
-	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection itself
+	return c.Conn.Close()
 }
 
-var errCancelNotSent = errors.New("a cancel request is not sent: its name may lead to another server by now")
+var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
 
-// watch has the connections that config's pools make known to p.
-func (p *primary) watch(config *pgxpool.Config) {
+// track registers all connections of the pools that are created from config.
+func (p *primary) track(config *pgxpool.Config) {
 	if config.ConnConfig.ValidateConnect == nil { // unless the URL has target_session_attrs
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	onError := config.ConnConfig.OnPgError
 	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if err.Code == readOnlyTransaction { // a primary no longer: neither is it for the other connections
+		if err.Code == readOnlyTransaction { // the server is no longer the primary
 			p.closeAll()
 			return false
 		}
 		return onError(conn, err)
 	}
-	config.ConnConfig.OnNotice = noteUnreplicated
+	config.ConnConfig.OnNotice = markUnreplicated
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		p.watchOne(c)
+		p.trackConnection(c)
 		return nil
 	}
 }
 
-// guard has closeAll reset pools.
-func (p *primary) guard(pools ...*pgxpool.Pool) {
+// setPools sets the pools that closeAll resets.
+func (p *primary) setPools(pools ...*pgxpool.Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pools = pools
 }
 
-// watchOne prepares the configuration of a single connection. pgx dials with it until the connection is made, and again
-// when it sends a CancelRequest. The address may lead to another server by then, so a CancelRequest is only sent as long as
-// the latest fresh connection reached the server that this one is on.
-func (p *primary) watchOne(c *pgx.ConnConfig) {
+// trackConnection configures a single connection. pgx calls DialFunc until the connection is
+// established, and again to send a CancelRequest. The address may lead to another server by then,
+// so a CancelRequest is sent only as long as the latest check connection reached the server of this
+// one.
+func (p *primary) trackConnection(c *pgx.ConnConfig) {
 	dial := c.DialFunc
 	var dialed *connection
-	var made atomic.Bool
+	var established atomic.Bool
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if made.Load() {
+		if established.Load() {
 			if !p.mayCancel(dialed) {
 				return nil, errCancelNotSent
 			}
@@ -94,7 +97,7 @@ func (p *primary) watchOne(c *pgx.ConnConfig) {
 		return dialed, nil
 	}
 	c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
-		made.Store(true)
+		established.Store(true)
 		return nil
 	}
 }
@@ -106,7 +109,8 @@ func (p *primary) mayCancel(c *connection) bool {
 	return open && p.reached
 }
 
-// closeAll ends all connections, also those in use: their calls fail now instead of when their time is over.
+// closeAll closes all connections, including those in use: their calls fail now instead of at their
+// timeout.
 func (p *primary) closeAll() {
 	p.mu.Lock()
 	open, pools := p.open, p.pools
@@ -120,38 +124,40 @@ func (p *primary) closeAll() {
 	}
 }
 
-// CheckPrimary makes a fresh connection, as a caller who comes now would, and has check look at what it reaches. It
-// returns an error unless that is a server that takes writes. If it is another server than the time before, the
-// connections made until now are closed.
+// CheckPrimary opens a new connection, as a new caller would, and passes it to check. It returns an
+// error unless the connection reaches a server that accepts writes. If that is another server than
+// the last time, CheckPrimary closes all older connections.
 func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
-	conn, server, err := identify(ctx, db.fresh.Copy())
+	conn, server, err := connect(ctx, db.checkConfig.Copy())
 	if err != nil {
-		db.primary.lost()
+		db.primary.setUnreached()
 		if isRefused(err) {
 			return db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return check(ctx, c.Conn()) })
 		}
 		return wrap(err, "connect to the primary")
 	}
 	defer conn.Close(ctx)
-	db.primary.found(server)
+	db.primary.setServer(server)
 	return check(ctx, conn)
 }
 
-// isRefused reports whether the server takes no more connections, or not with this password: those that are open may go on.
+// isRefused reports whether the server rejected the connection for its password or its connection
+// limit. Open connections may still work.
 func isRefused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code[:2] == classAuthorization || pg.Code == tooManyConnections)
 }
 
-// lost notes that a fresh connection has reached no primary.
-func (p *primary) lost() {
+// setUnreached records that a check connection failed.
+func (p *primary) setUnreached() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reached = false
 }
 
-// found notes which server a fresh connection has reached.
-func (p *primary) found(server string) {
+// setServer records the server that a check connection reached, and closes all connections to
+// another.
+func (p *primary) setServer(server string) {
 	p.mu.Lock()
 	moved := p.server != "" && p.server != server
 	p.server, p.reached = server, true
@@ -161,8 +167,9 @@ func (p *primary) found(server string) {
 	}
 }
 
-// identify connects and returns what tells the server from any other, and from itself before a restart.
-func identify(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, string, error) {
+// connect opens a connection. It returns an identification of the server that changes when the
+// server restarts.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, string, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, "", fmt.Errorf("connect: %w", err)

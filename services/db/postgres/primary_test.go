@@ -12,8 +12,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestOpenConnectionsServeWhileTheServerRefusesFreshOnes changes the password under the pool, as a rotation does.
-func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
+// The test changes the password under the pool, as a rotation does.
+func TestCheckPrimaryFallsBackToOpenConnections(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
 	s, err := settings.Parse[postgres.Settings]([]string{"DATABASE_URL=" + server.URL("postgres"), "DB_MIN_CONNS=0"})
@@ -25,18 +25,18 @@ func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
-	if err := db.CheckPrimary(t.Context(), ask); err != nil {
+	ping := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
+	if err := db.CheckPrimary(t.Context(), ping); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Pool().Exec(t.Context(), `ALTER ROLE `+postgresserver.User+` PASSWORD 'another'`); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.CheckPrimary(t.Context(), ask); err != nil {
-		t.Errorf("an open connection would serve, but the check fails: %v", err)
+	if err := db.CheckPrimary(t.Context(), ping); err != nil {
+		t.Errorf("CheckPrimary with an open connection: %v", err)
 	}
 	db.Pool().Reset()
-	if err := db.CheckPrimary(t.Context(), ask); err == nil {
-		t.Error("no connection can be had, but the check passes")
+	if err := db.CheckPrimary(t.Context(), ping); err == nil {
+		t.Error("CheckPrimary succeeds without any connection")
 	}
 }
