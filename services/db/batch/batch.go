@@ -48,8 +48,8 @@ type Call[Req, Resp any] struct {
 	done     chan struct{}
 }
 
-// New returns a Batcher that calls run with up to maxSize requests, oldest first. Each batch has its
-// own timeout: the cancellation of one caller does not stop the batch for the others.
+// New returns a Batcher that calls run with up to maxSize requests, oldest first. Each batch has
+// its own timeout: the cancellation of one caller does not stop the batch for the others.
 func New[Req, Resp any](maxSize int, timeout time.Duration, run Func[Req, Resp]) *Batcher[Req, Resp] {
 	return &Batcher[Req, Resp]{run: run, maxSize: maxSize, timeout: timeout}
 }
@@ -60,8 +60,8 @@ func (b *Batcher[Req, Resp]) Do(ctx context.Context, request Req) (Resp, error) 
 	return b.Start(ctx, request).Wait()
 }
 
-// Start queues a request without waiting for it. The request joins the next batch, which starts when
-// Wait is called on this or any other call.
+// Start queues a request without waiting for it. The request joins the next batch, which starts
+// when Wait is called on this or any other call.
 func (b *Batcher[Req, Resp]) Start(ctx context.Context, request Req) *Call[Req, Resp] {
 	c := &Call[Req, Resp]{batcher: b, ctx: ctx, request: request, done: make(chan struct{})}
 	b.mu.Lock()
@@ -158,8 +158,8 @@ func (b *Batcher[Req, Resp]) runBatch(calls []*Call[Req, Resp]) {
 	}
 }
 
-// runRecovered returns a panic as an error: no interceptor guards this goroutine, so the panic would
-// end the process.
+// runRecovered returns a panic as an error: no interceptor guards this goroutine, so the panic
+// would end the process.
 func (b *Batcher[Req, Resp]) runRecovered(calls []*Call[Req, Resp], requests []Req) (responses []Resp, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()

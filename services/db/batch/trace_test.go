@@ -84,7 +84,7 @@ func TestRecordsNoSpanWithoutSampledTraces(t *testing.T) {
 
 func TestFailedBatchFailsItsSpans(t *testing.T) {
 	t.Parallel()
-	for _, s := range runTraced(t, errors.New("the database is away"), true, true).ended.Ended() {
+	for _, s := range runTraced(t, errors.New("the database is unavailable"), true, true).ended.Ended() {
 		if s.Status().Code != codes.Error {
 			t.Errorf("status is %v", s.Status())
 		}

@@ -43,8 +43,8 @@ func (w *scaleWorker) scale(ctx context.Context, hash []byte) error {
 	if err != nil || original == nil {
 		return err
 	}
-	// Return the memory before the next picture needs as much. The garbage collector alone would run
-	// too late, and the process would exceed its memory limit.
+	// Return the memory before the next picture needs as much. The garbage collector alone would
+	// run too late, and the process would exceed its memory limit.
 	defer debug.FreeOSMemory()
 	sizes, err := picture.Scale(original)
 	if invalid := new(picture.InvalidError); errors.As(err, &invalid) {

@@ -59,8 +59,8 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "merchstore-db"
 	params["timezone"] = "UTC"
-	// By default the planner plans "id = ANY($1)" again for every short list, which takes longer than
-	// running it. No statement here has a plan that depends on its parameters.
+	// By default the planner plans "id = ANY($1)" again for every short list, which takes longer
+	// than running it. No statement here has a plan that depends on its parameters.
 	params["plan_cache_mode"] = "force_generic_plan"
 	params["statement_timeout"] = milliseconds(s.StatementTimeout)
 	params["lock_timeout"] = milliseconds(s.LockTimeout)

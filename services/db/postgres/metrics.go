@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RegisterMetrics registers metrics of the pool, and metrics of the server and the products that are
-// queried with each scrape.
+// RegisterMetrics registers metrics of the pool, and metrics of the server and the products that
+// are queried with each scrape.
 func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 	r.MustRegister(queryCollector{"server", db.serverMetrics}, queryCollector{"products", db.productMetrics})
 	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
@@ -93,8 +93,8 @@ func newMetric(kind prometheus.ValueType, value float64, name, help string, labe
 	return prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
 }
 
-// productMetrics has a label value for at most 100 products, and only for those of the store itself
-// and its admins: any user may add products, so their number is not bounded.
+// productMetrics returns metrics of the catalogue. It labels at most 100 products, and only those
+// of the store itself and its admins: any user may add products, so their number is not bounded.
 func (db *DB) productMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	var all, oversold int64
 	err := db.metrics.QueryRow(ctx, `
@@ -118,8 +118,8 @@ func (db *DB) productMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	return append(metrics, stock...), err
 }
 
-// serverMetrics covers all clients of the server and of this database. The longest transaction
-// includes those of other roles only if this role may read all statistics.
+// serverMetrics returns metrics of the server and the database, for all of their clients. The
+// longest transaction includes those of other roles only if this role may read all statistics.
 func (db *DB) serverMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	var connections, limit, waiters, longest, committed, rolledBack, deadlocks, size float64
 	err := db.metrics.QueryRow(ctx, `

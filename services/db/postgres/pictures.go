@@ -23,8 +23,8 @@ func (db *DB) storePicture(ctx context.Context, tx pgx.Tx, upload *picture.Origi
 	}
 	hash := upload.Hash[:]
 	var status shop.PictureStatus
-	// If the picture exists, the update keeps it from being deleted as an orphan, and a failed one is
-	// scaled again.
+	// If the picture exists, the update keeps it from being deleted as an orphan, and a failed one
+	// is scaled again.
 	err := tx.QueryRow(ctx, `
 		INSERT INTO pictures (hash, original_type, original) VALUES ($1, $2, $3)
 		ON CONFLICT ON CONSTRAINT pictures_pkey DO UPDATE SET uploaded_at = now(), failure = NULL,

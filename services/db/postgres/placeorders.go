@@ -20,8 +20,8 @@ const rollbackTimeout = time.Second
 
 // PlaceOrders places a batch of orders in one transaction: it reads and locks the stock once,
 // allocates it in memory, and writes with one statement per table. Either everything that the
-// outcomes say is committed, or the batch fails. BEGIN and COMMIT are sent along with the statements,
-// so a batch takes two round trips.
+// outcomes say is committed, or the batch fails. BEGIN and COMMIT are sent along with the
+// statements, so a batch takes two round trips.
 func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 	var d shop.Decision
 	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
@@ -58,8 +58,8 @@ func rollback(ctx context.Context, conn *pgxpool.Conn) {
 	_, _ = conn.Exec(ctx, "ROLLBACK")
 }
 
-// placeOneByOne places each order in a transaction of its own, so that one which the database rejects
-// does not fail the others.
+// placeOneByOne places each order in a transaction of its own, so that one which the database
+// rejects does not fail the others.
 func (db *DB) placeOneByOne(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 	outcomes := make([]shop.Outcome, len(requests))
 	for i := range requests {

@@ -155,8 +155,8 @@ func (p *primary) setUnreached() {
 	p.reached = false
 }
 
-// setServer records the server that a check connection reached, and closes all connections to
-// another.
+// setServer records the server that a check connection reached. If it is another one than before,
+// setServer closes all connections.
 func (p *primary) setServer(server string) {
 	p.mu.Lock()
 	moved := p.server != "" && p.server != server

@@ -12,9 +12,9 @@ import (
 )
 
 // Everything that a write reports is durable, see decision 15. A commit waits for the disk and, if
-// PostgreSQL is configured so, for a standby. But a call may report what an earlier attempt committed
-// without waiting: its connection was lost, it timed out, or the server restarted. Such a report
-// waits for a commit of its own, which comes later in the log.
+// PostgreSQL is configured so, for a standby. But a call may report what an earlier attempt
+// committed without waiting: its connection was lost, it timed out, or the server restarted. Such a
+// report waits for a commit of its own, which comes later in the log.
 
 // awaitDurable is a statement that makes its transaction's commit wait until all that the
 // transaction has seen is durable. It writes a few bytes of WAL that nobody reads, because the
@@ -27,7 +27,7 @@ const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) error {
 	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		err := pgx.BeginFunc(ctx, conn, f)
-		if f, ok := failure.As(err); ok && f.Kind != failure.Unavailable {
+		if fail, ok := failure.As(err); ok && fail.Kind != failure.Unavailable {
 			if _, err := conn.Exec(ctx, awaitDurable); err != nil {
 				return err
 			}

@@ -190,7 +190,8 @@ func (a *Accounts) Get(ctx context.Context, actor Actor, sid string) (User, erro
 	return a.find(ctx, actor, sid)
 }
 
-// find checks the permission first, so that a customer does not learn which accounts exist.
+// find returns an account that the actor may access. It checks the permission first, so that a
+// customer does not learn which accounts exist.
 func (a *Accounts) find(ctx context.Context, actor Actor, sid string) (User, error) {
 	if !actor.Admin && actor.SID != sid {
 		return User{}, errNotOwner
@@ -215,8 +216,8 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 	return a.Store.UpdateUser(ctx, u.ID, change)
 }
 
-// hashNewPassword requires the actor's current password: somebody with access to an open session
-// must not be able to lock the owner out.
+// hashNewPassword verifies the actor's current password and returns the hash of the new one. Access
+// to an open session alone must not be enough to lock the owner out.
 func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, up AccountUpdate) (hash string, err error) {
 	if up.CurrentPassword == nil {
 		return "", failure.InvalidField("current_password", "is needed to change the password")

@@ -11,7 +11,8 @@ import (
 
 // OrderRequest is a request to place an order.
 type OrderRequest struct {
-	// UserID and UserSID are the buyer's account as their token names it. Decide checks the account.
+	// UserID and UserSID are the buyer's account as their token names it. Decide checks the
+	// account.
 	UserID  int32
 	UserSID string
 	Lines   []Line

@@ -67,8 +67,8 @@ func parseCursor(cursor string) (int64, error) {
 	return int64(id), nil
 }
 
-// paginate splits the entries found for k into a page and the cursor of the next page, which is empty
-// for the last page.
+// paginate splits the entries found for k into a page and the cursor of the next page, which is
+// empty for the last page.
 func paginate[T any, ID int32 | int64](found []T, k Keyset, id func(T) ID) (page []T, next string) {
 	if len(found) < int(k.Limit) {
 		return found, ""
