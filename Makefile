@@ -54,24 +54,21 @@ lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-# Every binary is static, so that an image needs nothing else. What links C (librdkafka, PostgreSQL's parser) is built against
-# musl, whose threads have a stack of 128 KiB unless told otherwise: too little for the parser, which is recursive and would crash
-# (8 MiB is as glibc has it, and as databaseschema counts on). The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
-SERVICES      := api db logging shoppers
+# Every binary is static, so that an image needs nothing else. The logging service links librdkafka, which is C, and is built
+# against musl, with threads that have glibc's stack size. The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
+SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
 
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/local ./services/shoppers
-	@$(STATIC_C) ./services/logging
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/loadgen ./services/local
+	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static -Wl,-z,stack-size=8388608"' -o build/bin/ ./services/logging
 
 .PHONY: build-operator
-build-operator: packages-run ## Build the operator into build/bin/ (minutes the first time: it has PostgreSQL's parser in it)
+build-operator: ## Build the operator into build/bin/, statically linked
 	@mkdir -p build/bin
-	@$(STATIC_C) ./operator
-
-STATIC_C      = CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static -Wl,-z,stack-size=8388608"' -o build/bin/
+	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./operator
 
 TAG           ?= dev
 .PHONY: images

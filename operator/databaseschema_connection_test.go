@@ -8,8 +8,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestWhatIsNoErrorOfAStatementIsSaidToo: and is tried again, for nobody knows whether it passes.
-func TestWhatIsNoErrorOfAStatementIsSaidToo(t *testing.T) {
+// TestConnectionErrorsAreReported: and is tried again, for nobody knows whether it passes.
+func TestConnectionErrorsAreReported(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		parameters, sql, reason string
@@ -46,8 +46,8 @@ func TestWhatIsNoErrorOfAStatementIsSaidToo(t *testing.T) {
 	}
 }
 
-// TestCredentialsCanBeChanged: also how it is said that they are wrong.
-func TestCredentialsCanBeChanged(t *testing.T) {
+// TestCredentialRotation: also how it is said that they are wrong.
+func TestCredentialRotation(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -66,7 +66,7 @@ func TestCredentialsCanBeChanged(t *testing.T) {
 	c.hasNoSecret(o, s, "s3cret")
 }
 
-func TestAnotherDatabaseIsNotTouched(t *testing.T) {
+func TestOtherDatabaseIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()

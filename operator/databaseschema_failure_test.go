@@ -11,8 +11,9 @@ import (
 	"merchstore.io/merchstore/test/eventually"
 )
 
-// TestAMigrationThatFailsWaitsForAChange: each attempt takes a number of a sequence, which no rollback gives back.
-func TestAMigrationThatFailsWaitsForAChange(t *testing.T) {
+// TestFailedMigrationWaitsForAChange: each attempt takes a number of a sequence, which no rollback
+// gives back.
+func TestFailedMigrationWaitsForAChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -64,7 +65,7 @@ func TestAMigrationThatFailsWaitsForAChange(t *testing.T) {
 	attempts(2)
 }
 
-func TestDriftIsSeenThoughAMigrationHasFailed(t *testing.T) {
+func TestDriftIsReportedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -76,7 +77,7 @@ func TestDriftIsSeenThoughAMigrationHasFailed(t *testing.T) {
 	c.awaitSchema(s, false, v1alpha1.ReasonTampered)
 }
 
-func TestOneDatabaseIsMigratedByOneAtATime(t *testing.T) {
+func TestConcurrentMigrationsAreLocked(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
@@ -95,8 +96,9 @@ func TestOneDatabaseIsMigratedByOneAtATime(t *testing.T) {
 	c.awaitVersion(s, 1)
 }
 
-// TestAMigrationGivesWayToTraffic: a lock that is waited for holds up all who come later, so it is not waited for long.
-func TestAMigrationGivesWayToTraffic(t *testing.T) {
+// TestLockTimeout: a lock that is waited for holds up all who come later, so it is not waited for
+// long.
+func TestLockTimeout(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate(func(s *Settings) { s.DatabaseSchema.LockTimeout = 300 * time.Millisecond })
@@ -125,7 +127,7 @@ func TestAMigrationGivesWayToTraffic(t *testing.T) {
 	c.awaitVersion(s, 2)
 }
 
-func TestAStatementDoesNotRunForEver(t *testing.T) {
+func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate(func(s *Settings) {
@@ -140,7 +142,7 @@ func TestAStatementDoesNotRunForEver(t *testing.T) {
 	c.awaitVersion(s, 1)
 }
 
-func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
+func TestDatabaseOutage(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -163,7 +165,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	c.awaitVersion(s, 2)
 }
 
-func TestADatabaseThatGoesAwayInTheMiddleIsMigratedLater(t *testing.T) {
+func TestDatabaseOutageDuringAMigration(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()

@@ -41,7 +41,9 @@ func up(sql ...string) files {
 }
 
 // outside is a file without a transaction.
-func outside(sql string) string { return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n" }
+func nonTransactional(sql string) string {
+	return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n"
+}
 
 // storesOwn are the store's migrations.
 func storesOwn(t *testing.T) files {

@@ -14,8 +14,9 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce: the operator looks again by itself only after more than an hour.
-func TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce(t *testing.T) {
+// TestInvalidInputIsReportedAndRetriedOnChange: the operator looks again by itself only after more
+// than an hour.
+func TestInvalidInputIsReportedAndRetriedOnChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate(rarely)
@@ -32,16 +33,16 @@ func TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce(t *testing.T) {
 			return is(s, v1alpha1.Ready, false, reason)
 		})
 	}
-	expect(v1alpha1.ReasonSecretNotFound, "there is no Secret "+database1)
+	expect(v1alpha1.ReasonSecretNotFound, "Secret "+database1+" does not exist")
 	c.must(&corev1.Secret{ObjectMeta: c.meta(database1), StringData: map[string]string{"password": "s3cret"}})
 	expect(v1alpha1.ReasonSecretNotFound, "has no key url")
 	for _, wrong := range []string{"s3cret", "mysql://u:s3cret@h/d", "postgres://u:s3cret@h:port/d", "host=h password=s3cret dbname=d", "postgres://u:s3cret@h"} {
 		c.lead(wrong)
-		expect(v1alpha1.ReasonSecretInvalid, "is no URL like postgres://")
+		expect(v1alpha1.ReasonSecretInvalid, "is not a URL like postgres://")
 		c.hasNoSecret(o, s, "s3cret")
 	}
 	c.lead(url)
-	expect(v1alpha1.ReasonConfigMapNotFound, "there is no ConfigMap "+migrations)
+	expect(v1alpha1.ReasonConfigMapNotFound, "ConfigMap "+migrations+" does not exist")
 	c.must(&corev1.ConfigMap{ObjectMeta: c.meta(migrations)})
 	expect(v1alpha1.ReasonInvalidMigrations, "no files")
 	for content, words := range map[string][]string{
@@ -64,7 +65,7 @@ func TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce(t *testing.T) {
 	change(c, &corev1.ConfigMap{ObjectMeta: c.meta(migrations)}, func(m *corev1.ConfigMap) {
 		m.Data, m.BinaryData = nil, map[string][]byte{"0001_a.sql": {0xff}}
 	})
-	expect(v1alpha1.ReasonInvalidMigrations, "0001_a.sql of ConfigMap "+migrations+" is no text")
+	expect(v1alpha1.ReasonInvalidMigrations, "0001_a.sql of ConfigMap "+migrations+" is binary data")
 	change(c, &corev1.ConfigMap{ObjectMeta: c.meta(migrations)}, func(m *corev1.ConfigMap) {
 		m.Data, m.BinaryData = up("CREATE TABLE a (x int)"), nil
 	})
@@ -76,7 +77,7 @@ func TestWhatIsMissingOrWrongIsSaidAndTakenUpAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheKeyOfTheSecretCanBeNamed(t *testing.T) {
+func TestSecretKey(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -85,8 +86,8 @@ func TestTheKeyOfTheSecretCanBeNamed(t *testing.T) {
 	c.awaitVersion(c.declare("store", func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Connection.Key = "DATABASE_URL" }), 1)
 }
 
-// TestNothingIsAskedWhilePaused: the address is a listener that counts who comes.
-func TestNothingIsAskedWhilePaused(t *testing.T) {
+// TestPausedDatabaseIsNotQueried: the address is a listener that counts who comes.
+func TestPausedDatabaseIsNotQueried(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -122,9 +123,9 @@ func TestNothingIsAskedWhilePaused(t *testing.T) {
 	}
 }
 
-// TestLargeFilesAreMigratedOrRefused: a ConfigMap holds at most 1 MiB. What is parsed to its end is smaller: that is work for many
-// seconds, with the race detector, on a machine under load.
-func TestLargeFilesAreMigratedOrRefused(t *testing.T) {
+// TestLargeFiles: a ConfigMap holds at most 1 MiB. What is parsed to its end is smaller: that is
+// work for many seconds, with the race detector, on a machine under load.
+func TestLargeFiles(t *testing.T) {
 	t.Parallel()
 	const size = 1_000_000
 	many := strings.Repeat
@@ -160,21 +161,21 @@ func TestLargeFilesAreMigratedOrRefused(t *testing.T) {
 	}
 }
 
-// TestBadObjectsAreRefusedWithASentence: by the API server itself, with no operator.
-func TestBadObjectsAreRefusedWithASentence(t *testing.T) {
+// TestSchemaValidation: by the API server itself, with no operator.
+func TestSchemaValidation(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	type spec = v1alpha1.DatabaseSchemaSpec
 	c.declare("store")
 	for words, edit := range map[string]func(*spec){
-		"connection can not be changed; make another DatabaseSchema": func(s *spec) { s.Connection.SecretName = "another" },
-		"approvedPlan must be a plan's hash":                         func(s *spec) { s.ApprovedPlan = "yes" },
-		"Too long":                                                   func(s *spec) { s.ApprovedPlan = strings.Repeat("a", 65) },
-		"spec.targetVersion":                                         func(s *spec) { s.TargetVersion = new(int64(0)) },
-		`supported values: "RequireApproval", "Allow"`:               func(s *spec) { s.Destructive = "Sometimes" },
-		"should have at least 1 items":                               func(s *spec) { s.Migrations = []v1alpha1.MigrationSource{} },
-		"Duplicate value":                                            func(s *spec) { s.Migrations = append(s.Migrations, s.Migrations[0]) },
-		"spec.migrations[0].configMapName":                           func(s *spec) { s.Migrations[0].ConfigMapName = "" },
+		"connection cannot be changed; create another DatabaseSchema": func(s *spec) { s.Connection.SecretName = "another" },
+		"approvedPlan must be a plan's hash":                          func(s *spec) { s.ApprovedPlan = "yes" },
+		"Too long":                                                    func(s *spec) { s.ApprovedPlan = strings.Repeat("a", 65) },
+		"spec.targetVersion":                                          func(s *spec) { s.TargetVersion = new(int64(0)) },
+		`supported values: "RequireApproval", "Allow"`:                func(s *spec) { s.Destructive = "Sometimes" },
+		"should have at least 1 items":                                func(s *spec) { s.Migrations = []v1alpha1.MigrationSource{} },
+		"Duplicate value":                                             func(s *spec) { s.Migrations = append(s.Migrations, s.Migrations[0]) },
+		"spec.migrations[0].configMapName":                            func(s *spec) { s.Migrations[0].ConfigMapName = "" },
 	} {
 		s := new(v1alpha1.DatabaseSchema)
 		if err := c.Get(t.Context(), client.ObjectKey{Namespace: c.namespace, Name: "store"}, s); err != nil {

@@ -13,7 +13,7 @@ func approve(hash string) func(*v1alpha1.DatabaseSchemaSpec) {
 	return func(spec *v1alpha1.DatabaseSchemaSpec) { spec.ApprovedPlan = hash }
 }
 
-func TestADestructivePlanWaitsForItsOwnApproval(t *testing.T) {
+func TestDestructivePlanWaitsForApproval(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -68,8 +68,9 @@ func TestADestructivePlanWaitsForItsOwnApproval(t *testing.T) {
 	c.awaitVersion(s, 4)
 }
 
-// TestTheRestOfAnApprovedPlanIsRun: a plan that comes to a stop half-way need not be approved again, unless it is edited.
-func TestTheRestOfAnApprovedPlanIsRun(t *testing.T) {
+// TestRestOfAnApprovedPlanIsRun: a plan that comes to a stop half-way need not be approved again,
+// unless it is edited.
+func TestRestOfAnApprovedPlanIsRun(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -90,7 +91,7 @@ func TestTheRestOfAnApprovedPlanIsRun(t *testing.T) {
 	}
 }
 
-func TestTypesAreJudgedByTheDatabase(t *testing.T) {
+func TestTypeChangesUseTheDatabasesTypes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -107,7 +108,7 @@ func TestTypesAreJudgedByTheDatabase(t *testing.T) {
 	}
 }
 
-func TestTheTargetIsKept(t *testing.T) {
+func TestTargetVersion(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()

@@ -15,7 +15,7 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-func TestAFreshDatabaseIsMigratedAndDBMigrateAgrees(t *testing.T) {
+func TestEmptyDatabaseIsMigrated(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -50,7 +50,7 @@ func TestAFreshDatabaseIsMigratedAndDBMigrateAgrees(t *testing.T) {
 	}
 }
 
-func TestWhatDBMigrateHasDoneIsTakenOver(t *testing.T) {
+func TestDatabaseMigratedByDBMigrateIsAdopted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -66,7 +66,7 @@ func TestWhatDBMigrateHasDoneIsTakenOver(t *testing.T) {
 	}
 }
 
-func TestWhatGooseHasDoneIsTakenOver(t *testing.T) {
+func TestDatabaseMigratedByGooseIsAdopted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -82,7 +82,7 @@ func TestWhatGooseHasDoneIsTakenOver(t *testing.T) {
 	c.awaitSchema(s, false, v1alpha1.ReasonTampered)
 }
 
-func TestFilesThatContradictTheHistoryAreNotRun(t *testing.T) {
+func TestDriftedFilesAreNotRun(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -131,8 +131,8 @@ func TestFilesThatContradictTheHistoryAreNotRun(t *testing.T) {
 	}
 }
 
-// TestWhatIsAsItShouldBeIsLeftAlone: no writing to the database, to the object, and no events.
-func TestWhatIsAsItShouldBeIsLeftAlone(t *testing.T) {
+// TestConvergedDatabaseIsNotChanged: no writing to the database, to the object, and no events.
+func TestConvergedDatabaseIsNotChanged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -166,7 +166,7 @@ func TestWhatIsAsItShouldBeIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestALostStatusHealsItself(t *testing.T) {
+func TestLostStatusIsRestored(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -182,7 +182,7 @@ func TestALostStatusHealsItself(t *testing.T) {
 	}
 }
 
-func TestDeletingTheObjectLeavesTheDatabase(t *testing.T) {
+func TestDeletionKeepsTheDatabase(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()
@@ -207,7 +207,7 @@ func TestDeletingTheObjectLeavesTheDatabase(t *testing.T) {
 	}
 }
 
-func TestTwoObjectsOfOneDatabaseMigrateItOnce(t *testing.T) {
+func TestTwoObjectsMigrateADatabaseOnce(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -222,7 +222,7 @@ func TestTwoObjectsOfOneDatabaseMigrateItOnce(t *testing.T) {
 	}
 }
 
-func TestFilesOfSeveralConfigMapsAreOneSequence(t *testing.T) {
+func TestSeveralConfigMapsAreOneSequence(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()

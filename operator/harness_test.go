@@ -60,7 +60,8 @@ func newCluster(t *testing.T) *cluster {
 	return &cluster{WithWatch: c, t: t, namespace: plane.Namespace(t), logs: output(t)}
 }
 
-// output takes what an operator says, as long as the test runs: a manager that has stopped may have some last words.
+// output takes what an operator says, as long as the test runs: a manager that has stopped may have
+// some last words.
 func output(t *testing.T) io.Writer {
 	t.Helper()
 	o := &testOutput{to: t.Output()}
@@ -90,7 +91,8 @@ type operator struct {
 	stop func()
 }
 
-// settings are those of an operator for the namespace: quick to look again, so that tests are quick.
+// settings are those of an operator for the namespace: quick to look again, so that tests are
+// quick.
 func (c *cluster) settings(change ...func(*Settings)) Settings {
 	c.t.Helper()
 	free, err := ports.Free(c.t.Context(), 1)

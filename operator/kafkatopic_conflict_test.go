@@ -24,7 +24,7 @@ func byAnotherName(t *v1alpha1.KafkaTopic) {
 	*servers = strings.Replace(*servers, "127.0.0.1", "localhost", 1)
 }
 
-func TestTheTopicGoesToWhoHoldsIt(t *testing.T) {
+func TestTopicStaysWithItsOwner(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -38,7 +38,7 @@ func TestTheTopicGoesToWhoHoldsIt(t *testing.T) {
 	c.must(other)
 	other = c.awaitTopic(other, false, v1alpha1.ReasonConflict)
 
-	if !strings.Contains(message(other), "KafkaTopic "+c.namespace+"/b-holder holds topic") {
+	if !strings.Contains(message(other), "KafkaTopic "+c.namespace+"/b-holder owns topic") {
 		t.Errorf("the message does not name the holder: %s", message(other))
 	}
 	if !is(other, v1alpha1.Synced, false, v1alpha1.ReasonConflict) || other.Status.TopicID != "" || len(other.Finalizers) != 0 {
@@ -69,7 +69,7 @@ func TestTheTopicGoesToWhoHoldsIt(t *testing.T) {
 	wantConfig(t, hand.config(other.Topic()), map[string]string{"retention.ms": "2000", "segment.ms": "100000"})
 }
 
-func TestTheTopicGoesToTheOldest(t *testing.T) {
+func TestTopicGoesToTheOldestObject(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	older := c.topic("b-older")
@@ -82,7 +82,7 @@ func TestTheTopicGoesToTheOldest(t *testing.T) {
 	c.awaitTopic(younger, false, v1alpha1.ReasonConflict)
 }
 
-func TestTheOldestGoesFirstThoughItIsNotAsKafkaWantsIt(t *testing.T) {
+func TestOldestObjectHasPrecedenceEvenIfRefused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -95,7 +95,7 @@ func TestTheOldestGoesFirstThoughItIsNotAsKafkaWantsIt(t *testing.T) {
 	c.must(younger)
 
 	younger = c.awaitTopic(younger, false, v1alpha1.ReasonConflict)
-	if !strings.Contains(message(younger), "/older is older and names topic") {
+	if !strings.Contains(message(younger), "/older is older and also names topic") {
 		t.Errorf("the message does not name the older one: %s", message(younger))
 	}
 	if hand.id(younger.Topic()) != "" {
@@ -103,7 +103,7 @@ func TestTheOldestGoesFirstThoughItIsNotAsKafkaWantsIt(t *testing.T) {
 	}
 }
 
-func TestTheTopicIsHeldByOneNamespace(t *testing.T) {
+func TestTopicHasOneOwnerAcrossNamespaces(t *testing.T) {
 	t.Parallel()
 	c, there := newCluster(t), newCluster(t)
 	plane := controlplane.Shared(t)
@@ -119,7 +119,7 @@ func TestTheTopicIsHeldByOneNamespace(t *testing.T) {
 	other := there.topic("orders", func(t *v1alpha1.KafkaTopic) { t.Spec.TopicName = holder.Spec.TopicName })
 	there.must(other)
 	other = there.awaitTopic(other, false, v1alpha1.ReasonConflict)
-	if want := "KafkaTopic " + c.namespace + "/orders holds"; !strings.HasPrefix(message(other), want) {
+	if want := "KafkaTopic " + c.namespace + "/orders owns"; !strings.HasPrefix(message(other), want) {
 		t.Errorf("it says %q, want %q", message(other), want)
 	}
 
@@ -151,7 +151,7 @@ func (c *cluster) let(user *rest.Config) {
 }
 
 // All are waiting for the same Secret, and do not know of each other's cluster when it comes.
-func TestTheTopicIsNotHeldTwice(t *testing.T) {
+func TestTopicHasOneOwnerUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate(func(s *Settings) { s.Workers = 8 })

@@ -20,7 +20,7 @@ func (c *cluster) remove(topic *v1alpha1.KafkaTopic) {
 	}
 }
 
-func TestTopicGoesWithItsObjectOrStays(t *testing.T) {
+func TestDeletionPolicy(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		made, edited func(*v1alpha1.KafkaTopic)
@@ -61,7 +61,7 @@ func TestTopicGoesWithItsObjectOrStays(t *testing.T) {
 	}
 }
 
-func TestTopicThatSomebodyElseHasMadeIsNotDeleted(t *testing.T) {
+func TestReplacedTopicIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -87,7 +87,7 @@ func TestTopicThatSomebodyElseHasMadeIsNotDeleted(t *testing.T) {
 	}
 }
 
-func TestDeletionDoesNotWaitForKafkaForEver(t *testing.T) {
+func TestDeletionDeadline(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t)
 	c := newCluster(t)
@@ -111,7 +111,7 @@ func TestDeletionDoesNotWaitForKafkaForEver(t *testing.T) {
 	c.remove(bySecret)
 
 	seen := c.awaitTopic(topic, false, v1alpha1.ReasonUnreachable) // it does wait, and says so
-	if seen.DeletionTimestamp.IsZero() || !strings.Contains(message(seen), "Connection refused") {
+	if seen.DeletionTimestamp.IsZero() || !strings.Contains(message(seen), "connection refused") {
 		t.Errorf("it says %q, and is to go since %v", message(seen), seen.DeletionTimestamp)
 	}
 	c.awaitTopic(bySecret, false, v1alpha1.ReasonSecretNotFound)
@@ -120,7 +120,7 @@ func TestDeletionDoesNotWaitForKafkaForEver(t *testing.T) {
 	if took := time.Since(seen.DeletionTimestamp.Time); took < 8*time.Second {
 		t.Errorf("it waited for %v only", took)
 	}
-	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" || !strings.Contains(e.Note, "Connection refused") {
+	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" || !strings.Contains(e.Note, "connection refused") {
 		t.Errorf("the event is a %s: %s", e.Type, e.Note)
 	}
 	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 2 {

@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-func TestTopicSettingsChangedByHandArePutRight(t *testing.T) {
+func TestConfigDriftIsCorrected(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{"to another value": "5", "to the brokers' default": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestTopicSettingsChangedByHandArePutRight(t *testing.T) {
 			hand.set(topic.Topic(), "max.message.bytes", "2000") // which is nobody's concern
 
 			e := c.awaitEvent(topic, "DriftCorrected")
-			if e.Type != "Warning" || !strings.Contains(e.Note, "retention.ms was") || strings.Contains(e.Note, "max.message.bytes") {
+			if e.Type != "Warning" || !strings.Contains(e.Note, "retention.ms") || strings.Contains(e.Note, "max.message.bytes") {
 				t.Errorf("the event is a %s: %s", e.Type, e.Note)
 			}
 			eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
@@ -48,7 +48,7 @@ func TestTopicSettingsChangedByHandArePutRight(t *testing.T) {
 	}
 }
 
-func TestDriftIsFoundWithinAMinuteIfNothingElseIsSet(t *testing.T) {
+func TestDefaultsFindDriftWithinAMinute(t *testing.T) {
 	t.Parallel()
 	s, err := settings.Parse[Settings]([]string{"WATCH_NAMESPACES=shop"})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestDriftIsFoundWithinAMinuteIfNothingElseIsSet(t *testing.T) {
 	}
 }
 
-func TestTopicDeletedBehindTheOperatorsBackIsCreatedAgain(t *testing.T) {
+func TestVanishedTopicIsCreatedAgain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -89,7 +89,7 @@ func TestTopicDeletedBehindTheOperatorsBackIsCreatedAgain(t *testing.T) {
 	}
 }
 
-func TestTopicReplacedBehindTheOperatorsBackIsAdopted(t *testing.T) {
+func TestReplacedTopicIsAdopted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -112,7 +112,8 @@ func TestTopicReplacedBehindTheOperatorsBackIsAdopted(t *testing.T) {
 	if id := hand.id(topic.Topic()); topic.Status.TopicID != id {
 		t.Errorf("it holds %s, and the topic is %s", topic.Status.TopicID, id)
 	}
-	// The declared setting and partitions are put right. The one that was the object's own in the old topic is not in this one.
+	// The declared setting and partitions are put right. The one that was the object's own in the
+	// old topic is not in this one.
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "segment.ms": "200000", "max.message.bytes": "2000"})
 	if n := hand.partitions(topic.Topic()); n != 2 {
 		t.Errorf("%d partitions, want 2", n)
@@ -168,8 +169,9 @@ func TestPausedTopicIsLeftAlone(t *testing.T) {
 	}
 }
 
-// If the operator ended after it had changed Kafka, it would not know later which settings are its own.
-func TestWhatCanNotBeWrittenDownIsNotDone(t *testing.T) {
+// If the operator ended after it had changed Kafka, it would not know later which settings are its
+// own.
+func TestKafkaIsNotChangedIfTheStatusCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())

@@ -5,35 +5,29 @@ import (
 	"strings"
 	"testing"
 
-	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// allow gives a user rights on all topics.
-func (h byHand) allow(user string, operations ...confluent.ACLOperation) {
-	h.t.Helper()
-	var rights confluent.ACLBindings
-	for _, operation := range operations {
-		rights = append(rights, confluent.ACLBinding{
-			Type: confluent.ResourceTopic, Name: "*", ResourcePatternType: confluent.ResourcePatternTypeLiteral,
-			Principal: "User:" + user, Host: "*", Operation: operation, PermissionType: confluent.ACLPermissionTypeAllow,
-		})
-	}
-	results, err := h.CreateACLs(h.context(), rights)
+// allow grants a user operations on all topics.
+func (a kafkaAdmin) allow(user string, operations ...kadm.ACLOperation) {
+	a.t.Helper()
+	results, err := a.CreateACLs(a.context(), kadm.NewACLs().Topics("*").ResourcePatternType(kadm.ACLPatternLiteral).
+		Allow("User:"+user).AllowHosts("*").Operations(operations...))
 	if err != nil {
-		h.t.Fatal(err)
+		a.t.Fatal(err)
 	}
 	for _, result := range results {
-		if result.Error.Code() != confluent.ErrNoError {
-			h.t.Fatal(result.Error)
+		if result.Err != nil {
+			a.t.Fatal(result.Err)
 		}
 	}
 }
 
-func TestRightsThatTheOperatorLacksInKafka(t *testing.T) {
+func TestMissingRightsInKafka(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, kafka.WithUser("operator", "x"), kafka.WithClusterID("another-test-cluster-4"),
 		kafka.WithProperty("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
@@ -57,14 +51,14 @@ func TestRightsThatTheOperatorLacksInKafka(t *testing.T) {
 	refused("authorization failed", func(*v1alpha1.KafkaTopic) bool { return true })
 
 	// Settings are kept when more partitions are refused, and are still this object's own.
-	hand.allow("operator", confluent.ACLOperationDescribe, confluent.ACLOperationDescribeConfigs, confluent.ACLOperationAlterConfigs)
+	hand.allow("operator", kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpAlterConfigs)
 	eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
 	change(c, topic, configured(values{"segment.ms": "100000"}))
 	refused("", func(t *v1alpha1.KafkaTopic) bool { return slices.Equal(t.Status.ManagedConfig, []string{"segment.ms"}) })
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"segment.ms": "100000"})
 	hand.set(topic.Topic(), "retention.ms", "5") // which is nobody's concern any more
 
-	hand.allow("operator", confluent.ACLOperationAlter)
+	hand.allow("operator", kadm.OpAlter)
 	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "5", "segment.ms": "100000"})
 	if n := hand.partitions(topic.Topic()); n != 2 {
@@ -73,7 +67,7 @@ func TestRightsThatTheOperatorLacksInKafka(t *testing.T) {
 
 	c.remove(topic)
 	refused("authorization failed", func(t *v1alpha1.KafkaTopic) bool { return !t.DeletionTimestamp.IsZero() })
-	hand.allow("operator", confluent.ACLOperationDelete)
+	hand.allow("operator", kadm.OpDelete)
 	c.awaitGone(topic)
 	if hand.id(topic.Topic()) != "" {
 		t.Error("the topic is still there")

@@ -20,7 +20,8 @@ import (
 
 type values = map[string]v1alpha1.ConfigValue
 
-// topic is an object for a topic of one partition that no other test has, on the brokers that all tests share.
+// topic is an object for a topic of one partition that no other test has, on the brokers that all
+// tests share.
 func (c *cluster) topic(name string, change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{ObjectMeta: c.meta(name), Spec: v1alpha1.KafkaTopicSpec{
 		Connection: v1alpha1.KafkaConnection{BootstrapServers: kafka.Shared(c.t).Addr()}, TopicName: c.namespace + ".orders",
@@ -124,12 +125,12 @@ func TestTopicIsCreated(t *testing.T) {
 		t.Errorf("%d partitions, want 3", n)
 	}
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "min.insync.replicas": "1"})
-	id, err := hand.ClusterID(t.Context())
+	metadata, err := hand.BrokerMetadata(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := topic.Status
-	if s.TopicName != topic.Spec.TopicName || s.ClusterID != id || s.TopicID != hand.id(topic.Topic()) || s.Partitions != 3 ||
+	if s.TopicName != topic.Spec.TopicName || s.ClusterID != metadata.Cluster || s.TopicID != hand.id(topic.Topic()) || s.Partitions != 3 ||
 		s.ReplicationFactor != 1 || !slices.Equal(s.ManagedConfig, []string{"min.insync.replicas", "retention.ms"}) ||
 		s.LastSyncTime == nil || s.ObservedGeneration != topic.Generation {
 		t.Errorf("its status is %+v", s)
@@ -155,7 +156,7 @@ func TestTopicIsCreated(t *testing.T) {
 	}
 }
 
-func TestTopicIsNamedLikeItsObject(t *testing.T) {
+func TestTopicNameDefaultsToTheObjectName(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()
@@ -167,7 +168,7 @@ func TestTopicIsNamedLikeItsObject(t *testing.T) {
 	}
 }
 
-func TestTopicIsAdoptedAndNothingIsStrippedFromIt(t *testing.T) {
+func TestAdoptionKeepsOtherConfig(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -199,7 +200,7 @@ func TestTopicIsAdoptedAndNothingIsStrippedFromIt(t *testing.T) {
 	}
 }
 
-func TestTopicFollowsItsSpec(t *testing.T) {
+func TestSpecChangeIsApplied(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
@@ -230,7 +231,7 @@ func TestTopicFollowsItsSpec(t *testing.T) {
 	}
 }
 
-func TestTopicThatCanNotBeAsDeclaredIsStillSynced(t *testing.T) {
+func TestUncorrectableTopicIsStillSynced(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		declare func(*v1alpha1.KafkaTopic)
@@ -239,11 +240,11 @@ func TestTopicThatCanNotBeAsDeclaredIsStillSynced(t *testing.T) {
 	}{
 		"more partitions": {
 			func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = 2 }, v1alpha1.ReasonPartitionsExceedSpec,
-			"There are 3 partitions, and 2 are declared: Kafka can not take any away.",
+			"The topic has 3 partitions, declared 2: Kafka cannot remove partitions.",
 		},
 		"another replication factor": {
 			func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions, t.Spec.ReplicationFactor = 3, 2 }, v1alpha1.ReasonReplicationMismatch,
-			"The replication factor is 1, and 2 is declared: replicas are not moved from here.",
+			"The replication factor is 1, declared 2: the operator does not move replicas.",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -279,7 +280,7 @@ func TestTopicThatCanNotBeAsDeclaredIsStillSynced(t *testing.T) {
 }
 
 // The values are such that Kafka reports them otherwise than they are declared.
-func TestNothingIsDoneWhenAllIsAsDeclared(t *testing.T) {
+func TestConvergedTopicIsNotChanged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.operate()

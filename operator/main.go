@@ -1,4 +1,5 @@
-// Command operator keeps Kafka topics and database schemas as KafkaTopic and DatabaseSchema objects declare them.
+// Command operator reconciles KafkaTopic and DatabaseSchema objects with Kafka topics and
+// PostgreSQL databases.
 package main
 
 import (
@@ -31,22 +32,22 @@ import (
 	"merchstore.io/merchstore/operator/report"
 )
 
-// Settings are all that can be set.
+// Settings configure the operator.
 type Settings struct {
-	Namespaces []string      `env:"WATCH_NAMESPACES,required" help:"the namespaces whose objects are looked after, separated by commas"`
-	Namespace  string        `env:"LEASE_NAMESPACE" help:"where the lease is kept that lets one of several operators work; the first of WATCH_NAMESPACES if empty"`
-	Kubeconfig string        `env:"KUBECONFIG" help:"file that says how to reach the API server; empty inside a cluster"`
-	Resync     time.Duration `env:"RESYNC" envDefault:"30s" help:"how often topics and databases are looked at when nothing has changed"`
-	MaxBackoff time.Duration `env:"MAX_BACKOFF" envDefault:"1m" help:"the longest wait before something that failed is tried again"`
-	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" help:"how long an operator that has died keeps the others waiting"`
-	Workers    int           `env:"WORKERS" envDefault:"4" help:"how many objects of a kind are worked on at a time"`
+	Namespaces []string      `env:"WATCH_NAMESPACES,required" help:"comma-separated namespaces whose objects are reconciled"`
+	Namespace  string        `env:"LEASE_NAMESPACE" help:"namespace of the lease for leader election; the first of WATCH_NAMESPACES if empty"`
+	Kubeconfig string        `env:"KUBECONFIG" help:"kubeconfig file; empty inside a cluster"`
+	Resync     time.Duration `env:"RESYNC" envDefault:"30s" help:"how often topics and databases are checked when no object changes"`
+	MaxBackoff time.Duration `env:"MAX_BACKOFF" envDefault:"1m" help:"maximum delay of a retry"`
+	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" help:"how long the lease of a crashed operator stays valid"`
+	Workers    int           `env:"WORKERS" envDefault:"4" help:"how many objects of a kind are reconciled at a time"`
 
 	KafkaTopic     kafkatopic.Settings
 	DatabaseSchema databaseschema.Settings
 	Process        process.Settings
 }
 
-// Validate finds settings that cannot work.
+// Validate returns an error if the settings cannot work.
 func (s Settings) Validate() error {
 	if s.Resync < time.Second || s.MaxBackoff < time.Second || s.Workers < 1 {
 		return errors.New("RESYNC and MAX_BACKOFF must be at least 1s, and WORKERS at least 1")
@@ -63,9 +64,9 @@ func (s Settings) Validate() error {
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
 		Name:  "operator",
-		About: "keeps Kafka topics and database schemas as KafkaTopic and DatabaseSchema objects declare them",
+		About: "reconciles KafkaTopic and DatabaseSchema objects with Kafka topics and PostgreSQL databases",
 		Run: func(ctx context.Context, s Settings, p *process.Process) error {
-			// The libraries' own messages; these are global, and tests run several operators.
+			// Global, and therefore not in run: tests run several operators.
 			klog.SetLogger(logr.FromSlogHandler(p.Log.Handler()))
 			ctrl.SetLogger(logr.FromSlogHandler(p.Log.Handler()))
 			return run(ctx, s, p)
@@ -79,7 +80,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
-	api.QPS = -1 // the API server itself shares its time out fairly
+	api.QPS = -1 // the API server limits clients itself
 	manager, err := newManager(api, s, p)
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	p.CheckReady("cache", func(ctx context.Context) error {
 		if !manager.GetCache().WaitForCacheSync(ctx) {
-			return errors.New("objects are not read yet")
+			return errors.New("the cache is not synced yet")
 		}
 		return nil
 	})
@@ -104,7 +105,8 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	})
 }
 
-// controllers runs until it is stopped. It ends by itself, with an error, when another operator has taken the lease.
+// controllers returns the component that runs the manager. It fails when another operator has taken
+// the lease.
 func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
@@ -129,8 +131,8 @@ func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
 	}
 }
 
-// Rights that both controllers need. Markers stand apart from the function, or they are not seen. Events of the old kind are what
-// leader election writes.
+// RBAC markers for both controllers. controller-gen ignores them in a function's doc comment.
+// Leader election writes events of the core group.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=merchstore,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=merchstore,resources=events,verbs=create;patch
@@ -139,7 +141,7 @@ func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
 func newManager(api *rest.Config, s Settings, p *process.Process) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("know the kinds: %w", err)
+		return nil, fmt.Errorf("register types: %w", err)
 	}
 	if err := exposeControllerMetrics(p.Metrics); err != nil {
 		return nil, err
@@ -150,7 +152,7 @@ func newManager(api *rest.Config, s Settings, p *process.Process) (ctrl.Manager,
 		leaseNamespace = s.Namespaces[0]
 	}
 	renew, retry := s.Lease*2/3, s.Lease/6
-	everywhere, skipNameCheck := map[string]cache.Config{}, true // several operators may run in one test
+	everywhere, skipNameCheck := map[string]cache.Config{}, true // tests run several operators
 	for _, namespace := range s.Namespaces {
 		everywhere[namespace] = cache.Config{}
 	}
@@ -165,19 +167,19 @@ func newManager(api *rest.Config, s Settings, p *process.Process) (ctrl.Manager,
 		Controller: config.Controller{MaxConcurrentReconciles: s.Workers, SkipNameValidation: &skipNameCheck},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make a manager: %w", err)
+		return nil, fmt.Errorf("create manager: %w", err)
 	}
 	return manager, nil
 }
 
-// exposeControllerMetrics adds controller-runtime's metrics, which are global, to the process's, which have the Go runtime's
-// and the process's own already.
+// exposeControllerMetrics adds controller-runtime's global metrics to the process's registry, which
+// has the collectors of the Go runtime and the process already.
 func exposeControllerMetrics(r *prometheus.Registry) error {
 	ctrlmetrics.Registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ctrlmetrics.Registry.Unregister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)))
 	global, ok := ctrlmetrics.Registry.(*prometheus.Registry)
 	if !ok {
-		return errors.New("controller-runtime's metrics are not a registry that can be read")
+		return errors.New("controller-runtime's registry cannot be gathered")
 	}
 	if err := r.Register(global); err != nil {
 		return fmt.Errorf("expose the controllers' metrics: %w", err)

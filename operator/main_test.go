@@ -6,7 +6,7 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 )
 
-func TestSettingsThatCanNotWork(t *testing.T) {
+func TestInvalidSettings(t *testing.T) {
 	t.Parallel()
 	for setting, ok := range map[string]bool{
 		"WATCH_NAMESPACES=shop": true, "WATCH_NAMESPACES=shop,test": true,

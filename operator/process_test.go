@@ -28,7 +28,8 @@ type program struct {
 	log   string
 }
 
-// start builds the operator with the race detector and starts it for the namespace. The end of the test kills it.
+// start builds the operator with the race detector and starts it for the namespace. The end of the
+// test kills it.
 func (c *cluster) start(settings ...string) *program {
 	c.t.Helper()
 	path, err := filepath.Abs("../build/race/operator")
@@ -108,7 +109,7 @@ func slow() files {
 		"INSERT INTO a VALUES (2);\nCREATE TABLE b (x int);\nSELECT pg_sleep(seconds) FROM pause;\nINSERT INTO a VALUES (3)")
 }
 
-func TestTheSecondOperatorTakesOverWhenTheFirstIsKilled(t *testing.T) {
+func TestFailoverAfterKill(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
@@ -134,7 +135,7 @@ func TestTheSecondOperatorTakesOverWhenTheFirstIsKilled(t *testing.T) {
 	}
 }
 
-func TestAnOperatorThatIsStoppedLeavesNothingByHalves(t *testing.T) {
+func TestShutdownRollsBackTheMigration(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
@@ -167,8 +168,8 @@ func TestAnOperatorThatIsStoppedLeavesNothingByHalves(t *testing.T) {
 	}
 }
 
-// TestAKilledOperatorsIndexIsTakenUp: a transaction of ours keeps the server from finishing the index.
-func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
+// TestInterruptedIndexIsResumed: a transaction of ours keeps the server from finishing the index.
+func TestInterruptedIndexIsResumed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
@@ -182,7 +183,7 @@ func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `INSERT INTO a VALUES (2)`); err != nil {
 		t.Fatal(err)
 	}
-	c.edit(up(table, outside(buildI)))
+	c.edit(up(table, nonTransactional(buildI)))
 	awaitAnswer(t, conn, "the half-built index", `SELECT coalesce((SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass('i')), false)`)
 	first.child.Kill()
 	awaitAnswer(t, conn, "the end of its session", awake)
@@ -200,7 +201,7 @@ func TestAKilledOperatorsIndexIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestTheRoleGivesAllRightsThatAreNeeded(t *testing.T) {
+func TestRoleIsSufficient(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
@@ -218,7 +219,7 @@ func TestTheRoleGivesAllRightsThatAreNeeded(t *testing.T) {
 	}
 }
 
-func TestNoPasswordIsShown(t *testing.T) {
+func TestPasswordsAreNotExposed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	o := c.start("LOG_LEVEL=DEBUG")

@@ -17,8 +17,8 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// TestTheSamplesWork applies them as they are, but for the addresses in their Secrets.
-func TestTheSamplesWork(t *testing.T) {
+// TestSamples applies them as they are, but for the addresses in their Secrets.
+func TestSamples(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.operate()

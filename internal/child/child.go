@@ -1,4 +1,5 @@
-// Package child runs programs as child processes that never outlive this one, however it ends.
+// Package child runs programs as child processes that do not outlive this process, even if it
+// crashes.
 package child
 
 import (
@@ -12,58 +13,61 @@ import (
 	"time"
 )
 
-// outputLimit is how long output is waited for that a child's own children hold open after it has ended.
-const outputLimit = 5 * time.Second
+// outputTimeout bounds the wait for output pipes held open by grandchildren after the child has
+// ended.
+const outputTimeout = 5 * time.Second
 
-// Command says what to run.
+// Command is a program to run.
 type Command struct {
 	Path string
 	Args []string
 	Dir  string
-	// Env is the whole environment; nil means our own.
+	// Env is the environment. Nil means that of this process.
 	Env []string
-	// Output takes what the child says, both its streams; nil throws that away. A file is handed to the child, which then
-	// depends on us for nothing; any other writer is fed by a goroutine.
+	// Output receives stdout and stderr. Nil discards them. An *os.File is passed to the child
+	// itself; any other writer is written to by a goroutine.
 	Output io.Writer
-	// Credential is the account to run as; nil means our own.
+	// Credential is the user to run as. Nil means that of this process.
 	Credential *syscall.Credential
-	// LastSignal is what the kernel sends the child when we have ended without stopping it; zero means SIGKILL.
+	// LastSignal is the signal the kernel sends to the child if this process ends without stopping
+	// it. Zero means SIGKILL. Only Linux supports it.
 	LastSignal syscall.Signal
 }
 
-// Process is a child that was started. It is safe for concurrent use.
+// Process is a started child. It is safe for concurrent use.
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	exit error // set before done is closed
 }
 
-// Start runs the command, in a process group of its own: a Ctrl-C in the terminal reaches only us, and we stop our
-// children in our order.
+// Start runs the command in a process group of its own, so that Ctrl-C in a terminal reaches only
+// this process, which can then stop its children in order.
 func Start(c Command) (*Process, error) {
-	cmd := exec.Command(c.Path, c.Args...) //nolint:gosec,noctx // what runs is the caller's choice; a context kills, and children are stopped
+	cmd := exec.Command(c.Path, c.Args...) //nolint:gosec,noctx // the caller chooses the program; a context would kill the child instead of stopping it
 	cmd.Dir, cmd.Env = c.Dir, c.Env
-	cmd.WaitDelay = outputLimit
+	cmd.WaitDelay = outputTimeout
 	if c.Output != nil {
 		cmd.Stdout, cmd.Stderr = c.Output, c.Output
 	}
 	if c.LastSignal == 0 {
 		c.LastSignal = syscall.SIGKILL
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.LastSignal, Credential: c.Credential}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.Credential}
+	setDeathSignal(cmd.SysProcAttr, c.LastSignal)
 
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
-	go p.live(started)
+	go p.run(started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("run %s: %w", c.Path, err)
 	}
 	return p, nil
 }
 
-// live starts the child on a thread that lives as long as it does: the kernel sends Pdeathsig when the thread that
-// forked ends, not only when the whole process does.
-func (p *Process) live(started chan<- error) {
+// run starts the child and waits for it on the same thread, because the kernel sends the death
+// signal when the thread that forked the child ends.
+func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := p.cmd.Start(); err != nil {
@@ -75,13 +79,13 @@ func (p *Process) live(started chan<- error) {
 	close(p.done)
 }
 
-// PID is its process id, which may be another's once Done is closed.
+// PID returns the process id. It may be reused by another process once Done is closed.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Done is closed when the child has ended, for whatever reason.
+// Done returns a channel that is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says how the child ended: nil while it runs and after exit code 0, else an *exec.ExitError.
+// Err returns nil while the child runs and after exit code 0, otherwise an *exec.ExitError.
 func (p *Process) Err() error {
 	select {
 	case <-p.done:
@@ -91,24 +95,24 @@ func (p *Process) Err() error {
 	}
 }
 
-// Signal sends a signal. Once the child has ended it returns os.ErrProcessDone.
-func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) } //nolint:wrapcheck // callers compare it
+// Signal sends a signal to the child. It returns os.ErrProcessDone if the child has ended.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// Stop asks the child to end (SIGTERM) and waits until it has. When ctx ends first the child is killed, and only that is
-// an error; with what code the child ended, Err says.
+// Stop sends SIGTERM and waits until the child has ended. If ctx is done first, Stop kills the
+// child and returns an error. Err returns the exit code in either case.
 func (p *Process) Stop(ctx context.Context) error {
-	_ = p.Signal(syscall.SIGTERM) // fails only when it has ended, which is what we wait for
+	_ = p.Signal(syscall.SIGTERM) // fails only if the child has ended
 	select {
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
 		p.Kill()
-		return fmt.Errorf("killed, for it did not end in time: %w", context.Cause(ctx))
+		return fmt.Errorf("killed, because it did not end in time: %w", context.Cause(ctx))
 	}
 }
 
-// Kill ends the child at once, as a crash would, and waits until it is gone.
+// Kill sends SIGKILL and waits until the child has ended.
 func (p *Process) Kill() {
-	_ = p.Signal(syscall.SIGKILL) // fails only when it has ended
+	_ = p.Signal(syscall.SIGKILL) // fails only if the child has ended
 	<-p.done
 }

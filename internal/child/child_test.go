@@ -45,7 +45,7 @@ func soon(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
-func TestItsEndIsTold(t *testing.T) {
+func TestErrReturnsTheExitCode(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{
 		"exit 0":     "<nil>",
@@ -58,63 +58,64 @@ func TestItsEndIsTold(t *testing.T) {
 			t.Errorf("%q: %s, want %s", script, got, want)
 		}
 		if err := p.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("%q: signal after the end: %v", script, err)
+			t.Errorf("%q: Signal after the child has ended: %v", script, err)
 		}
 		if err := p.Stop(t.Context()); err != nil {
-			t.Errorf("%q: stop after the end: %v", script, err)
+			t.Errorf("%q: Stop after the child has ended: %v", script, err)
 		}
 	}
 }
 
-func TestStopLetsItTidyUp(t *testing.T) {
+func TestStopSendsSIGTERM(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	marker := filepath.Join(t.TempDir(), "trapped")
 	p := shell(t, `trap 'echo tidy; exit 0' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) {
-		c.Args, c.Output = append(c.Args, marker), &said
+		c.Args, c.Output = append(c.Args, marker), &output
 	})
 	awaitFile(t, marker)
 	if err := p.Stop(soon(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if p.Err() != nil || said.String() != "tidy\n" {
-		t.Errorf("it ended with %v and said %q", p.Err(), said.String())
+	if p.Err() != nil || output.String() != "tidy\n" {
+		t.Errorf("the child ended with %v and printed %q", p.Err(), output.String())
 	}
 }
 
-func TestStopKillsWhatDoesNotListen(t *testing.T) {
+func TestStopKillsAChildThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	marker := filepath.Join(t.TempDir(), "trapped")
 	p := shell(t, `trap '' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) { c.Args = append(c.Args, marker) })
 	awaitFile(t, marker)
 	err := p.Stop(soon(t, 100*time.Millisecond))
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("stop says %v", err)
+		t.Errorf("Stop returned %v", err)
 	}
 	select {
 	case <-p.Done():
 	default:
-		t.Error("it lives on")
+		t.Error("the child is still running")
 	}
 }
 
 func TestEnvironmentAndMissingProgram(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	p := shell(t, `echo "$WORD"; echo "$HOME" >&2`, func(c *child.Command) {
-		c.Env, c.Output = []string{"WORD=given"}, &said
+		c.Env, c.Output = []string{"WORD=given"}, &output
 	})
 	<-p.Done()
-	if said.String() != "given\n\n" {
-		t.Errorf("it said %q", said.String())
+	if output.String() != "given\n\n" {
+		t.Errorf("the child printed %q", output.String())
 	}
 	if _, err := child.Start(child.Command{Path: "/no/such/program"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error is %v", err)
 	}
 }
 
-// TestItEndsWithUs runs this test binary again as the program that starts a child and is then killed.
-func TestItEndsWithUs(t *testing.T) {
+// TestChildEndsWithItsParent runs this test binary again as a parent that starts a child and is
+// then killed.
+func TestChildEndsWithItsParent(t *testing.T) {
 	if fifo := flag.Arg(0); fifo != "" {
 		if _, err := child.Start(child.Command{Path: "/bin/sh", Args: []string{"-c", `exec 3>"$0"; echo alive >&3; exec sleep 600`, fifo}}); err != nil {
 			t.Fatal(err)
@@ -126,11 +127,11 @@ func TestItEndsWithUs(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	us := exec.CommandContext(soon(t, time.Minute), os.Args[0], "-test.run=^TestItEndsWithUs$", fifo)
+	us := exec.CommandContext(soon(t, time.Minute), os.Args[0], "-test.run=^TestChildEndsWithItsParent$", fifo)
 	if err := us.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The child holds the other end open: reading ends when it does.
+	// The child holds the write end of the pipe open, so reading ends when the child does.
 	pipe, err := os.Open(fifo)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestItEndsWithUs(t *testing.T) {
 	defer pipe.Close()
 	line := make([]byte, len("alive\n"))
 	if _, err := pipe.Read(line); err != nil || string(line) != "alive\n" {
-		t.Fatalf("the child says %q, %v", line, err)
+		t.Fatalf("the child printed %q, %v", line, err)
 	}
 	if err := us.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -152,7 +153,7 @@ func TestItEndsWithUs(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
-		t.Error("the child lives on")
+		t.Error("the child is still running")
 	}
 }
 
@@ -175,7 +176,7 @@ func TestAwaitReady(t *testing.T) {
 	}))
 	t.Cleanup(never.Close)
 	err := shell(t, "exit 7").AwaitReady(soon(t, time.Minute), never.URL)
-	if err == nil || err.Error() != "it ended while it started: exit status 7" {
+	if err == nil || err.Error() != "ended while starting: exit status 7" {
 		t.Errorf("a child that ended: %v", err)
 	}
 	err = shell(t, "exec sleep 600").AwaitReady(soon(t, 200*time.Millisecond), never.URL)
@@ -212,7 +213,7 @@ func awaitFile(t *testing.T, path string) {
 		select {
 		case <-ticker.C:
 		case <-limit:
-			t.Fatalf("%s does not appear", path)
+			t.Fatalf("%s was not created", path)
 		}
 	}
 }

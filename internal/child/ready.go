@@ -12,53 +12,55 @@ import (
 )
 
 const (
-	askEvery   = 20 * time.Millisecond
-	askTimeout = 3 * time.Second
+	pollInterval   = 20 * time.Millisecond
+	requestTimeout = 3 * time.Second
 )
 
-// AwaitReady returns when a GET of url, the child's readiness, is answered with 200. It gives up when the child has ended.
+// AwaitReady polls url, the child's readiness endpoint, until it responds with 200. It returns an
+// error if the child ends before.
 func (p *Process) AwaitReady(ctx context.Context, url string) error {
-	client := http.Client{Timeout: askTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	ticker := time.NewTicker(askEvery)
+	client := http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		err := ask(ctx, &client, url)
+		err := get(ctx, &client, url)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-p.done:
 			if p.exit == nil {
-				return errors.New("it ended while it started")
+				return errors.New("ended while starting")
 			}
-			return fmt.Errorf("it ended while it started: %w", p.exit)
+			return fmt.Errorf("ended while starting: %w", p.exit)
 		case <-ctx.Done():
-			return fmt.Errorf("it did not become ready: %w; last: %w", context.Cause(ctx), err)
+			return fmt.Errorf("not ready: %w; last attempt: %w", context.Cause(ctx), err)
 		case <-ticker.C:
 		}
 	}
 }
 
-func ask(ctx context.Context, client *http.Client, url string) error {
+func get(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", url, err)
+		return fmt.Errorf("get %s: %w", url, err)
 	}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
-		return err //nolint:wrapcheck // names the URL
+		return err
 	}
-	defer answer.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s says %s %s", url, answer.Status, strings.TrimSpace(string(body)))
+	defer response.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("get %s: %s %s", url, response.Status, strings.TrimSpace(string(body)))
 	}
 	return nil
 }
 
-// Tail is the end of a log file, at most limit bytes and from the beginning of a line, or why it can't be read.
+// Tail returns the end of a log file, at most limit bytes and starting with a whole line. If the
+// file cannot be read, it returns the error's text.
 func Tail(path string, limit int64) string {
-	f, err := os.Open(path) //nolint:gosec // the caller's own log
+	f, err := os.Open(path) //nolint:gosec // chosen by the caller
 	if err != nil {
 		return err.Error()
 	}
@@ -73,8 +75,8 @@ func Tail(path string, limit int64) string {
 		return err.Error()
 	}
 	text := string(content)
-	if _, whole, found := strings.Cut(text, "\n"); from > 0 && found && whole != "" {
-		text = whole
+	if _, lines, found := strings.Cut(text, "\n"); from > 0 && found && lines != "" {
+		text = lines
 	}
 	return strings.TrimSpace(text)
 }

@@ -1,54 +1,54 @@
-// Package failure holds the one kind of error that is meant for the caller's eyes. Any other error is internal: it is
-// logged, and the caller is told no more than that something went wrong.
+// Package failure defines the type of errors that are shown to callers. Any other error is
+// internal: it is logged, and the caller receives a generic message.
 package failure
 
 import "errors"
 
-// Kind sorts failures by what the caller can do about them.
+// Kind classifies failures by what the caller can do about them.
 type Kind int
 
-// The kinds. Each maps to one gRPC status and one HTTP status.
+// The kinds. Each maps to one gRPC code and one HTTP status.
 const (
-	Invalid         Kind = iota + 1 // the request can not succeed as it is written
-	Unauthenticated                 // who is calling is not known
-	Forbidden                       // who is calling may not
-	NotFound                        // there is no such thing
-	Exists                          // something unique is taken
-	Conflict                        // the state of things forbids it
-	Stale                           // somebody has changed it since it was read
-	Exhausted                       // too many calls; later is better
-	Unavailable                     // something needed is away; later is better
+	Invalid         Kind = iota + 1 // the request is invalid and cannot succeed
+	Unauthenticated                 // the caller is not authenticated
+	Forbidden                       // the caller lacks permission
+	NotFound                        // the resource does not exist
+	Exists                          // a unique value is already in use
+	Conflict                        // the state of the resource does not permit the request
+	Stale                           // the resource has changed since the caller read it
+	Exhausted                       // too many requests; retry later
+	Unavailable                     // a dependency is unavailable; retry later
 )
 
-// Reason is a stable word that programs can act on, like "out_of_stock". REST shows it as `code`, gRPC as the `reason`
-// of a google.rpc.ErrorInfo.
+// Reason is a stable identifier for programs, such as "out_of_stock". REST returns it as `code`,
+// gRPC as the `reason` of a google.rpc.ErrorInfo.
 type Reason string
 
-// Error is a failure whose message is safe, and meant, to be shown to the caller.
+// Error is an error whose message is safe to show to the caller.
 type Error struct {
 	Kind    Kind
 	Reason  Reason
 	Message string
-	// Fields says which fields of the request are at fault.
+	// Fields are the invalid fields of the request.
 	Fields []Field
-	// RequestID is that of the call that failed first, where a failure is being replayed; else empty.
+	// RequestID is the id of the original request if the failure is replayed, otherwise empty.
 	RequestID string
-	// Cause is logged and never shown. It may be nil.
+	// Cause is logged and never shown to the caller. It may be nil.
 	Cause error
 }
 
-// Field says what is wrong with one field of a request, named as the caller wrote it.
+// Field describes an invalid field, with its name as in the request.
 type Field struct {
 	Name    string
 	Message string
 }
 
-// New makes a failure.
+// New returns a failure.
 func New(kind Kind, reason Reason, message string) *Error {
 	return &Error{Kind: kind, Reason: reason, Message: message}
 }
 
-// InvalidField makes a failure that blames one field.
+// InvalidField returns a failure of kind Invalid for one field.
 func InvalidField(name, message string) *Error {
 	return &Error{
 		Kind: Invalid, Reason: ReasonInvalid, Message: name + " " + message,
@@ -56,7 +56,7 @@ func InvalidField(name, message string) *Error {
 	}
 }
 
-// Because returns a copy that carries the internal cause for the log.
+// Because returns a copy of e with an internal cause.
 func (e *Error) Because(cause error) *Error {
 	c := *e
 	c.Cause = cause
@@ -70,16 +70,16 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
-// Unwrap gives the internal cause.
+// Unwrap returns the internal cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Is makes errors.Is compare failures by their reason.
+// Is reports whether target is a failure with the same reason.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Reason == e.Reason
 }
 
-// As finds the failure in err's chain.
+// As returns the failure in err's chain, if there is one.
 func As(err error) (*Error, bool) {
 	var e *Error
 	ok := errors.As(err, &e)

@@ -1,6 +1,6 @@
 package failure
 
-// Reasons that more than one process has use for. Those of a single rule stand beside the rule.
+// Reasons used in more than one package. Others are defined beside the rule they belong to.
 const (
 	ReasonInvalid         Reason = "invalid_request"
 	ReasonUnauthenticated Reason = "unauthenticated"

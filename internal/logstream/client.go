@@ -1,7 +1,7 @@
-// Package logstream is how the store's processes send their log messages to the logging service: into a bounded queue,
-// from there over one long-lived stream, and out of the queue once Kafka has them. What is not acknowledged when
-// a stream ends goes over the next one, under the same id. Whoever logs never waits and never fails; when the queue is
-// full, the newest messages are dropped and counted.
+// Package logstream sends log messages to the logging service. Messages are queued, sent over one
+// long-lived stream, and removed from the queue once Kafka has stored them. Messages that are not
+// acknowledged when a stream ends are sent again on the next one, with the same ids. Logging never
+// blocks and never fails: when the queue is full, new messages are dropped and counted.
 package logstream
 
 import (
@@ -25,32 +25,33 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// Settings are those of every process that logs this way.
+// Settings are the settings of every process that uses a Client.
 type Settings struct {
-	QueueSize  int `env:"LOG_QUEUE_SIZE" envDefault:"65536" help:"log messages kept until Kafka has them; further ones are dropped and counted"`
-	QueueBytes int `env:"LOG_QUEUE_BYTES" envDefault:"33554432" help:"memory for their texts"`
+	QueueSize  int `env:"LOG_QUEUE_SIZE" envDefault:"65536" help:"log messages queued until Kafka has stored them; further ones are dropped and counted"`
+	QueueBytes int `env:"LOG_QUEUE_BYTES" envDefault:"33554432" help:"bytes of text in that queue"`
 }
 
-// Options say who speaks.
+// Options configure a Client.
 type Options struct {
-	// Service is the name in front of every message, for instance "REST API".
+	// Service is the name at the start of every log line, for instance "REST API".
 	Service string
-	// Pod is the pod, or host, this process runs on. Messages of one pod keep their order.
+	// Pod is the pod or host of this process. Messages of one pod keep their order.
 	Pod string
-	// QueueSize and QueueBytes bound what is kept; zero means the defaults of Settings.
+	// QueueSize and QueueBytes bound the queue. Zero means the defaults of Settings.
 	QueueSize, QueueBytes int
 }
 
 const (
 	defaultQueueSize  = 65_536
 	defaultQueueBytes = 32 << 20
-	// maxText is the protocol's limit; a longer text is cut, which is better than refused.
+	// maxText is the protocol's limit in bytes. A longer text is truncated, because it would be
+	// refused.
 	maxText      = 65_536
-	cutMark      = "… (cut)"
+	truncated    = "… (cut)"
 	maxRequestID = 128
 )
 
-// Level is how urgent a message is.
+// Level is the severity of a message.
 type Level = merchstorev1.LogLevel
 
 // The levels.
@@ -69,18 +70,20 @@ type Client struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	// What only the sending goroutine uses.
+	// Used only by the sending goroutine.
 	random  io.Reader
-	ids     []string // not given away yet
+	ids     []string // unused ids
 	entries []entry
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	closing sync.Once
-	closed  error
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
-// New starts a client on a connection to the logging service, which need not be there yet. It needs Close.
+// New returns a client that sends messages over conn. The logging service need not be reachable
+// yet. The client must be closed.
 func New(conn grpc.ClientConnInterface, o Options, registry prometheus.Registerer, log *slog.Logger) *Client {
 	if o.QueueSize <= 0 {
 		o.QueueSize = defaultQueueSize
@@ -94,7 +97,7 @@ func New(conn grpc.ClientConnInterface, o Options, registry prometheus.Registere
 		options: o,
 		queue:   newQueue(o.QueueSize, o.QueueBytes),
 		log:     log,
-		random:  bufio.NewReader(rand.Reader), // a system call for every 256 ids instead of one for each
+		random:  bufio.NewReader(rand.Reader), // one system call for every 256 ids
 		stop:    stop,
 	}
 	c.metrics = newMetrics(registry, c.queue)
@@ -102,16 +105,16 @@ func New(conn grpc.ClientConnInterface, o Options, registry prometheus.Registere
 	return c
 }
 
-// Info logs what happened.
+// Info logs a message with LevelInfo.
 func (c *Client) Info(ctx context.Context, text string) { c.Log(ctx, LevelInfo, text) }
 
-// Error logs what failed.
+// Error logs a message with LevelError.
 func (c *Client) Error(ctx context.Context, text string) { c.Log(ctx, LevelError, text) }
 
-// Log queues a message, with the ids of the request that ctx serves and of the recorded trace that it is in. It returns at once, also when the message has to be
-// dropped.
+// Log queues a message with the ids of the request and of the sampled trace in ctx. It does not
+// block; if the queue is full, the message is dropped.
 func (c *Client) Log(ctx context.Context, level Level, text string) {
-	e := entry{text: fit(text), level: level, nanos: time.Now().UnixNano()}
+	e := entry{text: sanitize(text), level: level, nanos: time.Now().UnixNano()}
 	if id := rpc.RequestID(ctx); len(id) <= maxRequestID && utf8.ValidString(id) {
 		e.requestID = id
 	}
@@ -119,7 +122,7 @@ func (c *Client) Log(ctx context.Context, level Level, text string) {
 		e.origin = &origin{s.TraceID().String(), s.SpanID().String()}
 	}
 	switch c.queue.add(e) {
-	case taken:
+	case queued:
 	case full:
 		c.metrics.droppedFull.Inc()
 	case closed:
@@ -127,33 +130,33 @@ func (c *Client) Log(ctx context.Context, level Level, text string) {
 	}
 }
 
-// fit makes a text such as the protocol takes: one byte that is not UTF-8 would spoil the whole batch.
-func fit(text string) string {
+// sanitize returns text as valid UTF-8, which protobuf requires, and truncates it to maxText.
+func sanitize(text string) string {
 	if !utf8.ValidString(text) {
 		text = strings.ToValidUTF8(text, "\uFFFD")
 	}
 	if len(text) <= maxText {
 		return text
 	}
-	end := maxText - len(cutMark)
+	end := maxText - len(truncated)
 	for !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return text[:end] + cutMark
+	return text[:end] + truncated
 }
 
-// Close takes no more messages and waits until all are acknowledged, or ctx ends. Then the rest is dropped and counted.
-// Further calls return what the first did.
+// Close stops accepting messages and waits until all are acknowledged or ctx is done. Remaining
+// messages are dropped and counted. Further calls return the result of the first.
 func (c *Client) Close(ctx context.Context) error {
-	c.closing.Do(func() { c.closed = c.shutDown(ctx) })
-	return c.closed
+	c.closeOnce.Do(func() { c.closeErr = c.shutDown(ctx) })
+	return c.closeErr
 }
 
 func (c *Client) shutDown(ctx context.Context) error {
 	c.queue.close()
 	for c.queue.depth() > 0 && ctx.Err() == nil {
 		select {
-		case <-c.queue.settled:
+		case <-c.queue.removed:
 		case <-ctx.Done():
 		}
 	}
@@ -168,7 +171,8 @@ func (c *Client) shutDown(ctx context.Context) error {
 	return fmt.Errorf("%d log messages were not acknowledged: %w", left, context.Cause(ctx))
 }
 
-// Part makes the client a part of its process, to be stopped after everything that logs.
+// Part returns the client as a component of its process. It must be stopped after everything that
+// logs.
 func (c *Client) Part() process.Part {
 	return process.Part{Name: "log stream", Stop: c.Close}
 }

@@ -18,7 +18,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-func TestAMessageCarriesWhatIsKnownOfIt(t *testing.T) {
+func TestMessageHasAllFields(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	before := time.Now()
@@ -33,7 +33,7 @@ func TestAMessageCarriesWhatIsKnownOfIt(t *testing.T) {
 	}
 }
 
-func TestAMessageNamesTheSpanItWasLoggedInIfThatIsRecorded(t *testing.T) {
+func TestMessageNamesItsSpanIfSampled(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	in := func(flags trace.TraceFlags) context.Context {
@@ -53,11 +53,11 @@ func TestAMessageNamesTheSpanItWasLoggedInIfThatIsRecorded(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotAcknowledgedIsSentAgainUnderTheSameID(t *testing.T) {
+func TestUnacknowledgedMessagesAreSentAgainWithTheSameID(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]error{
-		"the service stopped in an orderly way": nil,
-		"the service is away":                   status.Error(codes.Unavailable, "away"),
+		"the service stopped gracefully": nil,
+		"the service is unavailable":     status.Error(codes.Unavailable, "away"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +89,7 @@ func TestWhatWasNotAcknowledgedIsSentAgainUnderTheSameID(t *testing.T) {
 
 func TestMessagesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	const n = 10 * 512 // what fills a batch does not wait for answers
+	const n = 10 * 512 // full batches do not wait for acknowledgements
 	f := start(t, logstream.Options{})
 	for i := range n {
 		f.Info(t.Context(), fmt.Sprint(i))
@@ -105,19 +105,19 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-func TestTheNewestAreDroppedAndCountedWhenTheQueueIsFull(t *testing.T) {
+func TestFullQueueDropsAndCountsNewMessages(t *testing.T) {
 	t.Parallel()
 	const size, logged = 100, 1000
 	f := start(t, logstream.Options{QueueSize: size})
 	for i := range logged {
-		f.Info(t.Context(), fmt.Sprint(i)) // nobody takes the stream, so nothing is acknowledged
+		f.Info(t.Context(), fmt.Sprint(i)) // no stream is served, so nothing is acknowledged
 	}
 	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": logged - size, "merchstore_log_queue_depth": size})
 
 	s := f.open(t)
 	got := s.next(t, size)
 	if last := got[size-1].GetText(); last != fmt.Sprint(size-1) {
-		t.Errorf("the last one kept is %s", last)
+		t.Errorf("the last queued message is %s", last)
 	}
 	s.acknowledge(t, got...)
 	if err := f.Close(t.Context()); err != nil {
@@ -128,7 +128,7 @@ func TestTheNewestAreDroppedAndCountedWhenTheQueueIsFull(t *testing.T) {
 	})
 }
 
-func TestTheQueueIsBoundedInBytesToo(t *testing.T) {
+func TestQueueIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{QueueBytes: 1000})
 	for range 5 {
@@ -137,7 +137,7 @@ func TestTheQueueIsBoundedInBytesToo(t *testing.T) {
 	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": 2, "merchstore_log_queue_depth": 3})
 }
 
-func TestARefusedMessageIsDroppedAndCounted(t *testing.T) {
+func TestRefusedMessageIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	f.Info(t.Context(), "")
@@ -152,7 +152,7 @@ func TestARefusedMessageIsDroppedAndCounted(t *testing.T) {
 	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total refused": 1, "merchstore_log_messages_acknowledged_total": 0})
 }
 
-func TestCloseDropsAndCountsWhatIsNotAcknowledgedInTime(t *testing.T) {
+func TestCloseDropsAndCountsUnacknowledgedMessages(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	f.Info(t.Context(), "1")
@@ -167,7 +167,7 @@ func TestCloseDropsAndCountsWhatIsNotAcknowledgedInTime(t *testing.T) {
 	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total shutdown": 3})
 }
 
-func TestMessagesThatComeOneByOneWaitForTheAnswerToThoseBefore(t *testing.T) {
+func TestSingleMessagesAreBatchedUntilTheNextAcknowledgement(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	f.Info(t.Context(), "alone")
@@ -179,15 +179,15 @@ func TestMessagesThatComeOneByOneWaitForTheAnswerToThoseBefore(t *testing.T) {
 	s.acknowledge(t, alone...)
 	request, err := s.Recv()
 	if err != nil || len(request.GetMessages()) != 10 {
-		t.Fatalf("%d messages came together, %v; want 10", len(request.GetMessages()), err)
+		t.Fatalf("batch of %d messages, %v; want 10", len(request.GetMessages()), err)
 	}
 
-	for i := range 512 { // enough to go without waiting
+	for i := range 512 { // a full batch is sent at once
 		f.Info(t.Context(), fmt.Sprint(i))
 	}
 	request, err = s.Recv()
 	if err != nil || len(request.GetMessages()) != 512 {
-		t.Fatalf("%d messages came together, %v; want 512", len(request.GetMessages()), err)
+		t.Fatalf("batch of %d messages, %v; want 512", len(request.GetMessages()), err)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestAcknowledgementsOfUnknownMessagesAreIgnored(t *testing.T) {
 	f.expect(t, map[string]float64{"merchstore_log_messages_acknowledged_total": 1})
 }
 
-func TestHostileTextsAreMadeFitToSend(t *testing.T) {
+func TestInvalidTextsAreSanitized(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	f.Info(t.Context(), "a\xffb")
@@ -222,11 +222,11 @@ func TestHostileTextsAreMadeFitToSend(t *testing.T) {
 		}
 	}
 	if got[3].GetRequestId() != "" || got[4].GetRequestId() != "" {
-		t.Error("a strange request id was sent")
+		t.Error("an invalid request id was sent")
 	}
 }
 
-func TestLoggingNeverWaits(t *testing.T) {
+func TestLogDoesNotBlock(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{QueueSize: 1000})
 	const writers, each = 64, 1000
@@ -238,11 +238,11 @@ func TestLoggingNeverWaits(t *testing.T) {
 			}
 		})
 	}
-	writing.Wait() // although nobody takes the stream
+	writing.Wait() // although no stream is served
 	f.expect(t, map[string]float64{"merchstore_log_messages_dropped_total queue_full": writers*each - 1000})
 }
 
-func TestEverythingLoggedFromManyGoroutinesArrivesOnce(t *testing.T) {
+func TestConcurrentMessagesArriveOnce(t *testing.T) {
 	t.Parallel()
 	f := start(t, logstream.Options{})
 	const writers, each = 64, 500
@@ -259,7 +259,7 @@ func TestEverythingLoggedFromManyGoroutinesArrivesOnce(t *testing.T) {
 	for len(seen) < writers*each {
 		for _, m := range s.next(t, 1) {
 			if seen[m.GetText()] {
-				t.Fatalf("%s came twice", m.GetText())
+				t.Fatalf("%s arrived twice", m.GetText())
 			}
 			seen[m.GetText()] = true
 			s.acknowledge(t, m)

@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// service is a logging service whose streams are worked by the test.
+// service is a logging service whose streams are served by the test.
 type service struct {
 	merchstorev1.UnimplementedLoggingServiceServer
 	streams chan stream
-	reached chan struct{} // closed once the service can be reached
+	reached chan struct{} // closed once the service is reachable
 }
 
 type serverStream = grpc.BidiStreamingServer[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]
@@ -49,7 +49,7 @@ func (s *service) WriteLogs(ss serverStream) error {
 	}
 }
 
-// next reads until n messages have come.
+// next receives n messages.
 func (s stream) next(t *testing.T, n int) []*merchstorev1.LogMessage {
 	t.Helper()
 	var got []*merchstorev1.LogMessage
@@ -71,7 +71,7 @@ func (s stream) acknowledge(t *testing.T, messages ...*merchstorev1.LogMessage) 
 	}
 }
 
-// acknowledgeAll answers whatever comes until the stream ends.
+// acknowledgeAll acknowledges all messages until the stream ends.
 func (s stream) acknowledgeAll() {
 	for {
 		request, err := s.Recv()
@@ -122,21 +122,20 @@ func start(t testing.TB, o logstream.Options) *fixture {
 	f.Client = logstream.New(conn, o, f.metrics, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // the tests that want everything acknowledged close it themselves
+		cancel() // tests that need acknowledgements close the client themselves
 		_ = f.Close(ctx)
 	})
 	return f
 }
 
-// open lets the client reach the service: what was logged before goes out together. Messages that come one by one wait
-// for the answer to those before them.
+// open makes the service reachable. Messages logged before are sent as one batch.
 func (f *fixture) open(t testing.TB) stream {
 	t.Helper()
 	close(f.service.reached)
 	return await(t, f.service.streams)
 }
 
-// values are the client's metrics by name and label.
+// values returns the client's metrics by name and label.
 func (f *fixture) values(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := f.metrics.Gather()
@@ -166,7 +165,7 @@ func (f *fixture) expect(t *testing.T, want map[string]float64) {
 	}
 }
 
-// wait waits until a metric has a value.
+// wait waits until a metric has the given value.
 func (f *fixture) wait(t *testing.T, name string, want float64) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -186,7 +185,7 @@ func await[T any](t testing.TB, c <-chan T) T {
 	case v := <-c:
 		return v
 	case <-time.After(30 * time.Second):
-		t.Fatal("nothing came within 30 seconds")
+		t.Fatal("no value within 30 seconds")
 		panic("unreachable")
 	}
 }

@@ -8,18 +8,20 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// entry is one message. Its id is empty until it is first sent, and its text gone once it is settled.
+// entry is one message. Its id is empty until it is first sent, and its text is released when it is
+// done.
 type entry struct {
 	id        string
 	text      string
 	requestID string
 	origin    *origin
-	nanos     int64
+	nanos     int64 // Unix time
 	level     merchstorev1.LogLevel
-	settled   bool
+	done      bool // stored or refused
 }
 
-// origin is the span in which something was logged. Few messages have one, as few traces are recorded.
+// origin is the span in which a message was logged. Few messages have one, because few traces are
+// sampled.
 type origin struct{ traceID, spanID string }
 
 func (e *entry) size() int {
@@ -30,24 +32,25 @@ func (e *entry) size() int {
 	return size
 }
 
-// queue is a ring of messages in three stretches, each message passing from one to the next:
+// queue is a ring buffer with two sections. A message moves from the second to the first when it is
+// sent:
 //
-//	head ≤ sent, not settled < next ≤ waiting to be sent < tail
+//	head ≤ sent and unacknowledged < next ≤ waiting to be sent < tail
 //
-// Positions only ever grow; a position's place in the ring is its remainder.
+// Positions only grow. The index of a position in the ring is its remainder.
 type queue struct {
 	mu    sync.Mutex
-	ring  []entry // its length is a power of two
-	limit uint64  // messages, may be less than the ring has room for
+	ring  []entry // the length is a power of two
+	limit uint64  // in messages, at most len(ring)
 
 	head, next, tail uint64
 	bytes, maxBytes  int
-	// fresh is the first position that was never sent: it stays when next goes back to send again.
-	fresh  uint64
+	// unsent is the first position that was never sent. It stays when rewind moves next back.
+	unsent uint64
 	closed bool
 
-	wake    chan struct{} // told when there may be something to send
-	settled chan struct{} // told when there is less than before
+	wake    chan struct{} // notified when there may be messages to send
+	removed chan struct{} // notified when the queue has become shorter
 }
 
 func newQueue(limit, maxBytes int) *queue {
@@ -57,7 +60,7 @@ func newQueue(limit, maxBytes int) *queue {
 	}
 	return &queue{
 		ring: make([]entry, size), limit: uint64(limit), maxBytes: maxBytes, //nolint:gosec // both are positive
-		wake: make(chan struct{}, 1), settled: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), removed: make(chan struct{}, 1),
 	}
 }
 
@@ -65,16 +68,17 @@ func (q *queue) at(position uint64) *entry {
 	return &q.ring[position&uint64(len(q.ring)-1)] //nolint:gosec // a length is positive
 }
 
-type outcome int
+// addResult is the result of queue.add.
+type addResult int
 
 const (
-	taken outcome = iota
+	queued addResult = iota
 	full
 	closed
 )
 
-// add takes a message in, or says why not.
-func (q *queue) add(e entry) outcome {
+// add appends a message unless the queue is full or closed.
+func (q *queue) add(e entry) addResult {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -87,107 +91,116 @@ func (q *queue) add(e entry) outcome {
 	*q.at(q.tail) = e
 	q.tail++
 	q.bytes += e.size()
-	worthwhile := q.worthTaking()
+	ready := q.batchReady()
 	q.mu.Unlock()
-	if worthwhile {
+	if ready {
 		notify(q.wake)
 	}
-	return taken
+	return queued
 }
 
-// worthTaking says whether to send now. While an earlier batch is without an answer it is only worth it for a full one, by number:
-// messages that come one by one would otherwise each travel alone, which costs many times what they cost
-// together. No timer is needed for that, the answers set the pace. It needs mu.
-func (q *queue) worthTaking() bool {
+// batchReady reports whether to send a batch now. While an earlier batch is unacknowledged, only a
+// full batch is sent, because messages sent one by one cost many times more than in batches.
+// Acknowledgements set the pace, so no timer is needed. The caller must hold mu.
+func (q *queue) batchReady() bool {
 	waiting := q.tail - q.next
 	return waiting >= maxBatch || waiting > 0 && q.next == q.head
 }
 
-// take appends the next messages to batch, if it is worth it, and moves them from waiting to sent. Those that are sent
-// for the first time get their ids, in order, from ids, of which there must be maxBatch; again counts the others.
-func (q *queue) take(batch []entry, ids []string) (_ []entry, again int) {
+// take appends the next messages to batch, if a batch is ready, and marks them as sent. Messages
+// that are sent for the first time get the next of ids, which must have at least maxBatch elements.
+// resent is the number of the others.
+func (q *queue) take(batch []entry, ids []string) (_ []entry, resent int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.worthTaking() {
+	if !q.batchReady() {
 		return batch, 0
 	}
 	for bytes := 0; q.next < q.tail && len(batch) < maxBatch && bytes < maxBatchBytes; q.next++ {
 		e := q.at(q.next)
-		if e.settled {
+		if e.done {
 			continue
 		}
-		if q.next < q.fresh {
-			again++
+		if q.next < q.unsent {
+			resent++
 		} else {
-			e.id = ids[len(batch)-again]
-			q.fresh = q.next + 1
+			e.id = ids[len(batch)-resent]
+			q.unsent = q.next + 1
 		}
 		batch = append(batch, *e)
 		bytes += e.size()
 	}
-	return batch, again
+	return batch, resent
 }
 
-// rewind makes everything that is not settled wait to be sent again.
+// rewind marks all unacknowledged messages as waiting to be sent again.
 func (q *queue) rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.next = q.head
 }
 
-// settle lets go of a sent message by its id, and says whether it was there. Answers mostly come in the order of the
-// messages; ids grow with the order of sending, so that one that does not is found by halving. oldest is when the first of those found was
-// logged.
-func (q *queue) settle(ids ...string) (found int, oldest int64) {
+// remove removes sent messages by id. It returns how many of them were in the queue, and the time
+// in nanoseconds at which the oldest of these was logged. Acknowledgements usually arrive in the
+// order of sending. Other ids are found by binary search, because ids grow in the order of sending.
+func (q *queue) remove(ids ...string) (found int, oldest int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	expected := q.head
 	for _, id := range ids {
-		for expected < q.fresh && q.at(expected).settled {
+		for expected < q.unsent && q.at(expected).done {
 			expected++
 		}
 		position := expected
-		if position >= q.fresh || q.at(position).id != id {
-			n := int(q.fresh - q.head)                                                                              //nolint:gosec // far below
-			position = q.head + uint64(sort.Search(n, func(i int) bool { return q.at(q.head+uint64(i)).id >= id })) //nolint:gosec // far below
-			if position >= q.fresh || q.at(position).id != id {
-				continue // settled on an earlier stream, or never ours
+		if position >= q.unsent || q.at(position).id != id {
+			position = q.search(id)
+			if position >= q.unsent || q.at(position).id != id {
+				continue // acknowledged on an earlier stream, or unknown
 			}
 		}
 		e := q.at(position)
-		if e.settled {
+		if e.done {
 			continue
 		}
 		if found == 0 || e.nanos < oldest {
 			oldest = e.nanos
 		}
 		q.bytes -= e.size()
-		e.settled, e.text, e.requestID, e.origin = true, "", "", nil
+		e.done, e.text, e.requestID, e.origin = true, "", "", nil
 		expected = position + 1
 		found++
 	}
-	for q.head < q.fresh && q.at(q.head).settled {
+	for q.head < q.unsent && q.at(q.head).done {
 		*q.at(q.head) = entry{}
 		q.head++
 	}
 	q.next = max(q.next, q.head)
 	if found > 0 {
-		notify(q.settled)
+		notify(q.removed)
 	}
-	if q.worthTaking() {
+	if q.batchReady() {
 		notify(q.wake)
 	}
 	return found, oldest
 }
 
-// depth is how many messages are kept: waiting, or sent and not answered. (Those answered out of order count a moment longer.)
+// search returns the position of the first sent message whose id is not less than id. The caller
+// must hold mu.
+func (q *queue) search(id string) uint64 {
+	n := int(q.unsent - q.head)                                                      //nolint:gosec // at most len(ring)
+	i := sort.Search(n, func(i int) bool { return q.at(q.head+uint64(i)).id >= id }) //nolint:gosec // i is not negative
+	return q.head + uint64(i)                                                        //nolint:gosec // i is not negative
+}
+
+// depth returns the number of unacknowledged messages. Messages acknowledged out of order are
+// counted until those before them are acknowledged.
 func (q *queue) depth() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.tail - q.head
 }
 
-// oldest is how long ago the first message that is kept was logged.
+// oldest returns the age of the first message in the queue.
 func (q *queue) oldest(now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -197,7 +210,7 @@ func (q *queue) oldest(now time.Time) time.Duration {
 	return max(0, now.Sub(time.Unix(0, q.at(q.head).nanos)))
 }
 
-// close makes the queue take nothing more.
+// close makes the queue reject further messages.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -207,6 +220,6 @@ func (q *queue) close() {
 func notify(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // it has been told already
+	default: // already notified
 	}
 }

@@ -15,60 +15,61 @@ import (
 
 const (
 	maxBatch      = 512
-	maxBatchBytes = 256 << 10 // far below what the server takes, whatever the last message adds
+	maxBatchBytes = 256 << 10 // far below the server's limit, even with one more message of maxText
 
-	firstPause = 50 * time.Millisecond
-	maxPause   = 5 * time.Second
-	longEnough = 10 * time.Second // a stream that lived so long was a good one
+	minBackoff   = 50 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+	stableStream = 10 * time.Second // a stream that lasted this long resets the backoff
 )
 
-// run keeps a stream open until ctx ends.
+// run keeps a stream open until ctx is done.
 func (c *Client) run(ctx context.Context) {
-	pause := firstPause
+	backoff := minBackoff
 	for ctx.Err() == nil {
-		began := time.Now()
-		answered, err := c.stream(ctx)
+		start := time.Now()
+		acknowledged, err := c.stream(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if answered || time.Since(began) > longEnough {
-			pause = firstPause
+		if acknowledged || time.Since(start) > stableStream {
+			backoff = minBackoff
 		}
 		level := slog.LevelWarn
-		if answered { // the usual end: the service asks its clients from time to time to come again
+		if acknowledged { // the usual end: the service closes connections that have reached their maximum age
 			level = slog.LevelInfo
 		}
 		c.log.Log(ctx, level, "log stream ended; opening another", "error", err, "unacknowledged", c.queue.depth())
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause)):
+		case <-time.After(backoff/2 + rand.N(backoff)):
 		}
-		pause = min(2*pause, maxPause)
+		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
 type writeStream = grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]
 
-// stream works one stream until it ends, which it does with an error. answered says whether anything came back on it.
-func (c *Client) stream(ctx context.Context) (answered bool, err error) {
+// stream opens a stream and sends messages until it ends, and returns the error it ended with.
+// acknowledged reports whether any response was received.
+func (c *Client) stream(ctx context.Context) (acknowledged bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	stream, err := c.service.WriteLogs(ctx, grpc.WaitForReady(true))
 	if err != nil {
 		cancel()
-		return false, err //nolint:wrapcheck // gRPC's own says what was being done
+		return false, err
 	}
 	c.queue.rewind()
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			answer, err := stream.Recv()
+			response, err := stream.Recv()
 			if err != nil {
 				ended <- err
-				cancel() // a Send that waits for room on the connection ends too
+				cancel() // ends a blocked Send
 				return
 			}
-			answered = true
-			c.settle(answer)
+			acknowledged = true
+			c.handleResponse(response)
 		}
 	}()
 	for c.send(stream) {
@@ -81,11 +82,11 @@ func (c *Client) stream(ctx context.Context) (answered bool, err error) {
 		}
 	}
 	cancel()
-	err = <-ended // why Send failed is told by Recv
-	return answered, err
+	err = <-ended // Recv returns the reason for a failed Send
+	return acknowledged, err
 }
 
-// send sends what there is, and says whether the stream is still good.
+// send sends all batches that are ready. It reports whether the stream is still usable.
 func (c *Client) send(stream writeStream) bool {
 	for {
 		batch := c.batch()
@@ -98,21 +99,21 @@ func (c *Client) send(stream writeStream) bool {
 	}
 }
 
-// batch takes the next messages off the queue. Those sent before keep their ids.
+// batch returns the next messages to send. Messages that were sent before keep their ids.
 func (c *Client) batch() []*merchstorev1.LogMessage {
-	for len(c.ids) < maxBatch { // made here, so that nobody who logs has to wait for it
+	for len(c.ids) < maxBatch { // generated here, so that Log does not have to
 		c.ids = append(c.ids, uuid.Must(uuid.NewV7FromReader(c.random)).String()) // crypto/rand does not fail
 	}
-	entries, again := c.queue.take(c.entries[:0], c.ids)
+	entries, resent := c.queue.take(c.entries[:0], c.ids)
 	if len(entries) == 0 {
 		return nil
 	}
-	first := len(entries) - again
+	first := len(entries) - resent
 	c.ids = c.ids[:copy(c.ids, c.ids[first:])]
 	c.metrics.sent.Add(float64(first))
-	c.metrics.resent.Add(float64(again))
+	c.metrics.resent.Add(float64(resent))
 
-	// New ones each time, if few allocations: gRPC may look at a message after it was sent.
+	// Messages cannot be reused, because gRPC may still read them after Send has returned.
 	messages := make([]struct {
 		log  merchstorev1.LogMessage
 		time timestamppb.Timestamp
@@ -128,20 +129,20 @@ func (c *Client) batch() []*merchstorev1.LogMessage {
 		}
 		batch[i] = &m.log
 	}
-	clear(entries) // the queue may let go of their texts before the next batch is made
+	clear(entries) // so that texts can be freed before the next batch
 	c.entries = entries
 	return batch
 }
 
-// settle lets go of what was answered for.
-func (c *Client) settle(answer *merchstorev1.WriteLogsResponse) {
-	stored, oldest := c.queue.settle(answer.GetStoredIds()...)
+// handleResponse removes acknowledged and refused messages from the queue.
+func (c *Client) handleResponse(response *merchstorev1.WriteLogsResponse) {
+	stored, oldest := c.queue.remove(response.GetStoredIds()...)
 	c.metrics.acknowledged.Add(float64(stored))
 	if stored > 0 {
-		c.metrics.took.Observe(time.Since(time.Unix(0, oldest)).Seconds())
+		c.metrics.latency.Observe(time.Since(time.Unix(0, oldest)).Seconds())
 	}
-	for _, refused := range answer.GetRefused() {
-		if found, _ := c.queue.settle(refused.GetId()); found > 0 {
+	for _, refused := range response.GetRefused() {
+		if found, _ := c.queue.remove(refused.GetId()); found > 0 {
 			c.metrics.droppedRefused.Inc()
 			c.log.Error("log message refused", "id", refused.GetId(), "reason", refused.GetReason())
 		}

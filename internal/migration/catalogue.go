@@ -2,32 +2,40 @@ package migration
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// Identity tells databases apart, whatever address they are reached by: the server's system identifier, and the database's name.
+// Identity returns what identifies a database, whatever its address: the server's system identifier
+// and the database's name.
 func (s *Session) Identity(ctx context.Context) (string, error) {
+	if s.conn.IsClosed() {
+		return "", errLost
+	}
 	var id string
-	err := s.db.QueryRowContext(ctx, `SELECT system_identifier || '/' || current_database() FROM pg_control_system()`).Scan(&id)
+	err := s.conn.QueryRow(ctx,
+		`SELECT system_identifier || '/' || current_database() FROM pg_control_system()`).Scan(&id)
 	if err != nil {
 		return "", fmt.Errorf("identify database: %w", err)
 	}
 	return id, nil
 }
 
-// Column names a column of a table, which is quoted, and has a schema if the SQL has.
+// Column names a column of a table. The table is quoted, and qualified if the SQL that names it is.
 type Column struct{ Table, Name string }
 
-// ColumnTypes gives the types that columns have, in PostgreSQL's own words. Those that are not there are left out.
+// ColumnTypes returns the types of columns as PostgreSQL writes them, without those that do not
+// exist.
 func (s *Session) ColumnTypes(ctx context.Context, columns []Column) (map[Column]string, error) {
 	types := map[Column]string{}
 	for _, c := range columns {
 		var name string
-		err := s.db.QueryRowContext(ctx, `SELECT format_type(atttypid, atttypmod) FROM pg_attribute
-			WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped`, c.Table, c.Name).Scan(&name)
-		if errors.Is(err, sql.ErrNoRows) {
+		err := s.conn.QueryRow(ctx, `SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+			WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped`,
+			c.Table, c.Name).Scan(&name)
+		if errors.Is(err, pgx.ErrNoRows) {
 			continue
 		}
 		if err != nil {

@@ -1,5 +1,6 @@
-// Package migration brings PostgreSQL databases up to numbered SQL files, for whoever does so: a run on this machine, `db migrate`
-// and the operator share its ledger, its lock and its rules, so that they never disagree. Parsing and applying is goose's.
+// Package migration migrates PostgreSQL databases with numbered SQL files in goose's format. A
+// local run, `db migrate` and the operator all use it, so that they share one ledger, one lock and
+// one set of rules. The ledger is goose's table: goose's own command can read and continue it.
 package migration
 
 import (
@@ -24,32 +25,37 @@ type File struct {
 	Checksum string
 }
 
-// NewFile makes a File of a name and its content. The error says what is wrong with the name.
+// NewFile returns the File with a name and a content. The error says what is wrong with the name.
 func NewFile(name, content string) (File, error) {
 	version, err := parseName(name)
 	if err != nil {
 		return File{}, fmt.Errorf("%q %w", name, err)
 	}
 	sum := sha256.Sum256([]byte(content))
-	return File{Version: version, Name: name, SQL: content, Checksum: hex.EncodeToString(sum[:])}, nil
+	checksum := hex.EncodeToString(sum[:])
+	return File{Version: version, Name: name, SQL: content, Checksum: checksum}, nil
 }
 
 func parseName(name string) (int64, error) {
 	digits, rest, _ := strings.Cut(name, "_")
 	word, isSQL := strings.CutSuffix(rest, ".sql")
-	if !isSQL || word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || strings.Trim(digits, "0123456789") != "" {
-		return 0, errors.New("is no name of a migration: it must be like 0001_accounts.sql, with small letters, digits and '_'")
+	if !isSQL || word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" ||
+		strings.Trim(digits, "0123456789") != "" {
+		return 0, errors.New("is not the name of a migration: " +
+			"it must be like 0001_accounts.sql, with lower-case letters, digits and '_'")
 	}
 	version, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || version < 1 {
-		return 0, errors.New("must begin with a number from 1 on")
+		return 0, errors.New("must begin with a number greater than 0")
 	}
 	return version, nil
 }
 
-// Sequence puts files in order. Two of one version are an error.
+// Sequence returns the files in the order of their versions. Two with one version are an error.
 func Sequence(files []File) ([]File, error) {
-	sorted := slices.SortedStableFunc(slices.Values(files), func(a, b File) int { return cmp.Compare(a.Version, b.Version) })
+	sorted := slices.SortedStableFunc(slices.Values(files), func(a, b File) int {
+		return cmp.Compare(a.Version, b.Version)
+	})
 	for i := 1; i < len(sorted); i++ {
 		if a, b := sorted[i-1], sorted[i]; a.Version == b.Version {
 			return nil, fmt.Errorf("%s and %s have the same number", a.Name, b.Name)
@@ -58,7 +64,7 @@ func Sequence(files []File) ([]File, error) {
 	return sorted, nil
 }
 
-// Read takes all that is in the root of a file system, in order.
+// Read returns the files in the root of a file system, in order. All of them must be migrations.
 func Read(fsys fs.FS) ([]File, error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {

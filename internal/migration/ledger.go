@@ -2,151 +2,172 @@ package migration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// Applied is what the ledger says of a version.
+// The ledger is two tables. goose_db_version is goose's own, with the columns name, checksum and
+// duration_ms added; goose's command ignores those, and leaves them empty in its own rows.
+// goose_db_running has a row for each file without a transaction that has begun and is not
+// recorded.
+
+// Applied is the ledger's row of an applied version.
 type Applied struct {
 	Version int64
-	// Name and Checksum are those of the file; empty if goose's own command has applied it.
+	// Name and Checksum are those of the file. They are empty if goose's own command applied it.
 	Name, Checksum string
 	At             time.Time
 	Took           time.Duration
 }
 
-// Interrupted is a migration outside of a transaction that was begun, and neither finished nor undone.
+// Interrupted is a migration without a transaction that has begun, and has neither finished nor
+// been cleaned up.
 type Interrupted struct {
 	Version  int64
 	Checksum string
 	Since    time.Time
 }
 
-// Ledger is what a database knows of its migrations, each list in order.
+// Ledger is what a database knows of its migrations, each list in the order of versions.
 type Ledger struct {
 	Applied     []Applied
 	Interrupted []Interrupted
 }
 
-// ReadLedger reads the ledger. It needs no lock, and makes no tables: a database without any has an empty one.
+// ReadLedger reads the ledger, which is empty if its tables do not exist. It needs no lock.
 func (s *Session) ReadLedger(ctx context.Context) (Ledger, error) {
-	if err := s.reset(ctx); err != nil { // a file may have set where tables are looked for
-		return Ledger{}, fmt.Errorf("reset connection: %w", err)
+	if err := s.reset(ctx); err != nil { // a file may have changed search_path
+		return Ledger{}, err
 	}
 	var applied, running bool
-	err := s.db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL, to_regclass('goose_db_running') IS NOT NULL`).
-		Scan(&applied, &running)
+	err := s.conn.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL,
+		to_regclass('goose_db_running') IS NOT NULL`).Scan(&applied, &running)
 	if err != nil {
 		return Ledger{}, fmt.Errorf("look for ledger: %w", err)
 	}
 	var ledger Ledger
 	if applied {
-		if ledger.Applied, err = s.readApplied(ctx); err != nil {
+		// The newest row of a version counts: goose used to write one with is_applied = false when
+		// it migrated down. The row as JSON has the added columns only if the table has them.
+		ledger.Applied, err = collect[Applied](ctx, s.conn, `
+			SELECT version_id, coalesce(row ->> 'name', ''), coalesce(row ->> 'checksum', ''),
+				coalesce(tstamp, 'epoch') AT TIME ZONE 'UTC',
+				make_interval(secs => coalesce((row ->> 'duration_ms')::bigint, 0) / 1000.0)
+			FROM (SELECT DISTINCT ON (version_id) version_id, is_applied, tstamp, to_jsonb(v) AS row
+				FROM goose_db_version v WHERE version_id > 0 ORDER BY version_id, id DESC) AS newest
+			WHERE is_applied ORDER BY version_id`)
+		if err != nil {
 			return Ledger{}, fmt.Errorf("read ledger: %w", err)
 		}
 	}
 	if running {
-		if ledger.Interrupted, err = s.readInterrupted(ctx); err != nil {
+		ledger.Interrupted, err = collect[Interrupted](ctx, s.conn, `
+			SELECT version_id, checksum, started_at FROM goose_db_running ORDER BY version_id`)
+		if err != nil {
 			return Ledger{}, fmt.Errorf("look for interrupted migrations: %w", err)
 		}
 	}
 	return ledger, nil
 }
 
-// readApplied can read the table of goose's own command as well, which has fewer columns.
-func (s *Session) readApplied(ctx context.Context) ([]Applied, error) {
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT DISTINCT ON (version_id) version_id, is_applied, coalesce(to_jsonb(v) ->> 'name', ''), coalesce(to_jsonb(v) ->> 'checksum', ''),
-			coalesce(tstamp, 'epoch') AT TIME ZONE 'UTC', coalesce((to_jsonb(v) ->> 'duration_ms')::bigint, 0)
-		FROM goose_db_version v WHERE version_id > 0 ORDER BY version_id, id DESC`)
+func collect[T any](ctx context.Context, conn *pgx.Conn, sql string) ([]T, error) {
+	rows, err := conn.Query(ctx, sql)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var applied []Applied
-	for rows.Next() {
-		var a Applied
-		var up bool
-		var ms int64
-		if err := rows.Scan(&a.Version, &up, &a.Name, &a.Checksum, &a.At, &ms); err != nil {
-			return nil, err
-		}
-		a.Took = time.Duration(ms) * time.Millisecond
-		if up {
-			applied = append(applied, a)
-		}
-	}
-	return applied, rows.Err()
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
-func (s *Session) readInterrupted(ctx context.Context) ([]Interrupted, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT version_id, checksum, started_at FROM goose_db_running ORDER BY version_id`)
+// Prepare creates the ledger's tables, or the columns that goose's own table lacks, and records the
+// checksums of unsigned files. It needs the lock.
+func (s *Session) Prepare(ctx context.Context, unsigned []File) error {
+	var complete bool
+	err := s.conn.QueryRow(ctx, `
+		SELECT count(DISTINCT a.attname) = 3 AND to_regclass('goose_db_running') IS NOT NULL,
+			coalesce(min(c.relnamespace::regnamespace::text), quote_ident(current_schema()), '')
+		FROM pg_class c LEFT JOIN pg_attribute a
+			ON a.attrelid = c.oid AND a.attname IN ('name', 'checksum', 'duration_ms')
+		WHERE c.oid = to_regclass('goose_db_version')`).Scan(&complete, &s.schema)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("look for ledger: %w", err)
 	}
-	defer rows.Close()
-	var interrupted []Interrupted
-	for rows.Next() {
-		var i Interrupted
-		if err := rows.Scan(&i.Version, &i.Checksum, &i.Since); err != nil {
-			return nil, err
+	if s.schema == "" {
+		return errors.New("prepare ledger: the database has no schema to make tables in")
+	}
+	if complete && len(unsigned) == 0 {
+		return nil
+	}
+	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+		if !complete {
+			if _, err := tx.Exec(ctx, createLedger(s.schema)); err != nil {
+				return err
+			}
 		}
-		interrupted = append(interrupted, i)
+		for _, f := range unsigned {
+			_, err := tx.Exec(ctx, `
+				UPDATE `+s.schema+`.goose_db_version SET name = $2, checksum = $3
+				WHERE version_id = $1 AND is_applied AND checksum IS NULL`,
+				f.Version, f.Name, f.Checksum)
+			if err != nil {
+				return fmt.Errorf("record checksum of %s: %w", f.Name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("prepare ledger: %w", err)
 	}
-	return interrupted, rows.Err()
+	return nil
 }
 
-// Comparison says how files and a ledger differ.
-type Comparison struct {
-	// Current is the newest version that is applied; 0 if none is.
-	Current int64
-	// Pending files are newer than all that is applied.
-	Pending []File
-	// Tampered files were edited after they were applied.
-	Tampered []File
-	// Missing versions were applied, and have no file.
-	Missing []Applied
-	// OutOfOrder files are not applied, although a newer one is.
-	OutOfOrder []File
-	// Unsigned files were applied by something that keeps no checksums.
-	Unsigned []File
-	// Resumable were interrupted, and their files are as they were then; Dirty were too, and their files are not.
-	Resumable, Dirty []Interrupted
+// createLedger returns the SQL that creates the ledger, or what is missing of it, in a quoted
+// schema. goose_db_version is as goose creates it, with its row for version 0.
+func createLedger(schema string) string {
+	version := schema + ".goose_db_version"
+	return `
+		CREATE TABLE IF NOT EXISTS ` + version + ` (
+			id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
+			version_id bigint NOT NULL,
+			is_applied boolean NOT NULL,
+			tstamp timestamp NOT NULL DEFAULT now()
+		);
+		INSERT INTO ` + version + ` (version_id, is_applied)
+			SELECT 0, true WHERE NOT EXISTS (SELECT FROM ` + version + `);
+		ALTER TABLE ` + version + ` ADD COLUMN IF NOT EXISTS name text,
+			ADD COLUMN IF NOT EXISTS checksum text, ADD COLUMN IF NOT EXISTS duration_ms bigint;
+		CREATE TABLE IF NOT EXISTS ` + schema + `.goose_db_running (
+			version_id bigint CONSTRAINT goose_db_running_pkey PRIMARY KEY,
+			checksum text NOT NULL,
+			started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+		)`
 }
 
-// Compare compares files, which are in order, with a ledger.
-func Compare(files []File, ledger Ledger) Comparison {
-	var c Comparison
-	applied, known := map[int64]Applied{}, map[int64]File{}
-	for _, a := range ledger.Applied {
-		applied[a.Version] = a
-		c.Current = max(c.Current, a.Version)
+// record writes the file's row and deletes its mark. In a transaction, it does so together with the
+// file's own statements.
+//
+// The error is errNotHeld if this connection does not hold the lock, or if another caller has
+// recorded the file: a pooler may have given both the same connection, which holds the lock.
+func (s *Session) record(ctx context.Context, f File) error {
+	version, running := s.schema+".goose_db_version", s.schema+".goose_db_running"
+	tag, err := s.conn.Exec(ctx, `
+		WITH begun AS (
+			DELETE FROM `+running+` WHERE version_id = $2 AND `+lockHeld+` RETURNING started_at
+		)
+		INSERT INTO `+version+` (version_id, is_applied, tstamp, name, checksum, duration_ms)
+		SELECT $2, true, clock_timestamp() AT TIME ZONE 'UTC', $3, $4,
+			round(1000 * extract(epoch FROM clock_timestamp() -
+				coalesce((SELECT started_at FROM begun), transaction_timestamp())))
+		WHERE `+lockHeld+` AND NOT coalesce((SELECT is_applied FROM `+version+`
+			WHERE version_id = $2 ORDER BY id DESC LIMIT 1), false)`,
+		int64(LockID), f.Version, f.Name, f.Checksum)
+	if err != nil {
+		return fmt.Errorf("record in ledger: %w", err)
 	}
-	for _, f := range files {
-		known[f.Version] = f
-		switch a, done := applied[f.Version]; {
-		case done && a.Checksum == "":
-			c.Unsigned = append(c.Unsigned, f)
-		case done && a.Checksum != f.Checksum:
-			c.Tampered = append(c.Tampered, f)
-		case done:
-		case f.Version < c.Current:
-			c.OutOfOrder = append(c.OutOfOrder, f)
-		default:
-			c.Pending = append(c.Pending, f)
-		}
+	if tag.RowsAffected() == 0 {
+		return errNotHeld
 	}
-	for _, a := range ledger.Applied {
-		if _, ok := known[a.Version]; !ok {
-			c.Missing = append(c.Missing, a)
-		}
-	}
-	for _, i := range ledger.Interrupted {
-		if f, ok := known[i.Version]; ok && f.Checksum == i.Checksum {
-			c.Resumable = append(c.Resumable, i)
-		} else {
-			c.Dirty = append(c.Dirty, i)
-		}
-	}
-	return c
+	return nil
 }

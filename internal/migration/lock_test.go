@@ -13,7 +13,7 @@ import (
 
 const notHeld = "the lock on the database is not held by this connection"
 
-func TestTheLockIsSeenAndGoesWithItsConnection(t *testing.T) {
+func TestLockIsReleasedWithItsConnection(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	holder, other := open(t, url), open(t, url)
@@ -21,7 +21,7 @@ func TestTheLockIsSeenAndGoesWithItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := other.Lock(t.Context(), 200*time.Millisecond); !errors.Is(err, migration.ErrLocked) || !strings.Contains(err.Error(), "(test)") {
-		t.Errorf("the lock is given twice, or its holder not named: %v", err)
+		t.Errorf("the lock is granted twice, or its holder not named: %v", err)
 	}
 	canceled, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -36,7 +36,7 @@ func TestTheLockIsSeenAndGoesWithItsConnection(t *testing.T) {
 	}
 }
 
-func TestASessionNeverGoesOnWithoutItsLock(t *testing.T) {
+func TestLostConnectionIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	s := open(t, url)
@@ -53,12 +53,12 @@ func TestASessionNeverGoesOnWithoutItsLock(t *testing.T) {
 	migrate(t, url, files)
 }
 
-// TestNothingIsRunWithoutTheLock: another session has it, as it would have behind a pooler that hands connections around.
-func TestNothingIsRunWithoutTheLock(t *testing.T) {
+// Another session holds the lock, as it would behind a pooler in transaction mode.
+func TestNothingRunsWithoutTheLock(t *testing.T) {
 	t.Parallel()
 	for name, sql := range map[string]string{
 		"in a transaction": "CREATE TABLE made (x int)",
-		"outside of one":   outside(`CREATE INDEX CONCURRENTLY "An x" ON s.a (x)`),
+		"without one":      nonTransactional(`CREATE INDEX CONCURRENTLY "An x" ON s.a (x)`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,14 +76,14 @@ func TestNothingIsRunWithoutTheLock(t *testing.T) {
 				t.Errorf("the ledger is %+v", l)
 			}
 			if !database.Ask[bool](t, conn, `SELECT to_regclass('made') IS NULL AND to_regclass('s."An x"') IS NOT NULL`) {
-				t.Error("something was run, or cleared away that somebody else may be building")
+				t.Error("something was run, or an index dropped that another session may be building")
 			}
 		})
 	}
 }
 
-// TestWhatLosesTheLockIsNotRecorded: the lock is gone when the file ends, as if that was another connection of a pooler's.
-func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
+// The lock is gone when the file ends, as if that ran on another connection of a pooler.
+func TestFileThatLosesTheLockIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	const letGo = "SELECT pg_advisory_unlock_all()"
 	const lose = `CREATE FUNCTION lose(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); RETURN 1; END'`
@@ -95,7 +95,7 @@ func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
 			t.Errorf("the ledger is %+v, or a table is left", l)
 		}
 	})
-	t.Run("outside of one", func(t *testing.T) {
+	t.Run("without one", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "CREATE INDEX CONCURRENTLY a_x ON s.a (lose(x))")
 		database.Exec(t, conn, lose)
@@ -103,18 +103,18 @@ func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
 		if l := ledger(t, url); len(l.Applied) != 1 || len(l.Interrupted) != 1 {
 			t.Errorf("the ledger is %+v", l)
 		}
-		migrate(t, url, files) // it is whole, and known by its mark
+		migrate(t, url, files) // the index is valid, and the mark says whose it is
 	})
-	t.Run("outside of one, and fails", func(t *testing.T) {
+	t.Run("without one, and fails", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "CREATE UNIQUE INDEX CONCURRENTLY a_x ON s.a (lose(x))")
 		database.Exec(t, conn, lose)
 		refused(t, url, files, "23505")
 		if l := ledger(t, url); len(l.Interrupted) != 1 || !database.Ask[bool](t, conn, `SELECT to_regclass('s.a_x') IS NOT NULL`) {
-			t.Errorf("the ledger is %+v, or what somebody else may have begun was cleared away", l)
+			t.Errorf("the ledger is %+v, or an index was dropped that another session may be building", l)
 		}
 	})
-	t.Run("outside of one, before it is marked", func(t *testing.T) {
+	t.Run("without one, before it is marked", func(t *testing.T) {
 		t.Parallel()
 		url, conn, files := indexed(t, "VACUUM s.a")
 		database.Exec(t, conn, `CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END';
@@ -126,8 +126,8 @@ func TestWhatLosesTheLockIsNotRecorded(t *testing.T) {
 	})
 }
 
-// TestWhatCouldNotBeRecordedIsNotRunAgain: it was done, outside of a transaction, before that failed.
-func TestWhatCouldNotBeRecordedIsNotRunAgain(t *testing.T) {
+// The statement took effect, without a transaction, before recording it failed.
+func TestUnrecordedStatementIsNotRunAgain(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{"CREATE INDEX CONCURRENTLY a_x ON s.a (x)", "DROP INDEX CONCURRENTLY s.there"} {
 		t.Run(sql, func(t *testing.T) {

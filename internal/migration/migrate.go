@@ -8,8 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Migrate applies to the database at url what it has not seen of the files, which are in order. Whoever else migrates it is waited for.
-// A database that is newer than all of them is left as it is; one whose history they contradict is too, with an error that says how.
+// Migrate applies the files, which are in order, that the database at url has not seen. It waits
+// for other sessions that migrate the database. It does nothing to a database that is newer than
+// all files. If files and ledger contradict each other, it does nothing and the error says how.
 func Migrate(ctx context.Context, url string, files []File) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -21,20 +22,17 @@ func Migrate(ctx context.Context, url string, files []File) error {
 	}
 	defer session.Close()
 	todo, err := session.compare(ctx, files)
-	if err != nil {
+	if err != nil || len(todo.Pending)+len(todo.Unsigned) == 0 {
 		return err
-	}
-	if len(todo.Pending)+len(todo.Unsigned) == 0 {
-		return session.awaitDurable(ctx)
 	}
 	if err := session.Lock(ctx, 0); err != nil {
 		return err
 	}
-	if todo, err = session.compare(ctx, files); err != nil { // somebody else may have been at work
+	if todo, err = session.compare(ctx, files); err != nil { // it may have changed before the lock
 		return err
 	}
 	for _, f := range todo.Pending {
-		if _, err := f.Script(ctx); err != nil { // before any of them is run
+		if _, err := f.Parse(); err != nil { // before any of them is run
 			return err
 		}
 	}
@@ -49,16 +47,7 @@ func Migrate(ctx context.Context, url string, files []File) error {
 	return nil
 }
 
-// awaitDurable returns once all that the ledger says is durable, on standbys too if PostgreSQL waits for those: the commit of whoever
-// migrated the database may not have been waited for. A transaction that writes nothing waits for nothing.
-func (s *Session) awaitDurable(ctx context.Context) error {
-	if _, err := s.db.ExecContext(ctx, `SELECT pg_logical_emit_message(true, '', '')`); err != nil {
-		return fmt.Errorf("wait until the schema is durable: %w", err)
-	}
-	return nil
-}
-
-// compare gives what is to be done, or an error if the files contradict the ledger.
+// compare returns what is to be done. The error lists how the files contradict the ledger.
 func (s *Session) compare(ctx context.Context, files []File) (Comparison, error) {
 	ledger, err := s.ReadLedger(ctx)
 	if err != nil {
@@ -74,16 +63,18 @@ func (s *Session) compare(ctx context.Context, files []File) (Comparison, error)
 		wrong = append(wrong, f.Name+" was edited after it was applied")
 	}
 	for _, a := range c.Missing {
-		if a.Version < newest { // later ones are a newer program's
+		if a.Version < newest { // later ones belong to a newer program
 			wrong = append(wrong, fmt.Sprintf("version %d was applied, but has no file", a.Version))
 		}
 	}
 	for _, f := range c.OutOfOrder {
-		wrong = append(wrong, fmt.Sprintf("%s was not applied, but version %d was", f.Name, c.Current))
+		wrong = append(wrong,
+			fmt.Sprintf("%s was not applied, but version %d was", f.Name, c.Current))
 	}
 	for _, i := range c.Dirty {
 		if i.Version <= newest {
-			wrong = append(wrong, fmt.Sprintf("version %d was interrupted, and its file is not what it was then", i.Version))
+			wrong = append(wrong, fmt.Sprintf(
+				"version %d was interrupted, and its file was edited or removed since", i.Version))
 		}
 	}
 	if len(wrong) > 0 {

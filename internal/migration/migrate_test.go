@@ -9,12 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/pressly/goose/v3"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
@@ -37,10 +35,10 @@ func leaks() int {
 	return 0
 }
 
-// limit bounds each wait, far above what it takes on a machine under load.
+// limit bounds each wait, far above what one takes on a busy machine.
 const limit = time.Minute
 
-// up makes files of the SQL they run, numbered from 1.
+// up returns files with the SQL, numbered from 1.
 func up(t *testing.T, sql ...string) []migration.File {
 	t.Helper()
 	var files []migration.File
@@ -57,8 +55,10 @@ func up(t *testing.T, sql ...string) []migration.File {
 	return files
 }
 
-// outside is a file without a transaction.
-func outside(sql string) string { return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n" }
+// nonTransactional returns a file without a transaction.
+func nonTransactional(sql string) string {
+	return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n"
+}
 
 func migrate(t *testing.T, url string, files []migration.File) {
 	t.Helper()
@@ -67,7 +67,7 @@ func migrate(t *testing.T, url string, files []migration.File) {
 	}
 }
 
-// refused migrates, and wants an error with these words.
+// refused migrates, and checks that the error has these words.
 func refused(t *testing.T, url string, files []migration.File, words ...string) {
 	t.Helper()
 	err := migration.Migrate(t.Context(), url, files)
@@ -81,7 +81,7 @@ func refused(t *testing.T, url string, files []migration.File, words ...string) 
 	}
 }
 
-// await asks until the answer is yes.
+// await polls until the query returns true.
 func await(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
 	t.Helper()
 	end := time.After(limit)
@@ -117,7 +117,7 @@ func ledger(t *testing.T, url string) migration.Ledger {
 	return l
 }
 
-func TestLedgerTellsWhatWasApplied(t *testing.T) {
+func TestLedgerHasWhatWasApplied(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	if l := ledger(t, url); len(l.Applied)+len(l.Interrupted) != 0 {
@@ -149,7 +149,7 @@ func TestLedgerTellsWhatWasApplied(t *testing.T) {
 	}
 }
 
-func TestAFailureLeavesNothingAndSaysWhatFailed(t *testing.T) {
+func TestFailureLeavesNothingAndNamesTheStatement(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int);\nSELECT 'a password', nothing FROM a;\nCREATE TABLE c (x int)", "CREATE TABLE d (x int)")
@@ -174,7 +174,7 @@ func TestAFailureLeavesNothingAndSaysWhatFailed(t *testing.T) {
 	}
 }
 
-func TestACommitThatFailsIsSaid(t *testing.T) {
+func TestFailedCommitIsReported(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	refused(t, url, up(t, "CREATE TABLE a (x int PRIMARY KEY, y int REFERENCES a DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO a VALUES (1, 2)"),
@@ -184,7 +184,21 @@ func TestACommitThatFailsIsSaid(t *testing.T) {
 	}
 }
 
-func TestNothingIsRunThatCanNotBeRead(t *testing.T) {
+// goose's rule splits a statement that is not enclosed even inside a string.
+func TestSplitStatementIsExplained(t *testing.T) {
+	t.Parallel()
+	url := database.Empty(t)
+	for name, sql := range map[string]string{
+		"dollar-quoted string": "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN RETURN 1;\nEND $$",
+		"quoted string":        "SELECT 'a;\n b'",
+		"quoted identifier":    "SELECT 1 AS \"a;\n b\"",
+		"/* comment":           "SELECT 1 /* a;\n b */",
+	} {
+		refused(t, url, up(t, sql), "unterminated "+name, "'-- +goose StatementBegin'")
+	}
+}
+
+func TestAllFilesAreParsedBeforeAnyRuns(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	refused(t, url, up(t, "CREATE TABLE a (x int)", "-- +goose Up\nSELECT 1"), "0002_file.sql", "semicolon")
@@ -193,7 +207,7 @@ func TestNothingIsRunThatCanNotBeRead(t *testing.T) {
 	}
 }
 
-func TestHistoryIsNotContradicted(t *testing.T) {
+func TestContradictedHistoryIsRefused(t *testing.T) {
 	t.Parallel()
 	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)")
 	next := up(t, "", "", "", "CREATE TABLE d (x int)")[3]
@@ -221,65 +235,21 @@ func TestHistoryIsNotContradicted(t *testing.T) {
 	}
 }
 
-func TestANewerDatabaseIsLeft(t *testing.T) {
+func TestNewerDatabaseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
-	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", outside("VACUUM"))
+	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", nonTransactional("VACUUM"))
 	migrate(t, url, files)
 	database.Exec(t, database.Connect(t, url), `INSERT INTO goose_db_running (version_id, checksum) VALUES (4, 'a newer program is at it')`)
 	migrate(t, url, files[:1])
 	migrate(t, url, nil)
 }
 
-func TestWhatGooseAppliedIsAdopted(t *testing.T) {
-	t.Parallel()
-	url := database.Empty(t)
-	files := up(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)")
-	plain := func(number int) *goose.Provider {
-		root := fstest.MapFS{}
-		for _, f := range files[:number] {
-			root[f.Name] = &fstest.MapFile{Data: []byte(f.SQL)}
-		}
-		db, err := goose.OpenDBWithDriver("pgx", url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		provider, err := goose.NewProvider(goose.DialectPostgres, db, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return provider
-	}
-	if _, err := plain(1).Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if l := ledger(t, url); len(l.Applied) != 1 || l.Applied[0].Checksum != "" {
-		t.Errorf("the ledger of goose is read as %+v", l)
-	}
-	migrate(t, url, files[:1]) // nothing to run, but to sign
-	if l := ledger(t, url); len(l.Applied) != 1 || l.Applied[0].Checksum != files[0].Checksum || l.Applied[0].Name != files[0].Name {
-		t.Errorf("it is not adopted: %+v", l)
-	}
-	edited := up(t, "CREATE TABLE a (y int)")
-	refused(t, url, edited, "edited")
-	if done, err := plain(2).Up(t.Context()); err != nil || len(done) != 1 { // and goose can go on with our table
-		t.Errorf("goose has applied %v: %v", done, err)
-	}
-	migrate(t, url, files)
-	if l := ledger(t, url); len(l.Applied) != 2 || l.Applied[1].Checksum != files[1].Checksum {
-		t.Errorf("what goose did in between is not adopted: %+v", l)
-	}
-	if _, err := plain(2).Down(t.Context()); err == nil { // there is no Down section: the row goes all the same
-		migrate(t, url, up(t, "CREATE TABLE a (x int)", "DROP TABLE b;\nCREATE TABLE b (x int)")[:1])
-	}
-}
-
-func TestSeveralAtOnceApplyEachFileOnce(t *testing.T) {
+func TestConcurrentRunsApplyEachFileOnce(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	files := up(t, "CREATE TABLE a (x int);\nINSERT INTO a VALUES (1);\nSELECT pg_sleep(0.3)",
-		outside("CREATE INDEX CONCURRENTLY a_x ON a (x)"), // waits for all that others have begun, such as waiting for a lock
+		nonTransactional("CREATE INDEX CONCURRENTLY a_x ON a (x)"), // waits for all that others have begun, such as waiting for a lock
 		"INSERT INTO a VALUES (2)")
 	var all errgroup.Group
 	for range 5 {
@@ -310,7 +280,7 @@ func TestFilesDoNotInheritSettings(t *testing.T) {
 	}
 }
 
-func TestFilesFindTheRoleThatIsMeantForThem(t *testing.T) {
+func TestRoleSettingIsKept(t *testing.T) {
 	t.Parallel()
 	address := database.Empty(t)
 	conn := database.Connect(t, address)
@@ -332,8 +302,8 @@ func TestFilesFindTheRoleThatIsMeantForThem(t *testing.T) {
 	}
 }
 
-// TestTheLedgerIsFoundWhereItIs: also when a migration makes a schema that names are looked for in first.
-func TestTheLedgerIsFoundWhereItIs(t *testing.T) {
+// A migration may create a schema that comes earlier in search_path.
+func TestLedgerStaysInItsSchema(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	files := up(t, "CREATE SCHEMA AUTHORIZATION CURRENT_USER", "CREATE TABLE a (x int)")
@@ -344,7 +314,7 @@ func TestTheLedgerIsFoundWhereItIs(t *testing.T) {
 	}
 }
 
-func TestAnEmptyLedgerOfGooseIsExtended(t *testing.T) {
+func TestEmptyGooseLedgerIsExtended(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	database.Exec(t, database.Connect(t, url), `CREATE TABLE goose_db_version (id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, version_id bigint NOT NULL,
@@ -352,7 +322,7 @@ func TestAnEmptyLedgerOfGooseIsExtended(t *testing.T) {
 	migrate(t, url, up(t, "CREATE TABLE a (x int)"))
 }
 
-func TestWhatWasTakenBackIsAppliedAgain(t *testing.T) {
+func TestRevertedVersionIsAppliedAgain(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	files := up(t, "CREATE TABLE a (x int)")
@@ -365,7 +335,7 @@ func TestWhatWasTakenBackIsAppliedAgain(t *testing.T) {
 	}
 }
 
-func TestNumbersAreNotText(t *testing.T) {
+func TestVersionsAreOrderedAsNumbers(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	var files []migration.File
@@ -387,8 +357,8 @@ func TestNumbersAreNotText(t *testing.T) {
 	}
 }
 
-// TestTheLedgerIsReadWithTheConnectionsOwnSettings: not with those that the last file has left.
-func TestTheLedgerIsReadWithTheConnectionsOwnSettings(t *testing.T) {
+// The last file may have changed search_path.
+func TestLedgerIsReadWithTheInitialSettings(t *testing.T) {
 	t.Parallel()
 	s := open(t, database.Empty(t))
 	if err := s.Lock(t.Context(), limit); err != nil {
@@ -405,7 +375,7 @@ func TestTheLedgerIsReadWithTheConnectionsOwnSettings(t *testing.T) {
 	}
 }
 
-func TestAFailedStatementIsNotShownPastAPassword(t *testing.T) {
+func TestFailedStatementIsCutAtAPassword(t *testing.T) {
 	t.Parallel()
 	url := database.Empty(t)
 	for _, secret := range []string{"'hidden'", "$$hidden$$", `E'a\'hidden'`} {

@@ -2,50 +2,48 @@ package migration
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// LockID is that of the advisory lock under which a database is migrated, whoever does it.
+// LockID is the key of the advisory lock under which a database is migrated, by whatever program.
 const LockID = 7_305_807_842_131_045
 
-// ErrLocked means that somebody else is migrating the database.
+// ErrLocked means that another session is migrating the database.
 var ErrLocked = errors.New("the database is being migrated")
 
 var (
 	errLost    = errors.New("the connection to the database was lost")
-	errNotHeld = errors.New("the lock on the database is not held by this connection: connect to PostgreSQL itself, " +
-		"or through a pooler in session mode")
+	errNotHeld = errors.New("the lock on the database is not held by this connection: " +
+		"connect to PostgreSQL itself, or through a pooler in session mode")
 )
 
-// Options of a Session. A time of zero leaves it to the server.
+// Options of a Session. A timeout of zero leaves the server's own.
 type Options struct {
-	// Name is what the server calls the session, unless the URL says.
+	// Name is the session's application_name, unless the URL has one.
 	Name           string
 	ConnectTimeout time.Duration
-	// LockTimeout is how long a statement may wait for others who use a table. While it waits, all who come later wait behind it.
+	// LockTimeout limits how long a statement waits for a table that others use. While it waits,
+	// everyone who needs the table later waits behind it.
 	LockTimeout time.Duration
-	// StatementTimeout is how long one statement may run.
+	// StatementTimeout limits how long one statement runs.
 	StatementTimeout time.Duration
 }
 
-// Session is one connection to a database: the lock is held by the very connection that runs the SQL, and gone with it. It is for one
-// goroutine.
+// Session is a single connection to a database, so that the lock is held by the connection that
+// runs the SQL, and is released with it. It is not safe for concurrent use.
 type Session struct {
-	db      *sql.DB
+	conn    *pgx.Conn
 	options Options
-	watch   watcher
-	// schema is where the ledger is, quoted; known once the ledger is prepared.
+	// schema is the ledger's, quoted. Prepare sets it.
 	schema string
 }
 
-// Open connects. The Session needs Close.
+// Open connects to a database. The caller closes the Session.
 func Open(ctx context.Context, config *pgx.ConnConfig, o Options) (*Session, error) {
 	config = config.Copy()
 	if o.ConnectTimeout > 0 {
@@ -54,111 +52,120 @@ func Open(ctx context.Context, config *pgx.ConnConfig, o Options) (*Session, err
 	if _, set := config.RuntimeParams["application_name"]; !set && o.Name != "" {
 		config.RuntimeParams["application_name"] = o.Name
 	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec // the schema changes under our feet: no plans are kept
-	s := &Session{options: o}
-	connected := false
-	s.db = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(context.Context, *pgx.Conn) error {
-		if connected {
-			return errLost // a second connection would not have the lock
-		}
-		connected = true
-		return nil
-	}))
-	s.db.SetMaxOpenConns(1)
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // the schema changes: no plans are cached
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database: %w", err)
+	}
+	s := &Session{conn: conn, options: o}
 	if err := s.reset(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to database: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// Close lets go of the connection, and of the lock with it.
+// answerTimeout limits how long the server may take to say who holds the lock, or to end a session.
+const answerTimeout = 5 * time.Second
+
+// Close closes the connection, which releases the lock.
 func (s *Session) Close() error {
-	if err := s.db.Close(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	if err := s.conn.Close(ctx); err != nil {
 		return fmt.Errorf("close connection: %w", err)
 	}
 	return nil
 }
 
-// reset brings the connection back to how it is at the start: each file finds the same, whatever those before it have set.
+// reset brings the connection's settings back to those at its start, so that no file inherits what
+// another has set. The error is errLost if the connection is closed.
 func (s *Session) reset(ctx context.Context) error {
+	if s.conn.IsClosed() {
+		return errLost
+	}
 	sql := `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
-		SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;`
+		SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
+		SET tcp_keepalives_count = 3;`
 	if s.options.LockTimeout > 0 {
 		sql += fmt.Sprintf("SET lock_timeout = %d;", s.options.LockTimeout.Milliseconds())
 	}
 	if s.options.StatementTimeout > 0 {
 		sql += fmt.Sprintf("SET statement_timeout = %d;", s.options.StatementTimeout.Milliseconds())
 	}
-	if _, err := s.db.ExecContext(ctx, sql); err != nil {
-		return err
+	if _, err := s.conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("reset connection: %w", err)
 	}
-	// With this the server notices, while it works, that its client is gone: killed, or ended before pgx had cancelled the statement,
-	// which it does in the background. Servers older than version 14 do not know it, and need not.
-	_, _ = s.db.ExecContext(ctx, `SET client_connection_check_interval = '1s'`)
+	// With this, the server notices during a statement that its client is gone: killed, or ended
+	// before pgx's background cancellation. Servers before version 14 do not have the setting.
+	_, _ = s.conn.Exec(ctx, `SET client_connection_check_interval = '1s'`)
 	return nil
 }
 
-// Lock takes the lock that keeps all others from migrating, and waits for it that long; without end if that is zero. The error is
-// ErrLocked if it was in vain. (Waiting inside of PostgreSQL would hold up an index that the other builds concurrently.)
+// Lock takes the lock that keeps all others from migrating. It waits as long as wait says, or
+// without limit if that is zero, and then returns ErrLocked.
+//
+// Lock polls. A session that waits inside PostgreSQL has an open transaction, for which the
+// holder's CREATE INDEX CONCURRENTLY would wait in turn.
 func (s *Session) Lock(ctx context.Context, wait time.Duration) error {
-	var enough <-chan time.Time
+	var timeout <-chan time.Time
 	if wait > 0 {
-		enough = time.After(wait)
+		timeout = time.After(wait)
 	}
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
 	for {
 		var locked bool
-		if err := s.db.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, int64(LockID)).Scan(&locked); err != nil {
+		err := s.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(LockID)).Scan(&locked)
+		if err != nil {
 			return fmt.Errorf("lock database: %w", err)
 		}
 		if locked {
 			return nil
 		}
 		select {
-		case <-again.C:
-		case <-enough:
-			return s.locked(ctx)
+		case <-poll.C:
+		case <-timeout:
+			return s.lockedError(ctx)
 		case <-ctx.Done():
-			return errors.Join(s.locked(context.WithoutCancel(ctx)), ctx.Err())
+			return errors.Join(s.lockedError(context.WithoutCancel(ctx)), ctx.Err())
 		}
 	}
 }
 
-// ourLock is a condition on pg_locks, and held one that the very connection that runs it has the lock: a pooler that gives each
-// transaction another of its connections would have left it behind. In both, $1 is LockID.
+// isLock is a condition on pg_locks: the row is the lock, and granted. lockHeld is a condition that
+// the connection which evaluates it holds the lock: a pooler that gives each transaction another of
+// its connections would have left it behind. In both, $1 is LockID.
 const (
-	ourLock = `locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = $1
+	isLock = `locktype = 'advisory' AND granted AND objsubid = 1
+		AND (classid::bigint << 32) + objid::bigint = $1
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
-	held = `EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND ` + ourLock + `)`
+	lockHeld = `EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND ` + isLock + `)`
 )
 
-// checkLock finds errNotHeld.
+// checkLock returns errNotHeld if this connection does not hold the lock.
 func (s *Session) checkLock(ctx context.Context) error {
-	var ours bool
-	if err := s.db.QueryRowContext(ctx, `SELECT `+held, int64(LockID)).Scan(&ours); err != nil {
+	var held bool
+	if err := s.conn.QueryRow(ctx, `SELECT `+lockHeld, int64(LockID)).Scan(&held); err != nil {
 		return fmt.Errorf("look for lock: %w", err)
 	}
-	if !ours {
+	if !held {
 		return errNotHeld
 	}
 	return nil
 }
 
-// answerLimit is how long the server may take to say who holds the lock.
-const answerLimit = 5 * time.Second
-
-// locked says who holds the lock.
-func (s *Session) locked(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+// lockedError returns an ErrLocked that names the lock's holder.
+func (s *Session) lockedError(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var pid int
 	var name string
-	err := s.db.QueryRowContext(ctx, `
-		SELECT l.pid, coalesce(application_name, '') FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE `+ourLock, int64(LockID)).Scan(&pid, &name)
+	err := s.conn.QueryRow(ctx, `
+		SELECT l.pid, coalesce(application_name, '')
+		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE `+isLock, int64(LockID)).Scan(&pid, &name)
 	if err != nil {
-		return ErrLocked // it may be free by now
+		return ErrLocked // it may have been released
 	}
 	return fmt.Errorf("%w by PostgreSQL's process %d (%s)", ErrLocked, pid, strings.TrimSpace(name))
 }

@@ -1,4 +1,4 @@
-// Package money holds amounts of the store's currency. No float ever touches them.
+// Package money implements amounts in the store's currency without floating-point numbers.
 package money
 
 import (
@@ -8,20 +8,22 @@ import (
 	"strings"
 )
 
-// Amount is in minor units: 9999 is 99.99. In JSON it is a number with at most two decimals.
+// Amount is an amount in minor units: 9999 means 99.99. In JSON it is a number with at most two
+// decimals.
 type Amount int64
 
-// Max is the greatest amount that can be read: what numeric(10,2) holds.
+// Max is the greatest amount that can be parsed. It is the maximum of the column type
+// numeric(10,2).
 const Max Amount = 9_999_999_999
 
-// ErrFormat says how an amount is written.
+// ErrFormat is returned for text that is not an amount.
 var ErrFormat = errors.New("must be a number with at most two decimals, like 99.99")
 
-// ErrRange says how great an amount may be.
+// ErrRange is returned for amounts beyond Max.
 var ErrRange = fmt.Errorf("must be between -%s and %s", Max, Max)
 
-// Parse reads "99.99", "99.9", "99" or "-1.50". Exponents and a third decimal are refused, even where they would
-// come to a whole number of minor units: what cannot be written so was not meant as a price.
+// Parse parses an amount such as "99.99", "99.9", "99" or "-1.50". It rejects exponents and a third
+// decimal, even where the value would be a whole number of minor units.
 func Parse(s string) (Amount, error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, cents, hasPoint := strings.Cut(digits, ".")
@@ -50,9 +52,9 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
-// String writes the amount with as few decimals as say it exactly: "99.99", "99.9", "100".
+// String returns the amount with as few decimals as necessary: "99.99", "99.9", "100".
 func (a Amount) String() string {
-	sign, minor := "", uint64(a) //nolint:gosec // a negative one is turned round below
+	sign, minor := "", uint64(a) //nolint:gosec // negated below if a is negative
 	if a < 0 {
 		sign, minor = "-", -minor
 	}
@@ -60,10 +62,10 @@ func (a Amount) String() string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// MarshalJSON writes a number.
+// MarshalJSON implements json.Marshaler.
 func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalJSON reads a number.
+// UnmarshalJSON implements json.Unmarshaler.
 func (a *Amount) UnmarshalJSON(b []byte) (err error) {
 	*a, err = Parse(string(b))
 	return err

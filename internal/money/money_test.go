@@ -13,23 +13,23 @@ func TestParse(t *testing.T) {
 		want Amount
 		err  error
 	}{
-		"two decimals":                    {in: "99.99", want: 9999},
-		"one decimal":                     {in: "99.9", want: 9990},
-		"no decimals":                     {in: "100", want: 10000},
-		"nothing":                         {in: "0", want: 0},
-		"less than nothing":               {in: "-1.50", want: -150},
-		"the greatest":                    {in: "99999999.99", want: Max},
-		"one cent more than the greatest": {in: "100000000", err: ErrRange},
-		"more than an int64":              {in: "99999999999999999999", err: ErrRange},
-		"three decimals":                  {in: "99.999", err: ErrFormat},
-		"three decimals that are none":    {in: "99.990", err: ErrFormat},
-		"an exponent":                     {in: "1e2", err: ErrFormat},
-		"a string":                        {in: `"99.99"`, err: ErrFormat},
-		"a point and nothing after it":    {in: "1.", err: ErrFormat},
-		"a point and nothing before it":   {in: ".5", err: ErrFormat},
-		"no number":                       {in: "null", err: ErrFormat},
-		"empty":                           {in: "", err: ErrFormat},
-		"a sign alone":                    {in: "-", err: ErrFormat},
+		"two decimals":                  {in: "99.99", want: 9999},
+		"one decimal":                   {in: "99.9", want: 9990},
+		"no decimals":                   {in: "100", want: 10000},
+		"zero":                          {in: "0", want: 0},
+		"negative":                      {in: "-1.50", want: -150},
+		"maximum":                       {in: "99999999.99", want: Max},
+		"above the maximum":             {in: "100000000", err: ErrRange},
+		"above int64":                   {in: "99999999999999999999", err: ErrRange},
+		"three decimals":                {in: "99.999", err: ErrFormat},
+		"three decimals, last one zero": {in: "99.990", err: ErrFormat},
+		"an exponent":                   {in: "1e2", err: ErrFormat},
+		"a string":                      {in: `"99.99"`, err: ErrFormat},
+		"trailing point":                {in: "1.", err: ErrFormat},
+		"leading point":                 {in: ".5", err: ErrFormat},
+		"null":                          {in: "null", err: ErrFormat},
+		"empty":                         {in: "", err: ErrFormat},
+		"sign only":                     {in: "-", err: ErrFormat},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,13 +41,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestJSONIsTheShortestExactNumber(t *testing.T) {
+func TestMarshalJSONReturnsTheShortestExactNumber(t *testing.T) {
 	t.Parallel()
 	for minor, want := range map[Amount]string{
 		9999: "99.99", 9990: "99.9", 10000: "100", 5: "0.05", 0: "0", -150: "-1.5", Max: "99999999.99", 1_000_000: "10000",
 	} {
 		if got, err := json.Marshal(minor); err != nil || string(got) != want {
-			t.Errorf("%d is written %s, %v; want %s", minor, got, err, want)
+			t.Errorf("%d marshals to %s, %v; want %s", minor, got, err, want)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if back, err := Parse(a.String()); err != nil || back != a {
-			t.Errorf("%q reads as %d, which is written %q and reads as %d, %v", s, a, a, back, err)
+			t.Errorf("%q parses as %d, which prints as %q and parses as %d, %v", s, a, a, back, err)
 		}
 	})
 }

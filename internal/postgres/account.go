@@ -11,18 +11,19 @@ import (
 	"syscall"
 )
 
-// account is the user that the server runs as.
+// account is the operating system user that runs the server.
 type account struct {
 	name       string
-	credential *syscall.Credential // nil: as ourselves
+	credential *syscall.Credential // nil means the current user
 }
 
-// accountFor picks the user. PostgreSQL refuses to run as root, so a program started by root runs it as the owner of
-// the data it finds, and for new data as "postgres", which its package creates, or "nobody".
+// accountFor returns the user for a data folder. PostgreSQL refuses to run as root, so root runs it
+// as the owner of existing data, and for new data as "postgres", which its package creates, or
+// "nobody".
 func accountFor(data string) (account, error) {
 	info, err := os.Stat(data)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return account{}, fmt.Errorf("looking for its data: %w", err)
+		return account{}, fmt.Errorf("stat data folder: %w", err)
 	}
 	owner := -1
 	if err == nil {
@@ -30,7 +31,7 @@ func accountFor(data string) (account, error) {
 	}
 	if self := os.Geteuid(); self != 0 {
 		if owner >= 0 && owner != self {
-			return account{}, fmt.Errorf("the data in %s belongs to %s: start as that user or as root, or choose another folder",
+			return account{}, fmt.Errorf("the data in %s belongs to %s: run as that user or as root, or choose another folder",
 				data, userName(owner))
 		}
 		return account{name: userName(self)}, nil
@@ -38,7 +39,7 @@ func accountFor(data string) (account, error) {
 	if owner > 0 {
 		u, err := user.LookupId(strconv.Itoa(owner))
 		if err != nil {
-			return account{}, fmt.Errorf("looking up the owner of %s: %w", data, err)
+			return account{}, fmt.Errorf("look up owner of %s: %w", data, err)
 		}
 		return accountOf(u)
 	}
@@ -47,17 +48,17 @@ func accountFor(data string) (account, error) {
 			return accountOf(u)
 		}
 	}
-	return account{}, errors.New("it can't run as root, and there is neither a user postgres nor nobody")
+	return account{}, errors.New("PostgreSQL cannot run as root, and there is no user postgres or nobody")
 }
 
 func accountOf(u *user.User) (account, error) {
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
-		return account{}, fmt.Errorf("reading the id of user %s: %w", u.Username, err)
+		return account{}, fmt.Errorf("parse uid of user %s: %w", u.Username, err)
 	}
 	gid, err := strconv.ParseUint(u.Gid, 10, 32)
 	if err != nil {
-		return account{}, fmt.Errorf("reading the group of user %s: %w", u.Username, err)
+		return account{}, fmt.Errorf("parse gid of user %s: %w", u.Username, err)
 	}
 	return account{name: u.Username, credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
@@ -69,25 +70,25 @@ func userName(uid int) string {
 	return fmt.Sprintf("user %d", uid)
 }
 
-// reach lets the account into dir itself, which is ours to open, and refuses when a folder above is closed to it,
-// which is not.
-func (a account) reach(dir string) error {
+// allowAccess gives the account search permission on dir. It returns an error if a parent folder
+// denies access, because this package does not change the permissions of these.
+func (a account) allowAccess(dir string) error {
 	if a.credential == nil {
 		return nil
 	}
 	for path := dir; ; path = filepath.Dir(path) {
 		info, err := os.Stat(path)
 		if err != nil {
-			return fmt.Errorf("looking at %s: %w", path, err)
+			return fmt.Errorf("stat %s: %w", path, err)
 		}
 		switch {
-		case a.mayEnter(info):
+		case a.canEnter(info):
 		case path == dir:
 			if err := os.Chmod(dir, info.Mode().Perm()|0o011); err != nil {
-				return fmt.Errorf("opening %s to user %s: %w", dir, a.name, err)
+				return fmt.Errorf("open %s to user %s: %w", dir, a.name, err)
 			}
 		default:
-			return fmt.Errorf("the folder %s is %w: started by root it runs as user %s, who may not enter %s (mode %04o)",
+			return fmt.Errorf("the folder %s is %w: PostgreSQL runs as user %s, who has no access to %s (mode %04o)",
 				dir, ErrUnreachable, a.name, path, info.Mode().Perm())
 		}
 		if path == filepath.Dir(path) {
@@ -96,7 +97,7 @@ func (a account) reach(dir string) error {
 	}
 }
 
-func (a account) mayEnter(info fs.FileInfo) bool {
+func (a account) canEnter(info fs.FileInfo) bool {
 	stat := info.Sys().(*syscall.Stat_t)
 	switch {
 	case stat.Uid == a.credential.Uid:
@@ -108,13 +109,13 @@ func (a account) mayEnter(info fs.FileInfo) bool {
 	}
 }
 
-// give hands a file or folder of ours to the account.
-func (a account) give(path string) error {
+// chown makes the account the owner of path.
+func (a account) chown(path string) error {
 	if a.credential == nil {
 		return nil
 	}
 	if err := os.Lchown(path, int(a.credential.Uid), int(a.credential.Gid)); err != nil {
-		return fmt.Errorf("giving %s to user %s: %w", path, a.name, err)
+		return fmt.Errorf("change owner of %s to %s: %w", path, a.name, err)
 	}
 	return nil
 }

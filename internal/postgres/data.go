@@ -15,7 +15,8 @@ import (
 	"merchstore.io/merchstore/internal/child"
 )
 
-// prepareData makes the data folder when there is none, and finds the binaries that fit the one there is.
+// prepareData creates the data folder if it does not exist, and finds the server binaries of its
+// version.
 func (s *Server) prepareData(ctx context.Context) error {
 	version, err := dataVersion(s.data)
 	if err != nil {
@@ -30,64 +31,66 @@ func (s *Server) prepareData(ctx context.Context) error {
 	case "":
 		return s.initData(ctx)
 	case found.version:
-		return s.giveData()
+		return s.chownData()
 	default:
 		return fmt.Errorf("the data in %s was written by PostgreSQL %s, but the server here is version %s: "+
-			"install the package postgresql-%s, or move the folder away to begin with an empty one",
+			"install the package postgresql-%s, or move the folder away to start with an empty one",
 			s.data, version, found.version, version)
 	}
 }
 
-// dataVersion is the major version that wrote the folder, "" when it is missing or empty.
+// dataVersion returns the major version of PostgreSQL that wrote the folder, or "" if it is missing
+// or empty.
 func dataVersion(data string) (string, error) {
 	entries, err := os.ReadDir(data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
 		return "", nil
 	case err != nil:
-		return "", fmt.Errorf("looking at its data: %w", err)
+		return "", fmt.Errorf("read data folder: %w", err)
 	}
-	version, err := os.ReadFile(filepath.Join(data, "PG_VERSION")) //nolint:gosec // the folder is the caller's choice
+	version, err := os.ReadFile(filepath.Join(data, "PG_VERSION")) //nolint:gosec // chosen by the caller
 	if err != nil {
-		return "", fmt.Errorf("the folder %s holds something else than PostgreSQL's data: %w", data, err)
+		return "", fmt.Errorf("the folder %s contains something other than PostgreSQL's data: %w", data, err)
 	}
 	return strings.TrimSpace(string(version)), nil
 }
 
-// initData runs initdb beside the final place and renames the result, so that a folder half made never looks like data.
+// initData runs initdb in a temporary folder and renames the result, so that an interrupted initdb
+// leaves no data folder.
 func (s *Server) initData(ctx context.Context) error {
-	fresh, secret := s.data+".new", filepath.Join(s.dir, "initdb.password")
-	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("clearing an unfinished data folder: %w", err)
+	temp, passwordFile := s.data+".new", filepath.Join(s.dir, "initdb.password")
+	if err := os.RemoveAll(temp); err != nil {
+		return fmt.Errorf("remove unfinished data folder: %w", err)
 	}
-	if err := os.Mkdir(fresh, 0o700); err != nil {
-		return fmt.Errorf("making the data folder: %w", err)
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		return fmt.Errorf("create data folder: %w", err)
 	}
-	defer os.RemoveAll(fresh)
-	defer os.Remove(secret)
-	if err := os.WriteFile(secret, []byte(s.password+"\n"), 0o600); err != nil {
-		return fmt.Errorf("handing the password to initdb: %w", err)
+	defer os.RemoveAll(temp)
+	defer os.Remove(passwordFile)
+	if err := os.WriteFile(passwordFile, []byte(s.password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write password file: %w", err)
 	}
-	if err := errors.Join(s.account.give(fresh), s.account.give(secret)); err != nil {
+	if err := errors.Join(s.account.chown(temp), s.account.chown(passwordFile)); err != nil {
 		return err
 	}
-	if err := s.runInitdb(ctx, fresh, secret); err != nil {
+	if err := s.runInitdb(ctx, temp, passwordFile); err != nil {
 		return err
 	}
-	if err := os.Remove(s.data); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one that was there
-		return fmt.Errorf("replacing the empty data folder: %w", err)
+	if err := os.Remove(s.data); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty folder may exist
+		return fmt.Errorf("remove empty data folder: %w", err)
 	}
-	if err := os.Rename(fresh, s.data); err != nil {
-		return fmt.Errorf("moving the new data into place: %w", err)
+	if err := os.Rename(temp, s.data); err != nil {
+		return fmt.Errorf("rename data folder: %w", err)
 	}
 	return nil
 }
 
-// runInitdb sorts by bytes, which is fast, lets LIKE use an index and never changes with the C library; what is a letter
-// and what its lower case is, it takes from Unicode.
-func (s *Server) runInitdb(ctx context.Context, data, secret string) error {
+// runInitdb creates a cluster with the collation C, which is fast, lets LIKE use indexes and does
+// not change with the C library, and with the character classes of Unicode.
+func (s *Server) runInitdb(ctx context.Context, data, passwordFile string) error {
 	args := []string{
-		"--pgdata=" + data, "--username=" + User, "--pwfile=" + secret, "--auth=scram-sha-256",
+		"--pgdata=" + data, "--username=" + User, "--pwfile=" + passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "--data-checksums", "--no-instructions",
 	}
 	if s.settings["fsync"] == "off" {
@@ -96,25 +99,26 @@ func (s *Server) runInitdb(ctx context.Context, data, secret string) error {
 	output := new(bytes.Buffer)
 	p, err := child.Start(s.command("initdb", output, args...))
 	if err != nil {
-		return fmt.Errorf("as user %s: %w", s.account.name, err)
+		return fmt.Errorf("run initdb as user %s: %w", s.account.name, err)
 	}
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		killFamily(p)
-		return fmt.Errorf("making the data folder: %w", ctx.Err())
+		killTree(p)
+		return fmt.Errorf("create data folder: %w", ctx.Err())
 	}
 	if p.Err() != nil {
-		return fmt.Errorf("making the data folder with initdb: %w\n%s", p.Err(), bytes.TrimSpace(output.Bytes()))
+		return fmt.Errorf("initdb: %w\n%s", p.Err(), bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }
 
-// giveData hands data that root owns, as after a copy, to the user that must own it; otherwise it has its owner already.
-func (s *Server) giveData() error {
+// chownData changes the owner of data that belongs to root, for instance because root has copied
+// it.
+func (s *Server) chownData() error {
 	info, err := os.Stat(s.data)
 	if err != nil {
-		return fmt.Errorf("looking at its data: %w", err)
+		return fmt.Errorf("read data folder: %w", err)
 	}
 	if s.account.credential == nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 		return nil
@@ -123,29 +127,30 @@ func (s *Server) giveData() error {
 		if err != nil {
 			return fmt.Errorf("giving %s to user %s: %w", s.data, s.account.name, err)
 		}
-		return s.account.give(path)
+		return s.account.chown(path)
 	})
 }
 
-// passwordFor returns the one given, or else the one kept in dir, which the first start makes.
+// passwordFor returns the given password, or else the one stored in dir, which it generates if it
+// does not exist.
 func passwordFor(dir, given string) (string, error) {
 	if strings.ContainsAny(given, "\r\n") {
-		return "", errors.New("the password holds a line break")
+		return "", errors.New("the password contains a line break")
 	}
 	if given != "" {
 		return given, nil
 	}
 	file := filepath.Join(dir, "password")
-	kept, err := os.ReadFile(file) //nolint:gosec // the folder is the caller's choice
-	if err == nil && len(bytes.TrimSpace(kept)) > 0 {
-		return string(bytes.TrimSpace(kept)), nil
+	stored, err := os.ReadFile(file) //nolint:gosec // chosen by the caller
+	if err == nil && len(bytes.TrimSpace(stored)) > 0 {
+		return string(bytes.TrimSpace(stored)), nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("reading the kept password: %w", err)
+		return "", fmt.Errorf("read password: %w", err)
 	}
 	password := rand.Text()
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keeping the password: %w", err)
+		return "", fmt.Errorf("store password: %w", err)
 	}
 	return password, nil
 }

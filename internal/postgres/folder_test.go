@@ -9,14 +9,14 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 )
 
-func TestFoldersItRefuses(t *testing.T) {
+func TestStartRejectsForeignFolders(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		file, content string // in Dir
 		want          string
 	}{
 		"data of a version that is not installed": {"data/PG_VERSION", "8\n", "was written by PostgreSQL 8, but the server here is version "},
-		"someone else's files":                    {"data/letter.txt", "Dear Sir", "holds something else than PostgreSQL's data"},
+		"other files": {"data/letter.txt", "Dear Sir", "contains something other than PostgreSQL's data"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -32,30 +32,30 @@ func TestFoldersItRefuses(t *testing.T) {
 			_, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Settings: quick})
 			wantError(t, err, nil, test.want)
 			if _, err := os.Stat(file); err != nil {
-				t.Errorf("what was there is gone: %v", err)
+				t.Errorf("the file was removed: %v", err)
 			}
 		})
 	}
 }
 
-func TestFolderOutOfReach(t *testing.T) {
+func TestInaccessibleFolder(t *testing.T) {
 	t.Parallel()
 	closed := tempDir(t)
 	inside := filepath.Join(closed, "inside")
-	if os.Geteuid() != 0 { // only root starts the server as another user; the others meet the kernel's own refusal
+	if os.Geteuid() != 0 { // only root starts the server as another user
 		if err := os.Chmod(closed, 0o500); err != nil {
 			t.Fatal(err)
 		}
 		_, err := postgres.Start(deadline(t), postgres.Options{Dir: inside, Settings: quick})
-		wantError(t, err, os.ErrPermission, "making its folder")
+		wantError(t, err, os.ErrPermission, "create folder")
 		return
 	}
 	_, err := postgres.Start(deadline(t), postgres.Options{Dir: inside, Settings: quick})
-	wantError(t, err, postgres.ErrUnreachable, "who may not enter "+closed+" (mode 0700)")
+	wantError(t, err, postgres.ErrUnreachable, "who has no access to "+closed+" (mode 0700)")
 }
 
-// A process id left in postmaster.pid may belong to anything by the time of the next start: here to this test, and then
-// to another PostgreSQL server.
+// The process id in postmaster.pid may have been reused at the next start: here by this test, and
+// then by another PostgreSQL server.
 func TestStaleProcessID(t *testing.T) {
 	t.Parallel()
 	other := start(t, postgres.Options{Dir: tempDir(t), Settings: quick})
@@ -65,7 +65,7 @@ func TestStaleProcessID(t *testing.T) {
 		s.Kill()
 		file := filepath.Join(dir, "data", "postmaster.pid")
 		if _, err := os.Stat(file); err != nil {
-			t.Fatalf("a killed server leaves its file: %v", err)
+			t.Fatalf("a killed server must leave postmaster.pid: %v", err)
 		}
 		if err := os.WriteFile(file, []byte(strconv.Itoa(pid)+"\n"+filepath.Join(dir, "data")+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func TestStaleProcessID(t *testing.T) {
 	}
 }
 
-func TestUnfinishedFolderIsMadeAnew(t *testing.T) {
+func TestUnfinishedInitdbIsRepeated(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	if err := os.MkdirAll(filepath.Join(dir, "data.new", "base"), 0o700); err != nil {
@@ -88,7 +88,7 @@ func TestUnfinishedFolderIsMadeAnew(t *testing.T) {
 	start(t, postgres.Options{Dir: dir, Settings: quick})
 }
 
-func TestBadSettingShowsInTheError(t *testing.T) {
+func TestInvalidSettingIsInTheError(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Start(deadline(t), postgres.Options{Dir: tempDir(t), Settings: map[string]string{"fsync": "off", "no_such": "1"}})
 	wantError(t, err, nil, `unrecognized configuration parameter "no_such"`)

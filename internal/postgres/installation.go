@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// installation is one version of PostgreSQL's server on this machine.
+// installation is an installed version of PostgreSQL's server.
 type installation struct {
 	bin     string // the folder of its programs
 	version string // major version, as in PG_VERSION
@@ -19,12 +19,12 @@ type installation struct {
 
 var majorVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// findInstallation prefers the version that wrote the data, then the newest that Debian's packages put side by side,
-// then what PATH has.
-func findInstallation(ctx context.Context, written string) (installation, error) {
+// findInstallation returns the installed version that wrote the data, or else the newest one of
+// Debian's packages, or else the one in PATH.
+func findInstallation(ctx context.Context, dataVersion string) (installation, error) {
 	found := packaged("/usr/lib/postgresql")
 	for _, i := range found {
-		if i.version == written {
+		if i.version == dataVersion {
 			return i, nil
 		}
 	}
@@ -33,24 +33,24 @@ func findInstallation(ctx context.Context, written string) (installation, error)
 	}
 	path, err := exec.LookPath("initdb")
 	if err != nil {
-		return installation{}, fmt.Errorf("%w: neither /usr/lib/postgresql/*/bin nor PATH has it; install the package postgresql "+
+		return installation{}, fmt.Errorf("%w: initdb is neither in /usr/lib/postgresql/*/bin nor in PATH; install the package postgresql "+
 			"(Debian, Ubuntu) or postgresql-server (Fedora)", ErrNotInstalled)
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return installation{}, fmt.Errorf("following %s: %w", path, err)
+		return installation{}, fmt.Errorf("resolve %s: %w", path, err)
 	}
-	output, err := exec.CommandContext(ctx, path, "--version").Output() //nolint:gosec // PATH is the user's
+	output, err := exec.CommandContext(ctx, path, "--version").Output() //nolint:gosec // found in the user's PATH
 	if err != nil {
-		return installation{}, fmt.Errorf("asking %s for its version: %w", path, err)
+		return installation{}, fmt.Errorf("%s --version: %w", path, err)
 	}
 	match := majorVersion.FindSubmatch(output)
 	if match == nil {
-		return installation{}, fmt.Errorf("no version in what %s --version says: %q", path, output)
+		return installation{}, fmt.Errorf("%s --version: no version in %q", path, output)
 	}
 	return installation{bin: filepath.Dir(path), version: string(match[1])}, nil
 }
 
-// packaged lists what is installed under root as VERSION/bin, newest first.
+// packaged returns the versions installed under root as VERSION/bin, newest first.
 func packaged(root string) []installation {
 	var found []installation
 	programs, _ := filepath.Glob(filepath.Join(root, "*", "bin", "initdb"))
@@ -63,7 +63,7 @@ func packaged(root string) []installation {
 }
 
 func (i installation) number() float64 {
-	n, err := strconv.ParseFloat(i.version, 64) // 9.6 was the last with a dot
+	n, err := strconv.ParseFloat(i.version, 64) // versions before 10 have a dot
 	if err != nil {
 		return 0
 	}

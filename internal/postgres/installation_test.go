@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestNewestPackageComesFirst(t *testing.T) {
+func TestPackagedReturnsTheNewestFirst(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	for _, version := range []string{"9.6", "15", "8.4", "17"} {

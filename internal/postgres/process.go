@@ -15,15 +15,16 @@ import (
 	"merchstore.io/merchstore/internal/child"
 )
 
-// process is one run of the server, and of the children it has itself.
+// process is one run of the server.
 type process struct {
 	*child.Process
-	logStart int64 // where this run begins in the log, in bytes
+	logStart int64 // offset of this run in the log
 	stopping atomic.Bool
 }
 
-// command prepares a program of PostgreSQL's: as the unprivileged user, and without our environment (PGDATA, PGOPTIONS
-// and the like would change what it does).
+// command returns a command for a program of PostgreSQL, run as the unprivileged user and without
+// the environment of this process, because variables such as PGDATA and PGOPTIONS would change its
+// behavior.
 func (s *Server) command(program string, output io.Writer, args ...string) child.Command {
 	return child.Command{
 		Path:       filepath.Join(s.bin, program),
@@ -36,23 +37,24 @@ func (s *Server) command(program string, output io.Writer, args ...string) child
 	}
 }
 
-// end stops a server that is of no use, in order when it can.
-func (p *process) end() {
+// stop shuts the server down, and kills it after endTimeout.
+func (p *process) stop() {
 	if p.Signal(syscall.SIGINT) == nil {
 		select {
 		case <-p.Done():
-		case <-time.After(orphansLimit):
-			killFamily(p.Process)
+		case <-time.After(endTimeout):
+			killTree(p.Process)
 		}
 	}
 	<-p.Done()
 }
 
-// killFamily ends a process and its children, without a chance to tidy up. Killing the parent alone would not do:
-// PostgreSQL gives each session a process group of its own, and a busy one finishes its query before it looks up.
-func killFamily(p *child.Process) {
-	if p.Signal(syscall.SIGSTOP) != nil { // no new children while we count them
-		<-p.Done() // it has ended, so its id may be another's
+// killTree kills a process and its children. Killing the parent alone is not enough: each session
+// of PostgreSQL is a process group of its own, and a busy one notices the end of its parent only
+// after its query.
+func killTree(p *child.Process) {
+	if p.Signal(syscall.SIGSTOP) != nil { // no new children while they are listed
+		<-p.Done() // it has ended, and its id may be reused
 		return
 	}
 	children := childrenOf(p.PID())
@@ -60,7 +62,7 @@ func killFamily(p *child.Process) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	p.Kill()
-	limit := time.After(orphansLimit)
+	limit := time.After(endTimeout)
 	for _, pid := range children {
 		for alive(pid) {
 			select {
@@ -72,15 +74,16 @@ func killFamily(p *child.Process) {
 	}
 }
 
-// Pause stops all processes of the server where they are, as a machine that hangs would: its sockets stay open, and nothing
-// answers. Resume lets them go on.
-func (s *Server) Pause() { s.signalFamily(syscall.SIGSTOP) }
+// Pause suspends all processes of the server with SIGSTOP, to simulate a hanging machine:
+// connections stay open, but nothing responds until Resume.
+func (s *Server) Pause() { s.signalTree(syscall.SIGSTOP) }
 
 // Resume continues a paused server.
-func (s *Server) Resume() { s.signalFamily(syscall.SIGCONT) }
+func (s *Server) Resume() { s.signalTree(syscall.SIGCONT) }
 
-// signalFamily does nothing when the server has ended.
-func (s *Server) signalFamily(sig syscall.Signal) {
+// signalTree sends a signal to all processes of the server. It does nothing if the server has
+// ended.
+func (s *Server) signalTree(sig syscall.Signal) {
 	p := s.current()
 	if p.Signal(sig) != nil {
 		return
@@ -90,7 +93,7 @@ func (s *Server) signalFamily(sig syscall.Signal) {
 	}
 }
 
-// childrenOf lists the processes whose parent is pid.
+// childrenOf returns the processes whose parent is pid.
 func childrenOf(pid int) []int {
 	var children []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -106,19 +109,20 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// alive is false for a zombie too: it holds nothing any more.
+// alive reports whether a process exists and is not a zombie, which holds no resources.
 func alive(pid int) bool {
 	state, _, err := processState(pid)
 	return err == nil && state != 'Z' && state != 'X'
 }
 
-// processState reads the state letter and the parent from /proc; see proc_pid_stat(5).
+// processState returns the state letter and the parent of a process from /proc, see
+// proc_pid_stat(5).
 func processState(pid int) (state byte, parent int, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, err
 	}
-	// The name before the state is in parentheses and may hold anything, parentheses included.
+	// The name before the state is in parentheses and may contain parentheses itself.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 2 {
 		return 0, 0, errors.New("unreadable process state")

@@ -1,7 +1,8 @@
-// Package postgres runs PostgreSQL's own server as a child process, so that the store and its tests need nothing but the
-// distribution's package: no container, no service manager, no shared server to keep apart.
+// Package postgres runs a PostgreSQL server as a child process, so that the store and its tests
+// need only the distribution's package: no container, no service manager and no shared server.
 //
-// The child never runs as root, never outlives the program that started it, and listens on 127.0.0.1 only.
+// The server does not run as root, does not outlive the program that started it, and listens on
+// 127.0.0.1 only.
 package postgres
 
 import (
@@ -16,36 +17,39 @@ import (
 	"syscall"
 )
 
-// User is the superuser that every server of this package is made with.
+// User is the superuser of every server created by this package.
 const User = "merchstore"
 
-// Errors a caller may want to act on. Their texts are parts of a sentence: print the error that wraps them.
+// Errors that callers may handle. Their texts are parts of a sentence, so print the error that
+// wraps them.
 var (
-	// ErrNotInstalled: no server binaries were found.
-	ErrNotInstalled = errors.New("its server is not installed")
-	// ErrPortTaken: another program listens on the port.
-	ErrPortTaken = errors.New("taken by another program")
-	// ErrRunning: a server, or another start, is at work on the same folder.
-	ErrRunning = errors.New("already in use")
-	// ErrUnreachable: the unprivileged user that the server must run as can't get into the folder; choose another one.
-	ErrUnreachable = errors.New("out of reach")
+	// ErrNotInstalled means that no server binaries were found.
+	ErrNotInstalled = errors.New("the server is not installed")
+	// ErrPortTaken means that another program listens on the port.
+	ErrPortTaken = errors.New("in use by another program")
+	// ErrRunning means that a server, or another call of Start, uses the same folder.
+	ErrRunning = errors.New("in use")
+	// ErrUnreachable means that the unprivileged user that runs the server has no access to the
+	// folder.
+	ErrUnreachable = errors.New("inaccessible")
 )
 
-// Options say where a server keeps its data and how it is reached.
+// Options configure a server.
 type Options struct {
-	// Dir holds everything of one server: data/ (PostgreSQL's own), server.log, and password when Password is empty.
-	// It is made when missing.
+	// Dir contains all files of the server: data/ (PostgreSQL's own), server.log, and password if
+	// Password is empty. It is created if it does not exist.
 	Dir string
-	// Port to listen on at 127.0.0.1; 0 picks a free one.
+	// Port is the port on 127.0.0.1. Zero means any free port.
 	Port int
-	// Password of User, fixed when the data folder is first made. Empty: a random one is made and kept in Dir.
+	// Password is the password of User, which cannot change once the data folder exists. If it is
+	// empty, a random one is generated and stored in Dir.
 	Password string
-	// Settings go on top of PostgreSQL's defaults, for this run only, for example {"fsync": "off"}. They are visible
-	// in the process list.
+	// Settings override PostgreSQL's defaults for this run, for example {"fsync": "off"}. They are
+	// visible in the process list.
 	Settings map[string]string
 }
 
-// Server is a PostgreSQL server that this process owns.
+// Server is a PostgreSQL server that runs as a child of this process.
 type Server struct {
 	dir      string
 	data     string
@@ -59,18 +63,19 @@ type Server struct {
 	proc *process
 }
 
-// Start makes the data folder when there is none yet, starts the server on it, and returns once it accepts connections.
-// Recovery after a crash takes as long as it takes: ctx is the only limit. ctx does not bound the life of the server.
+// Start starts a server and returns once it accepts connections. It creates the data folder if it
+// does not exist. ctx bounds the start, which includes recovery after a crash, but not the lifetime
+// of the server.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	s, err := start(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("starting PostgreSQL: %w", err)
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	return s, nil
 }
 
 func start(ctx context.Context, o Options) (*Server, error) {
-	dir, err := makeFolder(o.Dir)
+	dir, err := createDir(o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func start(ctx context.Context, o Options) (*Server, error) {
 	if s.account, err = accountFor(s.data); err != nil {
 		return nil, err
 	}
-	if err := s.account.reach(dir); err != nil {
+	if err := s.account.allowAccess(dir); err != nil {
 		return nil, err
 	}
 	unlock, err := lock(dir)
@@ -86,10 +91,10 @@ func start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	defer unlock()
-	if err := s.refuseSecondServer(ctx); err != nil {
+	if err := s.checkNotRunning(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := availablePort(ctx, o.Port); err != nil { // before the work of making the data
+	if _, err := availablePort(ctx, o.Port); err != nil { // fail before creating the data folder
 		return nil, err
 	}
 	if s.password, err = passwordFor(dir, o.Password); err != nil {
@@ -101,26 +106,27 @@ func start(ctx context.Context, o Options) (*Server, error) {
 	return s, s.launch(ctx)
 }
 
-// makeFolder returns the folder's real path, for the way to it is checked step by step.
-func makeFolder(dir string) (string, error) {
+// createDir creates the folder and returns its path without symbolic links, whose parents
+// allowAccess can check.
+func createDir(dir string) (string, error) {
 	if dir == "" {
-		return "", errors.New("no folder is given")
+		return "", errors.New("no folder given")
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the server's user must get through; data/ is closed
-		return "", fmt.Errorf("making its folder: %w", err)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the server's user needs access; data/ is private
+		return "", fmt.Errorf("create folder: %w", err)
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
-		return "", fmt.Errorf("finding the folder %s: %w", dir, err)
+		return "", fmt.Errorf("resolve folder %s: %w", dir, err)
 	}
-	actual, err := filepath.EvalSymlinks(absolute)
+	resolved, err := filepath.EvalSymlinks(absolute)
 	if err != nil {
-		return "", fmt.Errorf("finding the folder %s: %w", dir, err)
+		return "", fmt.Errorf("resolve folder %s: %w", dir, err)
 	}
-	return actual, nil
+	return resolved, nil
 }
 
-// URL is the address of one database of the server, password included: keep it out of logs.
+// URL returns the connection URL of a database. It includes the password and must not be logged.
 func (s *Server) URL(db string) string {
 	u := url.URL{
 		Scheme:   "postgres",
@@ -132,23 +138,25 @@ func (s *Server) URL(db string) string {
 	return u.String()
 }
 
-// Port is the one it listens on, also after Restart.
+// Port returns the port of the server, which stays the same after Restart.
 func (s *Server) Port() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.port
 }
 
-// PID of the server's first process, the postmaster; the last one's when it has ended.
+// PID returns the process id of the postmaster, also after it has ended.
 func (s *Server) PID() int { return s.current().PID() }
 
-// LogFile is where the server writes its own log.
+// LogFile returns the path of the server's log.
 func (s *Server) LogFile() string { return filepath.Join(s.dir, "server.log") }
 
-// Done is closed when the running server has ended, for whatever reason. Restart begins a new one with a new channel.
+// Done returns a channel that is closed when the server has ended. Restart replaces it by a new
+// one.
 func (s *Server) Done() <-chan struct{} { return s.current().Done() }
 
-// Err says why the server ended: nil while it runs and after Stop, an error when it ended unasked or was killed.
+// Err returns nil while the server runs and after Stop, and an error if it has ended on its own or
+// was killed.
 func (s *Server) Err() error {
 	p := s.current()
 	select {
@@ -160,15 +168,15 @@ func (s *Server) Err() error {
 	case p.stopping.Load() && exit == nil:
 		return nil
 	case exit == nil:
-		return errors.New("PostgreSQL was stopped by someone else")
+		return errors.New("PostgreSQL was stopped by another process")
 	default:
 		return fmt.Errorf("PostgreSQL ended: %w%s", exit, s.logTail(p.logStart))
 	}
 }
 
-// Stop ends the server in order: sessions are cut off, their transactions rolled back, everything written to disk.
-// When ctx ends first the server is killed, which loses nothing committed but makes the next start recover.
-// Stopping a server that has ended is no error.
+// Stop performs a fast shutdown: it terminates sessions, rolls back their transactions and writes a
+// checkpoint. If ctx is done first, Stop kills the server, which then needs recovery at the next
+// start, and returns an error. Stopping a server that has ended is not an error.
 func (s *Server) Stop(ctx context.Context) error {
 	p := s.current()
 	select {
@@ -177,37 +185,37 @@ func (s *Server) Stop(ctx context.Context) error {
 	default:
 	}
 	p.stopping.Store(true)
-	_ = p.Signal(syscall.SIGINT) // fails only when it has ended, which is what we wait for
+	_ = p.Signal(syscall.SIGINT) // fails only if the server has ended
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		killFamily(p.Process)
-		return fmt.Errorf("stopping PostgreSQL: killed it, for it did not end in time: %w", ctx.Err())
+		killTree(p.Process)
+		return fmt.Errorf("stop PostgreSQL: killed, because it did not end in time: %w", ctx.Err())
 	}
 	if exit := p.Err(); exit != nil {
-		return fmt.Errorf("stopping PostgreSQL: %w%s", exit, s.logTail(p.logStart))
+		return fmt.Errorf("stop PostgreSQL: %w%s", exit, s.logTail(p.logStart))
 	}
 	return nil
 }
 
-// Kill ends every process of the server at once, as a power cut would, and returns when they are gone.
-func (s *Server) Kill() { killFamily(s.current().Process) }
+// Kill kills all processes of the server, to simulate a crash, and waits until they have ended.
+func (s *Server) Kill() { killTree(s.current().Process) }
 
-// Restart stops the server when it still runs and starts it again on the same data and port.
+// Restart stops the server if it is running, and starts it on the same data and port.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(ctx); err != nil {
 		return err
 	}
 	unlock, err := lock(s.dir)
 	if err != nil {
-		return fmt.Errorf("restarting PostgreSQL: %w", err)
+		return fmt.Errorf("restart PostgreSQL: %w", err)
 	}
 	defer unlock()
-	if err := s.refuseSecondServer(ctx); err != nil {
-		return fmt.Errorf("restarting PostgreSQL: %w", err)
+	if err := s.checkNotRunning(ctx); err != nil {
+		return fmt.Errorf("restart PostgreSQL: %w", err)
 	}
 	if err := s.launch(ctx); err != nil {
-		return fmt.Errorf("restarting PostgreSQL: %w", err)
+		return fmt.Errorf("restart PostgreSQL: %w", err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 )
 
-func TestDataOutlivesTheServer(t *testing.T) {
+func TestDataSurvivesKillAndRestart(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	s := start(t, postgres.Options{Dir: dir, Settings: quick})
@@ -43,7 +43,7 @@ func TestDataOutlivesTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := value(t, s, "SELECT word FROM kept"); got != "killed" {
-		t.Errorf("after recovery the word is %q", got)
+		t.Errorf("after recovery the value is %q", got)
 	}
 	if s.Err() != nil {
 		t.Errorf("error while it runs: %v", s.Err())
@@ -57,7 +57,7 @@ func TestDataOutlivesTheServer(t *testing.T) {
 	}
 	again := start(t, postgres.Options{Dir: dir, Settings: quick})
 	if got := value(t, again, "SELECT word FROM kept"); got != "killed" {
-		t.Errorf("in a new server the word is %q", got)
+		t.Errorf("in a new server the value is %q", got)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestKillEndsBusySessions(t *testing.T) {
 			t.Error("the session ended without an error")
 		}
 	case <-deadline(t).Done():
-		t.Error("the session lives on")
+		t.Error("the session is still running")
 	}
 	if err := s.Restart(deadline(t)); err != nil {
 		t.Fatal(err)
@@ -99,14 +99,14 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 		}
 	}
 	if got := value(t, s, "SELECT lower('ÄÉЖ')"); got != "äéж" {
-		t.Errorf("lower gives %q", got)
+		t.Errorf("lower returned %q", got)
 	}
 	if got := value(t, s, "SELECT count(*)::text FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'"); got != "0" {
-		t.Errorf("%s ways in without a password", got)
+		t.Errorf("%s rules allow connections without a password", got)
 	}
 	for _, left := range []string{"initdb.password", "password", "data.new"} {
 		if _, err := os.Stat(filepath.Join(dir, left)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left in the folder: %v", left, err)
+			t.Errorf("%s remains in the folder: %v", left, err)
 		}
 	}
 	owner := statOf(t, filepath.Join(dir, "data")).Uid
@@ -118,14 +118,15 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Password: "other"})
-	wantError(t, err, nil, "made with another password")
+	wantError(t, err, nil, "created with another password")
 	if strings.Contains(err.Error(), password) {
-		t.Error("the password is in the error")
+		t.Error("the error contains the password")
 	}
 }
 
-// TestServerEndsWithItsStarter runs this test binary again as the program that starts a server and is then killed.
-func TestServerEndsWithItsStarter(t *testing.T) {
+// TestServerEndsWithItsParent runs this test binary again as a parent that starts a server and is
+// then killed.
+func TestServerEndsWithItsParent(t *testing.T) {
 	if dir := flag.Arg(0); dir != "" {
 		if _, err := postgres.Start(context.Background(), postgres.Options{Dir: dir, Settings: quick}); err != nil {
 			t.Fatal(err)
@@ -137,7 +138,7 @@ func TestServerEndsWithItsStarter(t *testing.T) {
 	}
 	t.Parallel()
 	dir := tempDir(t)
-	starter := exec.CommandContext(deadline(t), os.Args[0], "-test.run=^TestServerEndsWithItsStarter$", dir)
+	starter := exec.CommandContext(deadline(t), os.Args[0], "-test.run=^TestServerEndsWithItsParent$", dir)
 	output, err := starter.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -147,20 +148,20 @@ func TestServerEndsWithItsStarter(t *testing.T) {
 	}
 	line := make([]byte, 6)
 	if _, err := output.Read(line); err != nil || string(line) != "ready\n" {
-		t.Fatalf("the starter says %q, %v", line, err)
+		t.Fatalf("the parent printed %q, %v", line, err)
 	}
 	_, err = postgres.Start(deadline(t), postgres.Options{Dir: dir})
-	wantError(t, err, postgres.ErrRunning, "already in use: a PostgreSQL server runs on it as process ")
+	wantError(t, err, postgres.ErrRunning, "in use by the PostgreSQL server with process id ")
 	if err := starter.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = starter.Wait()
 
-	// The end of the old server shows in the start of a new one, which waits for it.
+	// Starting another server waits until the old one has ended.
 	for {
 		s, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Settings: quick})
 		if errors.Is(err, postgres.ErrRunning) {
-			continue // its signal is on the way
+			continue // the signal has not arrived yet
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +173,7 @@ func TestServerEndsWithItsStarter(t *testing.T) {
 	}
 }
 
-func TestTakenPort(t *testing.T) {
+func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(deadline(t), "tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -182,5 +183,5 @@ func TestTakenPort(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr)
 	_, err = postgres.Start(deadline(t), postgres.Options{Dir: tempDir(t), Port: port.Port, Settings: quick})
 	_, number, _ := net.SplitHostPort(port.String())
-	wantError(t, err, postgres.ErrPortTaken, "port "+number+" is taken by another program")
+	wantError(t, err, postgres.ErrPortTaken, "port "+number+" is in use by another program")
 }

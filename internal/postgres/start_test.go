@@ -14,10 +14,12 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 )
 
-// quick spares the disk: these tests kill processes, not machines, so nothing is lost that the kernel has.
+// quick turns fsync off. Killing processes, unlike a power failure, loses nothing that was written
+// to the kernel.
 var quick = map[string]string{"fsync": "off"}
 
-// tempDir is not t.TempDir, whose parent only its owner may enter: started by root, the server runs as another user.
+// tempDir is used instead of t.TempDir, whose parent is private, because under root the server runs
+// as another user.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "merchstore-postgres-")
@@ -103,7 +105,7 @@ func statOf(t *testing.T, path string) *syscall.Stat_t {
 func wantError(t *testing.T, err, kind error, text string) {
 	t.Helper()
 	if err == nil || (kind != nil && !errors.Is(err, kind)) || !strings.Contains(err.Error(), text) {
-		t.Fatalf("error is %v, want one saying %q", err, text)
+		t.Fatalf("error is %v, want one with %q", err, text)
 	}
 	t.Log(err)
 }

@@ -9,11 +9,12 @@ import (
 )
 
 const (
-	pollEvery    = time.Second
-	checkTimeout = 2 * time.Second
+	pollInterval        = time.Second
+	pollIntervalUnready = 200 * time.Millisecond // so that traffic comes soon after the cause has gone
+	checkTimeout        = 2 * time.Second
 )
 
-// health keeps what the process's checks said last.
+// health runs the process's readiness checks and keeps their latest results.
 type health struct {
 	mu       sync.Mutex
 	checks   []*check
@@ -28,30 +29,34 @@ type check struct {
 	err  error
 }
 
-// CheckReady adds something that must work for the process to take traffic. It is asked once a second.
+// CheckReady adds a readiness check, which runs once a second, and more often while the process is
+// not ready. The process is ready only if all checks pass.
 func (p *Process) CheckReady(name string, run func(ctx context.Context) error) {
 	p.health.checks = append(p.health.checks, &check{name: name, run: run})
 }
 
-// OnReadiness calls f with every answer to "may take traffic?", from one goroutine at a time.
+// OnReadiness registers a function to be called with the readiness after each run of the checks.
+// Calls are not concurrent.
 func (p *Process) OnReadiness(f func(ready bool)) {
 	p.health.watchers = append(p.health.watchers, f)
 }
 
 func (h *health) poll(ctx context.Context, log *slog.Logger) {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
 	for {
-		h.ask(ctx, log)
+		h.runChecks(ctx, log)
+		pause := pollInterval
+		if ready, _ := h.report(); !ready {
+			pause = pollIntervalUnready
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }
 
-func (h *health) ask(ctx context.Context, log *slog.Logger) {
+func (h *health) runChecks(ctx context.Context, log *slog.Logger) {
 	errs := make([]error, len(h.checks))
 	var wg sync.WaitGroup
 	for i, c := range h.checks {
@@ -71,36 +76,36 @@ func (h *health) ask(ctx context.Context, log *slog.Logger) {
 	for i, c := range h.checks {
 		switch err := errs[i]; {
 		case err != nil && (c.err == nil || !h.polled):
-			log.Warn("check fails", "check", c.name, "error", err)
+			log.Warn("readiness check failed", "check", c.name, "error", err)
 		case err == nil && c.err != nil:
-			log.Info("check passes again", "check", c.name)
+			log.Info("readiness check passed again", "check", c.name)
 		}
 		c.err = errs[i]
 	}
 	h.polled = true
-	h.tell()
+	h.notify()
 }
 
 func (h *health) drain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.draining = true
-	h.tell()
+	h.notify()
 }
 
-func (h *health) tell() {
+func (h *health) notify() {
 	ready := h.ready()
 	for _, watch := range h.watchers {
 		watch(ready)
 	}
 }
 
-// ready needs mu.
+// ready reports whether the process may receive traffic. The caller must hold mu.
 func (h *health) ready() bool {
 	return h.polled && !h.draining && !slices.ContainsFunc(h.checks, func(c *check) bool { return c.err != nil })
 }
 
-// report is what /readyz shows.
+// report returns the readiness and the state of each check, for /readyz.
 func (h *health) report() (ready bool, states map[string]string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,17 +13,18 @@ const (
 	logBuffer = 32 << 10
 )
 
-// logWriter gathers log lines for a moment: a system call for each would cost as much again as making it. A process that
-// is killed loses the lines of that moment, but for warnings and errors, which are written at once.
+// logWriter buffers log lines for up to logDelay, because a system call for each line costs as much
+// as formatting it. A killed process loses the buffered lines. Warnings and errors are flushed at
+// once, see promptHandler.
 type logWriter struct {
 	w io.Writer
 
-	mu       sync.Mutex
-	lines    []byte
-	expected bool // a flush
+	mu        sync.Mutex
+	lines     []byte
+	scheduled bool // a flush is scheduled
 }
 
-// Write takes a line. It never fails: there is nowhere to log that logging fails.
+// Write buffers a line. It never fails, because a failure of logging cannot be logged.
 func (l *logWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,22 +32,22 @@ func (l *logWriter) Write(line []byte) (int, error) {
 	switch {
 	case len(l.lines) >= logBuffer:
 		l.write()
-	case !l.expected:
-		l.expected = true
+	case !l.scheduled:
+		l.scheduled = true
 		time.AfterFunc(logDelay, l.Flush)
 	}
 	return len(line), nil
 }
 
-// Flush writes what has been gathered.
+// Flush writes the buffered lines.
 func (l *logWriter) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.expected = false
+	l.scheduled = false
 	l.write()
 }
 
-// write needs mu.
+// write writes the buffered lines. The caller must hold mu.
 func (l *logWriter) write() {
 	if len(l.lines) > 0 {
 		_, _ = l.w.Write(l.lines) // see Write
@@ -54,7 +55,7 @@ func (l *logWriter) write() {
 	}
 }
 
-// promptHandler does not let warnings and errors wait.
+// promptHandler flushes after warnings and errors.
 type promptHandler struct {
 	slog.Handler
 
@@ -67,7 +68,7 @@ func (h promptHandler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		h.flush()
 	}
-	return err //nolint:wrapcheck // nobody looks at it
+	return err
 }
 
 // WithAttrs implements slog.Handler.

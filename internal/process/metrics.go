@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// buildInfo says what runs. Its label "process" also tells whose the Go runtime's metrics of the same instance are.
+// buildInfo returns a metric whose labels describe the build. The label "process" also identifies
+// the instance to which the Go runtime's metrics belong.
 func buildInfo(process string) prometheus.Collector {
 	version, revision := "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -19,14 +20,14 @@ func buildInfo(process string) prometheus.Collector {
 		}
 	}
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "merchstore_build_info", Help: "Always 1; its labels say what runs.",
+		Name: "merchstore_build_info", Help: "Always 1; the labels describe the build.",
 		ConstLabels: prometheus.Labels{"process": process, "version": version, "revision": revision, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 }
 
 var (
-	readyDesc = prometheus.NewDesc("merchstore_ready", "1 while the process may take traffic, else 0.", nil, nil)
-	checkDesc = prometheus.NewDesc("merchstore_check_passing", "1 for what works, 0 for what does not, of all that must work to take traffic.",
+	readyDesc = prometheus.NewDesc("merchstore_ready", "1 while the process is ready to receive traffic, otherwise 0.", nil, nil)
+	checkDesc = prometheus.NewDesc("merchstore_check_passing", "1 if the readiness check passed, otherwise 0.",
 		[]string{"check"}, nil)
 )
 
@@ -40,9 +41,9 @@ func (h *health) Describe(descs chan<- *prometheus.Desc) {
 func (h *health) Collect(metrics chan<- prometheus.Metric) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	gauge := func(desc *prometheus.Desc, is bool, labels ...string) {
+	gauge := func(desc *prometheus.Desc, on bool, labels ...string) {
 		value := 0.0
-		if is {
+		if on {
 			value = 1
 		}
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)

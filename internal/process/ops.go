@@ -17,12 +17,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// opsServer listens at once, so that a taken port is found before any work is taken.
+// opsServer returns the server of the operations port. It listens at once, so that an address in
+// use is reported before the process does any work.
 func (p *Process) opsServer(ctx context.Context) (Part, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{
 		Registry:          p.Metrics,
-		EnableOpenMetrics: true, // the format that has exemplars
+		EnableOpenMetrics: true, // required for exemplars
 		ErrorHandling:     promhttp.ContinueOnError,
 		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
 	}))
@@ -57,18 +58,18 @@ func (p *Process) showLogLevel(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"level": p.level.Level().String()})
 }
 
-// setLogLevel takes DEBUG, INFO, WARN or ERROR as the whole body. It holds until the process ends.
+// setLogLevel sets the log level to the request's body: DEBUG, INFO, WARN or ERROR.
 func (p *Process) setLogLevel(w http.ResponseWriter, r *http.Request) {
-	const longest, patience = 64, 5 * time.Second
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)) // or one who never ends would delay our own end
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, longest))
+	const maxBody, readTimeout = 64, 5 * time.Second
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // an endless body would delay shutdown
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	level, known := levels[strings.ToUpper(string(bytes.TrimSpace(body)))]
 	if err != nil || !known {
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "send DEBUG, INFO, WARN or ERROR, and nothing else"})
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "the body must be DEBUG, INFO, WARN or ERROR"})
 		return
 	}
-	// An error, so that it is seen at every level: whoever reads a log must know when it began to say less.
-	p.Log.Error("log level switched", "from", p.level.Level().String(), "to", level.String())
+	// Logged as an error, so that the change is visible at every level.
+	p.Log.Error("log level changed", "from", p.level.Level().String(), "to", level.String())
 	p.level.Set(level)
 	p.showLogLevel(w, r)
 }
@@ -77,11 +78,11 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		slog.Debug("answer on the operations port", "error", err) // the asker has gone
+		slog.Debug("write response on the operations port", "error", err) // the client has disconnected
 	}
 }
 
-// Listen takes a TCP port, or says plainly that it cannot be had.
+// Listen listens on a TCP address.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -90,7 +91,7 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// HTTP makes a Part of an HTTP server.
+// HTTP returns a component that serves HTTP on l.
 func HTTP(name string, l net.Listener, server *http.Server) Part {
 	return Part{
 		Name: name,

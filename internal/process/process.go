@@ -1,5 +1,5 @@
-// Package process is what every process of the store has in common: settings, logs, an operations port with metrics and
-// health, and an orderly end.
+// Package process provides what all processes of the store have in common: settings, logging, an
+// operations port with metrics and health, and graceful shutdown.
 package process
 
 import (
@@ -24,33 +24,33 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 )
 
-// Settings are part of every process's settings.
+// Settings are the settings of every process.
 type Settings struct {
 	OpsAddr         string        `env:"OPS_ADDR" envDefault:":9090" help:"address of /metrics, /healthz and /readyz"`
-	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR; /loglevel on the operations port switches it"`
-	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"after SIGTERM, time to go on serving with readiness off, so that balancers notice"`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time for requests and log messages to be finished after that"`
+	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR; can be changed at /loglevel on the operations port"`
+	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"time to continue serving as not ready after SIGTERM, so that load balancers notice"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time after that to finish requests and log messages"`
 	Profiling       bool          `env:"PROFILING" envDefault:"false" help:"serve /debug/pprof on the operations port"`
-	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"count and time each request, call and SQL statement; what is measured without it costs next to nothing"`
+	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"measure each request, call and SQL statement; other metrics are always on"`
 }
 
-// Command is a process: its name, its settings and what it does.
+// Command describes a process with settings of type S.
 type Command[S any] struct {
 	Name  string
 	About string
-	// Run does the work until ctx is done; it ends with Process.Serve.
+	// Run runs the process until ctx is done, usually by calling Process.Serve.
 	Run func(ctx context.Context, s S, p *Process) error
-	// Common picks the shared part out of the settings.
+	// Common returns the common part of the settings.
 	Common func(s S) Settings
-	// Tasks are subcommands, of one word or several, that do one thing and end.
+	// Tasks are subcommands that run once, by their words separated by spaces.
 	Tasks map[string]func(ctx context.Context, s S, p *Process) error
 }
 
-// Main runs a command as the whole process and gives its exit code.
+// Main runs a command and returns the exit code of the process.
 func Main[S any](c Command[S]) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := c.main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil { //nolint:forbidigo // this is the one place
+	if err := c.main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil { //nolint:forbidigo // the only place that reads the environment
 		fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
 		return 1
 	}
@@ -86,19 +86,20 @@ func (c Command[S]) main(ctx context.Context, args, environ []string, stdout, st
 	return nil
 }
 
-// Collecting garbage when the heap has doubled is right for large heaps. The store's processes live on a few megabytes:
-// letting that grow fivefold spares most of the collector's work, and the limit keeps the total small.
+// The processes have small heaps of a few megabytes. Letting the heap grow fivefold between
+// collections, instead of twofold, saves most of the work of the garbage collector, and the limit
+// bounds the memory used.
 const (
 	gcPercent   = 400
 	memoryLimit = 128 << 20
 )
 
-// limitMemory leaves alone what GOGC and GOMEMLIMIT say, which the runtime has read by itself.
+// limitMemory configures the garbage collector, unless GOGC and GOMEMLIMIT do.
 func limitMemory() {
-	if _, set := os.LookupEnv("GOGC"); !set { //nolint:forbidigo // the runtime's own settings, not ours
+	if _, set := os.LookupEnv("GOGC"); !set { //nolint:forbidigo // a setting of the Go runtime
 		debug.SetGCPercent(gcPercent)
 	}
-	if _, set := os.LookupEnv("GOMEMLIMIT"); !set { //nolint:forbidigo // the same
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set { //nolint:forbidigo // a setting of the Go runtime
 		debug.SetMemoryLimit(memoryLimit)
 	}
 }
@@ -108,12 +109,12 @@ func (c Command[S]) help(w io.Writer) error {
 		return fmt.Errorf("print help: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Tasks)) {
-		fmt.Fprintf(w, "\n%s %s does just that and ends.\n", c.Name, name)
+		fmt.Fprintf(w, "\n%s %s runs this task and exits.\n", c.Name, name)
 	}
 	return nil
 }
 
-// Process is what Run works with.
+// Process provides logging, metrics and health to Run.
 type Process struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
@@ -123,7 +124,7 @@ type Process struct {
 	health   health
 }
 
-// New makes a Process that logs to logs. Main does it for a whole process; tests may want one of their own.
+// New returns a Process that logs to logs. Main calls it for commands; tests may call it directly.
 func New(name string, s Settings, logs io.Writer) *Process {
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel)
@@ -137,7 +138,8 @@ func New(name string, s Settings, logs io.Writer) *Process {
 	return p
 }
 
-// CallMetrics is where to register what is measured with each request or call: Metrics, or nil if that is switched off.
+// CallMetrics returns the registry for metrics of single requests, calls and statements: Metrics,
+// or nil if MeasureCalls is off.
 func (p *Process) CallMetrics() prometheus.Registerer {
 	if !p.settings.MeasureCalls {
 		return nil
@@ -145,21 +147,22 @@ func (p *Process) CallMetrics() prometheus.Registerer {
 	return p.Metrics
 }
 
-// Part is something that runs in the process and is stopped with it.
+// Part is a component of a process.
 type Part struct {
 	Name string
-	// Serve runs until Stop is called. It may be nil.
+	// Serve runs the component until Stop is called. It may be nil.
 	Serve func() error
-	// Stop ends Serve, finishing what is under way for as long as ctx allows. It may be nil.
+	// Stop makes Serve return, and finishes work in flight until ctx is done. It may be nil.
 	Stop func(ctx context.Context) error
 }
 
-// Serve runs the parts until ctx is done or one of them fails. Then it turns readiness off, waits for balancers to
-// notice, and stops the parts in the order given, all under one deadline.
+// Serve runs the parts until ctx is done or one of them fails. Then the process becomes unready,
+// waits for load balancers to notice, and stops the parts in the given order, all within
+// ShutdownTimeout.
 func (p *Process) Serve(ctx context.Context, parts ...Part) error {
 	ops, err := p.opsServer(ctx)
 	if err != nil {
-		return errors.Join(err, p.stop(parts)) //nolint:contextcheck // ctx is what ends; stopping has a deadline of its own
+		return errors.Join(err, p.stop(parts)) //nolint:contextcheck // stopping starts when ctx is done and has its own deadline
 	}
 	parts = append(parts, ops)
 

@@ -75,7 +75,7 @@ func TestReadinessFollowsTheChecks(t *testing.T) {
 	go func() { ended <- p.Serve(ctx) }()
 
 	if <-said {
-		t.Error("ready although a check fails")
+		t.Error("ready although a check failed")
 	}
 	status, body := get(t, ops+"/readyz")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"database":"failing"`) || strings.Contains(body, "hunter2") {
@@ -93,7 +93,7 @@ func TestReadinessFollowsTheChecks(t *testing.T) {
 	_, body = get(t, ops+"/metrics")
 	for _, want := range []string{"go_goroutines", `merchstore_build_info{goversion="go`, `merchstore_check_passing{check="database"} 1`, "merchstore_ready 1"} {
 		if !strings.Contains(body, want) {
-			t.Errorf("/metrics does not say %s: %s", want, body)
+			t.Errorf("/metrics does not contain %s: %s", want, body)
 		}
 	}
 	cancel()
@@ -155,7 +155,7 @@ func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
 	}
 }
 
-func TestAPartThatFailsStopsTheOthers(t *testing.T) {
+func TestFailingPartStopsTheOthers(t *testing.T) {
 	t.Parallel()
 	p, _ := newTestProcess(t)
 	stopped := make(chan struct{})
@@ -168,7 +168,7 @@ func TestAPartThatFailsStopsTheOthers(t *testing.T) {
 	}
 }
 
-func TestATakenPortIsSaidAndStopsTheParts(t *testing.T) {
+func TestPortInUseIsReportedAndStopsTheParts(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,11 +209,11 @@ func TestCommand(t *testing.T) {
 		}
 	}
 	if did != "run:hi migrate:hi look:hi " {
-		t.Errorf("did %q", did)
+		t.Errorf("ran %q", did)
 	}
 	for _, want := range []string{"WORD", "OPS_ADDR", "SHUTDOWN_TIMEOUT", "example migrate", "example look around"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("--help does not say %q:\n%s", want, out.String())
+			t.Errorf("--help does not contain %q:\n%s", want, out.String())
 		}
 	}
 	for _, args := range [][]string{{"fly"}, {"look"}, {"migrate", "now"}} {
@@ -223,7 +223,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-func TestLogLinesArriveWholeAndInOrder(t *testing.T) {
+func TestLogLinesAreWrittenCompletelyAndInOrder(t *testing.T) {
 	t.Parallel()
 	read, write := io.Pipe()
 	l := &logWriter{w: write}
@@ -240,10 +240,10 @@ func TestLogLinesArriveWholeAndInOrder(t *testing.T) {
 	if _, err := io.ReadFull(read, got); err != nil || string(got) != want.String() {
 		t.Errorf("read %d bytes, %v; they differ from what was written", len(got), err)
 	}
-	l.Flush() // nothing is left, and nobody reads any more
+	l.Flush() // must write nothing, because the pipe is closed
 }
 
-func TestTheLogLevelIsSwitchedWhileTheProcessRuns(t *testing.T) {
+func TestLogLevelCanBeChangedAtRuntime(t *testing.T) {
 	t.Parallel()
 	p, ops := newTestProcess(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -16,13 +16,14 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// CallMetrics count calls by their method and outcome, and time those that are served here. Names and labels are those of
-// go-grpc-middleware's interceptors, which dashboards know; but those look a series up by all of its labels four times a call, which took
-// a twentieth of what a read costs the DB service. Here it is looked up once.
+// CallMetrics counts calls by method and code, and observes the duration of served calls. The
+// metrics have the names and labels of go-grpc-middleware's interceptors. Those look up a series by
+// all of its labels four times per call, which was a twentieth of the cost of a read in the DB
+// service. CallMetrics looks it up once.
 type CallMetrics struct {
 	handled  *prometheus.CounterVec
-	duration *prometheus.HistogramVec // nil: not timed
-	series   sync.Map                 // of outcome to *measure
+	duration *prometheus.HistogramVec // nil if durations are not observed
+	series   sync.Map                 // from outcome to *callSeries
 }
 
 type outcome struct {
@@ -30,29 +31,29 @@ type outcome struct {
 	code   codes.Code
 }
 
-// measure is what is kept of calls with one outcome.
-type measure struct {
+// callSeries are the time series of calls with one outcome.
+type callSeries struct {
 	handled  prometheus.Counter
 	duration prometheus.Observer
 }
 
-// NewServerMetrics makes the metrics of the calls that a process serves.
+// NewServerMetrics returns metrics of the calls that a process serves.
 func NewServerMetrics(r prometheus.Registerer) *CallMetrics {
-	m := newCallMetrics(r, "grpc_server_handled_total", "Calls answered, by method and code.")
+	m := newCallMetrics(r, "grpc_server_handled_total", "Calls served, by method and code.")
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "grpc_server_handling_seconds", Help: "Time until a call was answered.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		Name: "grpc_server_handling_seconds", Help: "Duration of served calls.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	}, callLabels())
 	r.MustRegister(m.duration)
 	return m
 }
 
-// NewClientMetrics makes the metrics that all connections of a process share; none if there is nowhere to register them. How long calls
-// take is measured where they are served.
+// NewClientMetrics returns metrics of the calls that a process makes on all of its connections, or
+// nil if r is nil. The duration of calls is observed by the server.
 func NewClientMetrics(r prometheus.Registerer) *CallMetrics {
 	if r == nil {
 		return nil
 	}
-	return newCallMetrics(r, "grpc_client_handled_total", "Calls made, by method and the code that they ended with.")
+	return newCallMetrics(r, "grpc_client_handled_total", "Calls made, by method and code.")
 }
 
 func newCallMetrics(r prometheus.Registerer, name, help string) *CallMetrics {
@@ -63,22 +64,22 @@ func newCallMetrics(r prometheus.Registerer, name, help string) *CallMetrics {
 
 func callLabels() []string { return []string{"grpc_type", "grpc_service", "grpc_method"} }
 
-func (m *CallMetrics) ended(ctx context.Context, kind, method string, start time.Time, err error) {
+func (m *CallMetrics) observe(ctx context.Context, kind, method string, start time.Time, err error) {
 	o := outcome{method, status.Code(err)}
-	found, ok := m.series.Load(o)
+	value, ok := m.series.Load(o)
 	if !ok {
-		found, _ = m.series.LoadOrStore(o, m.newMeasure(kind, o))
+		value, _ = m.series.LoadOrStore(o, m.newSeries(kind, o))
 	}
-	s := found.(*measure) //nolint:forcetypeassert // nothing else is put in
+	s := value.(*callSeries)
 	s.handled.Inc()
 	if s.duration != nil {
 		tracing.Observe(ctx, s.duration, time.Since(start).Seconds())
 	}
 }
 
-func (m *CallMetrics) newMeasure(kind string, o outcome) *measure {
+func (m *CallMetrics) newSeries(kind string, o outcome) *callSeries {
 	service, method, _ := strings.Cut(strings.TrimPrefix(o.method, "/"), "/")
-	s := &measure{handled: m.handled.WithLabelValues(kind, service, method, o.code.String())}
+	s := &callSeries{handled: m.handled.WithLabelValues(kind, service, method, o.code.String())}
 	if m.duration != nil {
 		s.duration = m.duration.WithLabelValues(kind, service, method)
 	}
@@ -98,41 +99,42 @@ func streamKind(client, server bool) string {
 	}
 }
 
-// UnaryServer is an interceptor for a server. It sees the error as the client will.
+// UnaryServer is a server interceptor. It must be the outermost one, to see the error that the
+// client receives.
 func (m *CallMetrics) UnaryServer(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	start := time.Now()
 	resp, err := handle(ctx, req)
-	m.ended(ctx, unary, info.FullMethod, start, err)
-	return resp, err //nolint:wrapcheck // as it came
+	m.observe(ctx, unary, info.FullMethod, start, err)
+	return resp, err
 }
 
-// StreamServer is an interceptor for a server.
+// StreamServer is a server interceptor.
 func (m *CallMetrics) StreamServer(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	start := time.Now()
 	err := handle(srv, stream)
-	m.ended(stream.Context(), streamKind(info.IsClientStream, info.IsServerStream), info.FullMethod, start, err)
-	return err //nolint:wrapcheck // as it came
-}
-
-// unaryClient is an interceptor for a connection.
-func (m *CallMetrics) unaryClient(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	err := invoke(ctx, method, req, reply, conn, opts...)
-	m.ended(ctx, unary, method, time.Time{}, err)
+	m.observe(stream.Context(), streamKind(info.IsClientStream, info.IsServerStream), info.FullMethod, start, err)
 	return err
 }
 
-// streamClient is an interceptor for a connection. A stream has ended when nothing more comes.
+// unaryClient is a client interceptor.
+func (m *CallMetrics) unaryClient(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, req, reply, conn, opts...)
+	m.observe(ctx, unary, method, time.Time{}, err)
+	return err
+}
+
+// streamClient is a client interceptor. It counts a stream when its last message has been received.
 func (m *CallMetrics) streamClient(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	kind := streamKind(desc.ClientStreams, desc.ServerStreams)
 	stream, err := open(ctx, desc, conn, method, opts...)
 	if err != nil {
-		m.ended(ctx, kind, method, time.Time{}, err)
+		m.observe(ctx, kind, method, time.Time{}, err)
 		return nil, err
 	}
-	return &countedStream{ClientStream: stream, ended: func(err error) { m.ended(ctx, kind, method, time.Time{}, err) }}, nil
+	return &countedStream{ClientStream: stream, ended: func(err error) { m.observe(ctx, kind, method, time.Time{}, err) }}, nil
 }
 
-// countedStream is a stream whose end is counted, once.
+// countedStream is a client stream that calls ended once, when it has ended.
 type countedStream struct {
 	grpc.ClientStream
 	once  sync.Once
@@ -151,5 +153,5 @@ func (s *countedStream) RecvMsg(message any) error {
 			}
 		})
 	}
-	return err //nolint:wrapcheck // as it came
+	return err
 }

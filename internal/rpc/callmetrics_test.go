@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestCallsAreCountedByMethodAndCodeAtBothEnds(t *testing.T) {
+func TestCallsAreCountedByMethodAndCodeOnBothSides(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	server := rpc.NewServerMetrics(registry)
@@ -43,7 +43,7 @@ func TestCallsAreCountedByMethodAndCodeAtBothEnds(t *testing.T) {
 		}
 	}
 	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "nobody"}); err == nil {
-		t.Fatal("a service that there is not is healthy")
+		t.Fatal("an unknown service is healthy")
 	}
 	stream, err := client.Watch(t.Context(), new(healthpb.HealthCheckRequest))
 	if err != nil {
@@ -54,9 +54,9 @@ func TestCallsAreCountedByMethodAndCodeAtBothEnds(t *testing.T) {
 	}
 	stopped := make(chan struct{})
 	go func() { s.Stop(); close(stopped) }()
-	for range 2 { // that it has ended is told each time, and counted once
+	for range 2 { // the end is returned by each Recv but counted once
 		if _, err := stream.Recv(); err == nil || errors.Is(err, io.EOF) {
-			t.Errorf("the stream goes on: %v", err)
+			t.Errorf("the stream has not ended: %v", err)
 		}
 	}
 	<-stopped
@@ -67,7 +67,7 @@ func TestCallsAreCountedByMethodAndCodeAtBothEnds(t *testing.T) {
 	want := map[string]float64{
 		"grpc_server_handled_total unary Check OK":                  2,
 		"grpc_server_handled_total unary Check NotFound":            1,
-		"grpc_server_handled_total server_stream Watch Canceled":    2, // the connection watches too
+		"grpc_server_handled_total server_stream Watch Canceled":    2, // one of them from client-side health checking
 		"grpc_client_handled_total unary Check OK":                  2,
 		"grpc_client_handled_total unary Check NotFound":            1,
 		"grpc_client_handled_total server_stream Watch Unavailable": 1,
@@ -79,7 +79,7 @@ func TestCallsAreCountedByMethodAndCodeAtBothEnds(t *testing.T) {
 	}
 }
 
-// gathered are counters' values, and histograms' counts, by name, type, method and code.
+// gathered returns the values of counters and counts of histograms by name, type, method and code.
 func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()

@@ -6,31 +6,32 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/health" // client-side health checks are registered by this
+	_ "google.golang.org/grpc/health" // registers client-side health checks
 	"google.golang.org/grpc/keepalive"
 
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// WindowBytes is how much may be under way in one direction of a connection before it has to be read.
+// WindowBytes is the flow-control window of streams and connections.
 const WindowBytes = 1 << 20
 
-// maxAnswerBytes is above the largest page of the largest orders.
-const maxAnswerBytes = 16 << 20
+// maxResponseBytes exceeds the largest page of the largest orders.
+const maxResponseBytes = 16 << 20
 
-// DialOptions say how to reach a service.
+// DialOptions configure a connection to a service.
 type DialOptions struct {
-	// Service is its full name, for instance merchstore.v1.DBService.
+	// Service is the full name of the service, for instance merchstore.v1.DBService.
 	Service string
-	// SafeToRetry names the methods that may be made twice without harm; no other call is made again.
+	// SafeToRetry are the names of idempotent methods. Other calls are not retried.
 	SafeToRetry []string
-	// Tracing makes spans of the calls; nil if there are none.
+	// Tracing creates spans of the calls. It may be nil.
 	Tracing *tracing.Tracing
 }
 
-// Dial reaches a service by its DNS name: every address behind it gets its share of the calls, and none that says it is
-// not healthy. It does not wait for a connection. Calls are made with the deadline of their context, and measured unless metrics is nil.
+// Dial returns a connection to a service by its DNS name. Calls are balanced over all healthy
+// addresses. Dial does not wait for a connection. metrics may be nil.
 func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, error) {
+	setResolutionInterval()
 	if !strings.Contains(addr, ":///") {
 		addr = "dns:///" + addr
 	}
@@ -39,7 +40,7 @@ func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, e
 		grpc.WithDefaultServiceConfig(serviceConfig(o)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(connectParams),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponseBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
 		o.Tracing.DialOption(),
 	}
@@ -49,7 +50,7 @@ func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, e
 	}
 	conn, err := grpc.NewClient(addr, options...)
 	if err != nil {
-		return nil, fmt.Errorf("prepare calls to %s at %s: %w", o.Service, addr, err)
+		return nil, fmt.Errorf("create client of %s at %s: %w", o.Service, addr, err)
 	}
 	return conn, nil
 }

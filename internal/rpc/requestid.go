@@ -6,17 +6,18 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// requestIDKey is the metadata key a request's id travels under.
+// requestIDKey is the metadata key of the request id.
 const requestIDKey = "x-request-id"
 
 type requestIDContextKey struct{}
 
-// WithRequestID gives a context the id of the request it serves, for logs here and in the services called from it.
+// WithRequestID returns a context with a request id, which gRPC calls made with it propagate.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return metadata.AppendToOutgoingContext(context.WithValue(ctx, requestIDContextKey{}, id), requestIDKey, id)
 }
 
-// WithIncomingRequestID takes the id that a gRPC call came with.
+// WithIncomingRequestID returns a context with the request id of the incoming gRPC call, if it has
+// one.
 func WithIncomingRequestID(ctx context.Context) context.Context {
 	if ids := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(ids) > 0 && len(ids[0]) <= 128 {
 		return context.WithValue(ctx, requestIDContextKey{}, ids[0])
@@ -24,7 +25,7 @@ func WithIncomingRequestID(ctx context.Context) context.Context {
 	return ctx
 }
 
-// RequestID is the id of the request that ctx serves, or empty.
+// RequestID returns the request id of ctx, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDContextKey{}).(string)
 	return id

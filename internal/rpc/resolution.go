@@ -1,12 +1,14 @@
 package rpc
 
 import (
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/resolver/dns"
 )
 
-// By default gRPC asks DNS for the addresses of a service again after half a minute at the earliest. An update replaces all of a
-// service's pods in less: the clients would know none of the new ones when the last old one goes. The limit is gRPC's, one for the
-// whole process, and must be set before any client is made.
-func init() { dns.SetMinResolutionInterval(time.Second) }
+// setResolutionInterval lets gRPC resolve the name of a service again after a second. The default
+// is half a minute. A rolling update replaces all pods of a service faster than that, and clients
+// would know none of the new ones when the last old one ends. The interval is global to the process
+// and must be set before the first client is created.
+var setResolutionInterval = sync.OnceFunc(func() { dns.SetMinResolutionInterval(time.Second) })

@@ -13,7 +13,7 @@ const (
 	keepaliveTimeout = 5 * time.Second
 )
 
-// connectParams try a lost service again soon: its pods come back within seconds, and calls fail until then.
+// connectParams reconnect quickly, because pods restart within seconds and calls fail until then.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 	MinConnectTimeout: 3 * time.Second,
@@ -37,7 +37,8 @@ type methodConfig struct {
 	RetryPolicy retryPolicy  `json:"retryPolicy"`
 }
 
-// serviceConfig is gRPC's own format: https://github.com/grpc/grpc/blob/master/doc/service_config.md.
+// serviceConfig returns a service config in the format of
+// https://github.com/grpc/grpc/blob/master/doc/service_config.md.
 func serviceConfig(o DialOptions) string {
 	config := map[string]any{
 		"loadBalancingConfig": []any{map[string]any{"round_robin": map[string]any{}}},
@@ -55,7 +56,7 @@ func serviceConfig(o DialOptions) string {
 	}
 	b, err := json.Marshal(config)
 	if err != nil {
-		panic(err) // strings and numbers only: cannot happen
+		panic(err) // cannot happen: strings and numbers only
 	}
 	return string(b)
 }

@@ -1,5 +1,5 @@
-// Package rpc is how the store's processes speak gRPC to each other: one way to reach a service, and one way for failures
-// to travel.
+// Package rpc contains what the store's processes need to call each other over gRPC: clients,
+// request ids, metrics of calls, and the conversion between failures and gRPC statuses.
 package rpc
 
 import (
@@ -40,7 +40,7 @@ var kindOf = func() map[codes.Code]failure.Kind {
 	return m
 }()
 
-// Code is the gRPC code a kind of failure travels as.
+// Code returns the gRPC code of a kind of failure.
 func Code(k failure.Kind) codes.Code {
 	if c, ok := codeOf[k]; ok {
 		return c
@@ -48,15 +48,16 @@ func Code(k failure.Kind) codes.Code {
 	return codes.Internal
 }
 
-// CodeName is the name of that code as it stands in gRPC's specification, for instance ALREADY_EXISTS.
+// CodeName returns the name of that code in gRPC's specification, for instance ALREADY_EXISTS.
 func CodeName(k failure.Kind) string { return code.Code(Code(k)).String() } //nolint:gosec // sixteen codes
 
-// Status makes of any error what a caller may see of it. An error that is not a failure tells nothing of itself.
+// Status returns the gRPC status to send for an error. The text of an error that is not a failure
+// is not included.
 func Status(err error) *status.Status {
 	if f, ok := failure.As(err); ok {
 		return failureStatus(f)
 	}
-	if s, ok := status.FromError(err); ok { // from gRPC itself, or from a service called in turn
+	if s, ok := status.FromError(err); ok { // from gRPC itself or from a called service
 		return s
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -90,8 +91,8 @@ func failureStatus(f *failure.Error) *status.Status {
 	return s
 }
 
-// Failure reads the error of a call back into the failure that caused it. An error that carries none stays as it is,
-// but for those that say that the service is away.
+// Failure returns the failure in the error of a gRPC call. Errors that mean that the service is
+// unavailable become a failure as well. Other errors are returned unchanged.
 func Failure(err error) error {
 	s, ok := status.FromError(err)
 	if !ok || err == nil {
@@ -119,8 +120,8 @@ func Failure(err error) error {
 	case f.Reason != "":
 		return f
 	case kind == failure.Unavailable:
-		return failure.New(kind, failure.ReasonUnavailable, "a service is away; try again in a moment").Because(err)
+		return failure.New(kind, failure.ReasonUnavailable, "a service is unavailable; try again in a moment").Because(err)
 	default:
-		return err // a code without our reason comes from gRPC itself and is nothing to show
+		return err // from gRPC itself, not meant for the caller
 	}
 }

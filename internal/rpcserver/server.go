@@ -1,5 +1,5 @@
-// Package rpcserver makes the store's gRPC servers: validation, metrics, health, reflection, failures for errors, and an
-// orderly end.
+// Package rpcserver creates the store's gRPC servers with validation, metrics, tracing, health
+// checks, reflection, conversion of errors, and graceful shutdown.
 package rpcserver
 
 import (
@@ -26,15 +26,17 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// Settings are those of every gRPC server.
+// Settings are the settings of every gRPC server.
 type Settings struct {
-	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"after this a client is asked to connect anew, so that new pods get their share"`
-	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"greatest request in bytes"`
+	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"maximum age of a connection; clients then reconnect, which balances them over new pods"`
+	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"maximum size of a request in bytes"`
 }
 
+// streamWorkers is the number of goroutines kept for handlers, which saves growing a new stack for
+// each call.
 const streamWorkers = 64
 
-// Server is a gRPC server with health, reflection, metrics, validation of requests, and failures for errors.
+// Server is a gRPC server that listens on a TCP address.
 type Server struct {
 	*grpc.Server
 	health   *health.Server
@@ -43,12 +45,12 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
-// New listens on addr. The interceptors run after a request was found valid. Readiness of the process becomes the
-// health of the server.
+// New returns a server that listens on addr. The given interceptors run after a request has been
+// validated. The server's health follows the readiness of the process.
 func New(ctx context.Context, addr string, s Settings, p *process.Process, traces *tracing.Tracing, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
-		return nil, fmt.Errorf("prepare validation: %w", err)
+		return nil, fmt.Errorf("create validator: %w", err)
 	}
 	recoverer := recovery.WithRecoveryHandlerContext(func(_ context.Context, panicked any) error {
 		return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
@@ -58,20 +60,19 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 	if err != nil {
 		return nil, err
 	}
-	options := []grpc.ServerOption{traces.ServerOption()} // first: what is measured names the trace that it is in
-	options = append(options, measured(p.CallMetrics())...)
+	options := []grpc.ServerOption{traces.ServerOption()} // before the metrics, whose exemplars need the trace
+	options = append(options, metricsOptions(p.CallMetrics())...)
 	options = append(options,
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
 			unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
 		}, unary...)...),
 		grpc.ChainStreamInterceptor(
-			streamErrors(p.Log), //nolint:contextcheck // each stream has its own
+			streamErrors(p.Log), //nolint:contextcheck // each stream has its own context
 			recovery.StreamServerInterceptor(recoverer),
 		),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
-		// Handlers run on goroutines that are kept, for a new one has to grow its stack each time.
 		grpc.NumStreamWorkers(streamWorkers),
-		// A window of fixed size: estimating a better one costs a ping for every burst of small messages.
+		// A static window, because estimating one costs a ping for every burst of small messages.
 		grpc.StaticStreamWindowSize(rpc.WindowBytes), grpc.StaticConnWindowSize(rpc.WindowBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
@@ -98,8 +99,8 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 	return &Server{Server: server, health: h, listener: l, stopping: stopping, stop: stop}, nil
 }
 
-// measured counts and times calls, outside of everything else that is done with them, if there is somewhere to register that.
-func measured(r prometheus.Registerer) []grpc.ServerOption {
+// metricsOptions returns interceptors that measure calls, or none if r is nil.
+func metricsOptions(r prometheus.Registerer) []grpc.ServerOption {
 	if r == nil {
 		return nil
 	}
@@ -107,13 +108,14 @@ func measured(r prometheus.Registerer) []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(metrics.UnaryServer), grpc.ChainStreamInterceptor(metrics.StreamServer)}
 }
 
-// Addr is where the server listens.
+// Addr returns the address on which the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Stopping is done once the server is asked to stop: the sign for long-lived streams to come to their end.
+// Stopping returns a context that is canceled when the server is asked to stop, so that long-lived
+// streams can end.
 func (s *Server) Stopping() context.Context { return s.stopping }
 
-// Part makes the server a part of its process.
+// Part returns the server as a component of its process.
 func (s *Server) Part() process.Part {
 	return process.Part{
 		Name: "gRPC",
@@ -144,7 +146,7 @@ func unaryErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		resp, err := handle(rpc.WithIncomingRequestID(ctx), req)
 		if err != nil {
-			return nil, answer(ctx, log, info.FullMethod, err)
+			return nil, toStatus(ctx, log, info.FullMethod, err)
 		}
 		return resp, nil
 	}
@@ -153,21 +155,23 @@ func unaryErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 func streamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if err := handle(srv, ss); err != nil {
-			return answer(ss.Context(), log, info.FullMethod, err)
+			return toStatus(ss.Context(), log, info.FullMethod, err)
 		}
 		return nil
 	}
 }
 
-// answer turns an error into what the caller sees, and logs, once, what the caller does not see.
-func answer(ctx context.Context, log *slog.Logger, method string, err error) error {
+// toStatus returns the status error to send for err. It logs errors whose cause the caller does not
+// see.
+func toStatus(ctx context.Context, log *slog.Logger, method string, err error) error {
 	s := rpc.Status(err)
+	requestID := rpc.RequestID(rpc.WithIncomingRequestID(ctx))
 	switch s.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
-		log.ErrorContext(ctx, "call failed", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), tracing.LogAttr(ctx), "error", err)
+		log.ErrorContext(ctx, "call failed", "method", method, "request_id", requestID, tracing.LogAttr(ctx), "error", err)
 	case codes.Unavailable, codes.DeadlineExceeded:
-		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", rpc.RequestID(rpc.WithIncomingRequestID(ctx)), tracing.LogAttr(ctx), "error", err)
-	default: // the caller's own doing
+		log.WarnContext(ctx, "call could not be served", "method", method, "request_id", requestID, tracing.LogAttr(ctx), "error", err)
+	default: // an error of the caller
 	}
 	return s.Err()
 }

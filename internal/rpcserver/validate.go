@@ -13,7 +13,7 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// unaryValidation checks each request against the field rules in its proto.
+// unaryValidation validates each request against the rules in its proto.
 func unaryValidation(v protovalidate.Validator) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if m, ok := req.(proto.Message); ok {
@@ -25,7 +25,8 @@ func unaryValidation(v protovalidate.Validator) grpc.UnaryServerInterceptor {
 	}
 }
 
-// Validate checks a message against its field rules and says which fields break them.
+// Validate validates a message against the rules in its proto. It returns a failure with all
+// invalid fields.
 func Validate(v protovalidate.Validator, m proto.Message) error {
 	err := v.Validate(m)
 	var invalid *protovalidate.ValidationError
@@ -36,15 +37,15 @@ func Validate(v protovalidate.Validator, m proto.Message) error {
 		return fmt.Errorf("validate %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
 	f := failure.New(failure.Invalid, failure.ReasonInvalid, "")
-	var said []string
+	var messages []string
 	for _, violation := range invalid.Violations {
 		field := failure.Field{
 			Name:    protovalidate.FieldPathString(violation.Proto.GetField()),
 			Message: violation.Proto.GetMessage(),
 		}
 		f.Fields = append(f.Fields, field)
-		said = append(said, field.Name+" "+field.Message)
+		messages = append(messages, field.Name+" "+field.Message)
 	}
-	f.Message = strings.Join(said, "; ")
+	f.Message = strings.Join(messages, "; ")
 	return f
 }

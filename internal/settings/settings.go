@@ -1,5 +1,5 @@
-// Package settings reads a process's settings from its environment into one typed struct, describes them for --help,
-// and prints them without their secrets.
+// Package settings parses a process's settings from environment variables into a typed struct,
+// describes them for --help, and lists them for the log with secrets masked.
 package settings
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Secret is a setting whose value is never printed.
+// Secret is a setting whose value is masked when it is printed. Convert it to string to use it.
 type Secret string
 
 const mask = "(secret)"
 
-// String hides the value; convert to string to use it.
+// String returns a mask, or "" if the secret is empty.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -26,20 +26,20 @@ func (s Secret) String() string {
 	return mask
 }
 
-// LogValue hides the value from slog.
+// LogValue implements slog.LogValuer with a mask.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText hides the value from encoders.
+// MarshalText implements encoding.TextMarshaler with a mask.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// GoString hides the value from %#v.
+// GoString implements fmt.GoStringer with a mask.
 func (s Secret) GoString() string { return s.String() }
 
-// Validator is a settings struct with rules that tags can not say.
+// Validator is implemented by settings with rules that struct tags cannot express.
 type Validator interface{ Validate() error }
 
-// Parse fills a struct whose fields carry the tags `env`, `envDefault` and `help`. Nested structs may carry `envPrefix`.
-// environ is as from os.Environ.
+// Parse parses a struct whose fields have the tags `env`, `envDefault` and `help`. Nested structs
+// may have `envPrefix`. environ has the format of os.Environ.
 func Parse[S any](environ []string) (S, error) {
 	s, err := env.ParseAsWithOptions[S](env.Options{Environment: env.ToMap(environ)})
 	if err != nil {
@@ -53,7 +53,7 @@ func Parse[S any](environ []string) (S, error) {
 	return s, nil
 }
 
-// Help writes a table of every setting of S, its default and its meaning.
+// Help writes a table of all settings of S with their defaults and meanings.
 func Help[S any](w io.Writer, process, about string) error {
 	fmt.Fprintf(w, "%s: %s\n\nSettings are environment variables:\n\n", process, about)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -67,7 +67,7 @@ func Help[S any](w io.Writer, process, about string) error {
 	return table.Flush()
 }
 
-// Attrs lists every setting with its value, secrets masked, for the one log line at the start.
+// Attrs returns all settings as log attributes, with secrets masked.
 func Attrs(s any) []any {
 	var attrs []any
 	walk(reflect.ValueOf(s), "", func(name string, _ reflect.StructField, v reflect.Value) {

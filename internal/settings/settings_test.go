@@ -33,15 +33,15 @@ func TestParse(t *testing.T) {
 		environ []string
 		want    string
 	}{
-		"what is needed is enough":    {[]string{"PASSWORD=x"}, ""},
-		"what is needed is missing":   {nil, "PASSWORD"},
-		"a value of the wrong kind":   {[]string{"PASSWORD=x", "WAIT=long"}, "Wait"},
-		"a value that makes no sense": {[]string{"PASSWORD=x", "WAIT=-1s"}, "WAIT must not be negative"},
-		"somebody else's variables":   {[]string{"PASSWORD=x", "HOME=/", "odd"}, ""},
+		"only required settings":     {[]string{"PASSWORD=x"}, ""},
+		"missing required setting":   {nil, "PASSWORD"},
+		"value of the wrong type":    {[]string{"PASSWORD=x", "WAIT=long"}, "Wait"},
+		"value rejected by Validate": {[]string{"PASSWORD=x", "WAIT=-1s"}, "WAIT must not be negative"},
+		"unrelated variables":        {[]string{"PASSWORD=x", "HOME=/", "odd"}, ""},
 	} {
 		_, err := Parse[example](tt.environ)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %v, want it to say %q", name, err, tt.want)
+			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
 		}
 	}
 	s, err := Parse[example]([]string{"PASSWORD=x", "ADDR=:1"})
@@ -50,7 +50,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestSecretsAreNeverPrinted(t *testing.T) {
+func TestSecretsAreMasked(t *testing.T) {
 	t.Parallel()
 	s := example{Password: "hunter2"}
 	var out bytes.Buffer
@@ -60,7 +60,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		t.Errorf("the secret is in %s", out.String())
 	}
 	if !strings.Contains(out.String(), mask) {
-		t.Errorf("nothing shows that there is a secret: %s", out.String())
+		t.Errorf("the mask is missing in %s", out.String())
 	}
 }
 
@@ -72,7 +72,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 	}
 	for _, want := range []string{"ADDR", ":80", "where to listen", "PASSWORD", "(required)", "WAIT", "3s", "how long to wait"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("help does not say %q:\n%s", want, out.String())
+			t.Errorf("help does not contain %q:\n%s", want, out.String())
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package token signs and checks the store's JSON Web Tokens: HS256 and nothing else, with several keys at once so that
-// a key can be rotated without logging anyone out.
+// Package token signs and verifies the store's JSON Web Tokens. The only algorithm is HS256.
+// Several keys are valid at a time, so that keys can be rotated without logging anyone out.
 package token
 
 import (
@@ -16,19 +16,19 @@ import (
 const (
 	issuer       = "merchstore"
 	minKeyBytes  = 32
-	maxSeen      = 4096 // some 3 MiB
+	cacheSize    = 4096 // tokens, about 3 MiB
 	guestSubject = "guest"
 )
 
-// Roles a token can name.
+// Roles of a token.
 const (
 	RoleCustomer = "customer"
 	RoleAdmin    = "admin"
-	// RoleGuest is what the API signs for a visitor who has no account, to call what visitors may.
+	// RoleGuest is the role of tokens that the API signs for requests without an account.
 	RoleGuest = "guest"
 )
 
-// Claims say who a token speaks for.
+// Claims identify the account of a token.
 type Claims struct {
 	SID      string `json:"sid"`
 	Username string `json:"username"`
@@ -36,13 +36,13 @@ type Claims struct {
 	jwt.RegisteredClaims
 }
 
-// UserID is the account's id; zero for a guest.
+// UserID returns the id of the account, or zero for a guest.
 func (c *Claims) UserID() int32 {
-	id, _ := strconv.ParseInt(c.Subject, 10, 32) // Validate has seen that it parses, or that it is a guest's
+	id, _ := strconv.ParseInt(c.Subject, 10, 32) // cannot fail: see Validate
 	return int32(id)
 }
 
-// Validate is called by the parser after its own checks.
+// Validate checks the subject. The parser calls it after its own checks.
 func (c Claims) Validate() error {
 	if c.Role == RoleGuest && c.Subject == guestSubject {
 		return nil
@@ -59,23 +59,24 @@ type Keys struct {
 	secrets map[string][]byte
 	parser  *jwt.Parser
 	now     func() time.Time
-	// seen are tokens found good, for as long as they are: a client sends the same one with every request.
-	seen *lru.Cache[string, *Claims]
+	// verified caches verified tokens, because a client sends the same one with every request.
+	verified *lru.Cache[string, *Claims]
 }
 
-// ParseKeys reads "kid:secret,kid:secret": the first signs, all verify. A secret has at least 32 bytes.
+// ParseKeys parses keys in the format "kid:secret,kid:secret". The first key signs, all keys
+// verify. A secret has at least 32 bytes.
 func ParseKeys(s string) (*Keys, error) {
 	k := &Keys{secrets: map[string][]byte{}, now: time.Now}
 	for i, entry := range strings.Split(s, ",") {
 		kid, secret, ok := strings.Cut(strings.TrimSpace(entry), ":")
 		if !ok || kid == "" {
-			return nil, fmt.Errorf("JWT key %d: want kid:secret, with commas between keys", i+1)
+			return nil, fmt.Errorf("JWT key %d: want kid:secret, separated by commas", i+1)
 		}
 		if len(secret) < minKeyBytes {
 			return nil, fmt.Errorf("JWT key %q: the secret has %d bytes, want at least %d", kid, len(secret), minKeyBytes)
 		}
-		if _, taken := k.secrets[kid]; taken {
-			return nil, fmt.Errorf("JWT key %q stands there twice", kid)
+		if _, exists := k.secrets[kid]; exists {
+			return nil, fmt.Errorf("JWT key %q is duplicated", kid)
 		}
 		k.secrets[kid] = []byte(secret)
 		if i == 0 {
@@ -88,20 +89,20 @@ func ParseKeys(s string) (*Keys, error) {
 		jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(func() time.Time { return k.now() }),
 	)
-	seen, err := lru.New[string, *Claims](maxSeen)
+	verified, err := lru.New[string, *Claims](cacheSize)
 	if err != nil {
-		return nil, fmt.Errorf("make room for tokens: %w", err)
+		return nil, fmt.Errorf("create token cache: %w", err)
 	}
-	k.seen = seen
+	k.verified = verified
 	return k, nil
 }
 
-// Sign makes a token for an account that is good for ttl.
+// Sign returns a token for an account, valid for ttl.
 func (k *Keys) Sign(userID int32, sid, username, role string, ttl time.Duration) (string, error) {
 	return k.sign(Claims{SID: sid, Username: username, Role: role}, strconv.Itoa(int(userID)), ttl)
 }
 
-// SignGuest makes a token for a visitor without an account.
+// SignGuest returns a token without an account, valid for ttl.
 func (k *Keys) SignGuest(ttl time.Duration) (string, error) {
 	return k.sign(Claims{Role: RoleGuest}, guestSubject, ttl)
 }
@@ -120,16 +121,17 @@ func (k *Keys) sign(c Claims, subject string, ttl time.Duration) (string, error)
 	return signed, nil
 }
 
-// Verify checks a token's signature, algorithm, issuer and dates. The claims are shared: they are not to be changed.
+// Verify checks a token's signature, algorithm, issuer and times. The returned claims are shared
+// and must not be modified.
 func (k *Keys) Verify(signed string) (*Claims, error) {
-	if c, ok := k.seen.Get(signed); ok && k.now().Before(c.ExpiresAt.Time) {
+	if c, ok := k.verified.Get(signed); ok && k.now().Before(c.ExpiresAt.Time) {
 		return c, nil
 	}
 	c := new(Claims)
 	if _, err := k.parser.ParseWithClaims(signed, c, k.secret); err != nil {
 		return nil, fmt.Errorf("verify token: %w", err)
 	}
-	k.seen.Add(signed, c)
+	k.verified.Add(signed, c)
 	return c, nil
 }
 
@@ -141,7 +143,7 @@ func (k *Keys) secret(t *jwt.Token) (any, error) {
 	return nil, fmt.Errorf("no key %q", kid)
 }
 
-// FromHeader takes the token out of "Bearer <token>".
+// FromHeader returns the token of an Authorization header, "Bearer <token>".
 func FromHeader(h string) (string, bool) {
 	scheme, t, ok := strings.Cut(h, " ")
 	t = strings.TrimSpace(t)

@@ -46,20 +46,20 @@ func TestVerify(t *testing.T) {
 		token string
 		ok    bool
 	}{
-		"a good one":                     {signed(t, hs, []byte(secretA), "a", nil), true},
-		"signed with the older key":      {signed(t, hs, []byte(secretB), "b", nil), true},
-		"signed with another key":        {signed(t, hs, []byte(strings.Repeat("x", 32)), "a", nil), false},
-		"signed with one, named another": {signed(t, hs, []byte(secretB), "a", nil), false},
-		"of a key we do not have":        {signed(t, hs, []byte(secretA), "c", nil), false},
-		"alg none":                       {signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "a", nil), false},
-		"a stronger alg":                 {signed(t, jwt.SigningMethodHS512, []byte(secretA), "a", nil), false},
-		"expired":                        {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Second)) }), false},
-		"without an end":                 {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = nil }), false},
-		"of another issuer":              {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Issuer = "elsewhere" }), false},
-		"whose subject is no id":         {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "peter" }), false},
-		"whose subject is too great":     {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "99999999999" }), false},
-		"not one at all":                 {"eyJ.eyJ.x", false},
-		"empty":                          {"", false},
+		"valid":                   {signed(t, hs, []byte(secretA), "a", nil), true},
+		"second key":              {signed(t, hs, []byte(secretB), "b", nil), true},
+		"unknown secret":          {signed(t, hs, []byte(strings.Repeat("x", 32)), "a", nil), false},
+		"kid of another key":      {signed(t, hs, []byte(secretB), "a", nil), false},
+		"unknown kid":             {signed(t, hs, []byte(secretA), "c", nil), false},
+		"alg none":                {signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "a", nil), false},
+		"alg HS512":               {signed(t, jwt.SigningMethodHS512, []byte(secretA), "a", nil), false},
+		"expired":                 {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Second)) }), false},
+		"without exp":             {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.ExpiresAt = nil }), false},
+		"another issuer":          {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Issuer = "elsewhere" }), false},
+		"subject is not a number": {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "peter" }), false},
+		"subject out of range":    {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "99999999999" }), false},
+		"malformed":               {"eyJ.eyJ.x", false},
+		"empty":                   {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestAKeyIsRotatedWithoutLoggingAnyoneOut(t *testing.T) {
+func TestKeyRotationKeepsOldTokensValid(t *testing.T) {
 	t.Parallel()
 	before, after := keys(t, "a:"+secretA), keys(t, "b:"+secretB+",a:"+secretA)
 	old, err := before.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
@@ -82,7 +82,7 @@ func TestAKeyIsRotatedWithoutLoggingAnyoneOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := after.Verify(old); err != nil {
-		t.Errorf("a token from before is refused: %v", err)
+		t.Errorf("a token signed with the previous key is rejected: %v", err)
 	}
 	fresh, err := after.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
 	if err != nil {
@@ -93,7 +93,7 @@ func TestAKeyIsRotatedWithoutLoggingAnyoneOut(t *testing.T) {
 	}
 }
 
-func TestAGuestHasNoID(t *testing.T) {
+func TestGuestHasNoID(t *testing.T) {
 	t.Parallel()
 	k := keys(t, "a:"+secretA)
 	s, err := k.SignGuest(time.Minute)
@@ -106,21 +106,21 @@ func TestAGuestHasNoID(t *testing.T) {
 	}
 }
 
-func TestParseKeysSaysWhatIsWrong(t *testing.T) {
+func TestParseKeysReportsErrors(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"":                               "want kid:secret",
 		"a":                              "want kid:secret",
 		"a:short":                        "at least 32",
-		"a:" + secretA + ",a:" + secretB: "twice",
+		"a:" + secretA + ",a:" + secretB: "is duplicated",
 		"a:" + secretA + ",:" + secretB:  "JWT key 2",
 	} {
 		_, err := ParseKeys(in)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("ParseKeys(%q): %v, want it to say %q", in, err, want)
+			t.Errorf("ParseKeys(%q): got %v, want an error with %q", in, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), secretA) {
-			t.Errorf("the error tells the secret: %v", err)
+			t.Errorf("the error contains the secret: %v", err)
 		}
 	}
 }

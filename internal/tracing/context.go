@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// SampledTraceID is the id of the trace that ctx is in, if the trace is being recorded: whoever reads the id somewhere else finds the
-// trace under it.
+// SampledTraceID returns the id of the trace in ctx. It reports false if there is none or it is not
+// sampled, because such a trace cannot be looked up.
 func SampledTraceID(ctx context.Context) (string, bool) {
 	if s := trace.SpanContextFromContext(ctx); s.IsSampled() {
 		return s.TraceID().String(), true
@@ -17,7 +17,7 @@ func SampledTraceID(ctx context.Context) (string, bool) {
 	return "", false
 }
 
-// Exemplar names that trace beside a measurement, so that from the measurement the trace is found; nil if there is none.
+// Exemplar returns the exemplar labels of the sampled trace in ctx, or nil if there is none.
 func Exemplar(ctx context.Context) prometheus.Labels {
 	if id, ok := SampledTraceID(ctx); ok {
 		return prometheus.Labels{"trace_id": id}
@@ -25,7 +25,7 @@ func Exemplar(ctx context.Context) prometheus.Labels {
 	return nil
 }
 
-// Observe measures something, with the Exemplar of ctx if there is one.
+// Observe observes value, with the exemplar of ctx if there is one.
 func Observe(ctx context.Context, histogram prometheus.Observer, value float64) {
 	if labels := Exemplar(ctx); labels != nil {
 		if h, ok := histogram.(prometheus.ExemplarObserver); ok {
@@ -36,7 +36,8 @@ func Observe(ctx context.Context, histogram prometheus.Observer, value float64) 
 	histogram.Observe(value)
 }
 
-// LogAttr is SampledTraceID for a log line; without a trace it is empty, which slog leaves out.
+// LogAttr returns the sampled trace id of ctx as a log attribute. Without one the attribute is
+// empty, which slog omits.
 func LogAttr(ctx context.Context) slog.Attr {
 	if id, ok := SampledTraceID(ctx); ok {
 		return slog.String("trace_id", id)

@@ -7,9 +7,9 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// reporting says in our own log when spans cannot be sent, and when they can again. The SDK would write to a log of its own, each time.
-// It is used by one goroutine.
-type reporting struct {
+// loggingExporter logs when exporting starts and stops failing. The SDK would log every failed
+// export to its global logger. It is used by one goroutine.
+type loggingExporter struct {
 	sdktrace.SpanExporter
 
 	log     *slog.Logger
@@ -17,14 +17,14 @@ type reporting struct {
 }
 
 // ExportSpans implements sdktrace.SpanExporter.
-func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := r.SpanExporter.ExportSpans(ctx, spans)
+func (e *loggingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := e.SpanExporter.ExportSpans(ctx, spans)
 	switch {
-	case err != nil && !r.failing:
-		r.log.Warn("traces can not be sent, and are dropped", "error", err)
-	case err == nil && r.failing:
-		r.log.Info("traces can be sent again")
+	case err != nil && !e.failing:
+		e.log.Warn("exporting traces fails; they are dropped", "error", err)
+	case err == nil && e.failing:
+		e.log.Info("exporting traces works again")
 	}
-	r.failing = err != nil
+	e.failing = err != nil
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// collector takes spans, or fails.
+// collector is an exporter that returns failure.
 type collector struct {
 	sdktrace.SpanExporter
 
@@ -21,15 +21,15 @@ type collector struct {
 
 func (c *collector) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return c.failure }
 
-func TestACollectorThatIsAwayIsSaidOnce(t *testing.T) {
+func TestExportFailuresAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	c := &collector{SpanExporter: tracetest.NewNoopExporter()}
-	r := &reporting{SpanExporter: c, log: slog.New(slog.NewTextHandler(&log, nil))}
+	r := &loggingExporter{SpanExporter: c, log: slog.New(slog.NewTextHandler(&log, nil))}
 	away := errors.New("nobody listens")
 	for _, c.failure = range []error{nil, away, away, away, nil, nil, away} {
 		if err := r.ExportSpans(t.Context(), nil); err != nil {
-			t.Errorf("the SDK is told of %v, and would log it too", err)
+			t.Errorf("ExportSpans returned %v, which the SDK would log", err)
 		}
 	}
 	var said []string
@@ -37,9 +37,9 @@ func TestACollectorThatIsAwayIsSaidOnce(t *testing.T) {
 		_, message, _ := strings.Cut(strings.TrimSpace(line), "level=")
 		said = append(said, message)
 	}
-	want := `WARN msg="traces can not be sent, and are dropped" error="nobody listens"
-INFO msg="traces can be sent again"
-WARN msg="traces can not be sent, and are dropped" error="nobody listens"`
+	want := `WARN msg="exporting traces fails; they are dropped" error="nobody listens"
+INFO msg="exporting traces works again"
+WARN msg="exporting traces fails; they are dropped" error="nobody listens"`
 	if got := strings.Join(said, "\n"); got != want {
 		t.Errorf("logged\n%s\nwant\n%s", got, want)
 	}

@@ -15,10 +15,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// These do what otelgrpc does, for unary calls only, and only for those in a trace that is recorded: most are in none, and its stats
-// handler makes each of them half as long again. Streams are not traced: they outlive what they were opened for.
+// The interceptors below replace otelgrpc for unary calls that belong to a sampled trace. Most
+// calls do not, and otelgrpc's stats handler makes each of them take half as long again. Streams
+// are not traced, because they outlive the request that opened them.
 
-// ServerOption makes a span of each unary call that comes from inside a trace. It is nothing if tracing is off.
+// ServerOption returns an option that creates a span for each unary call that belongs to a sampled
+// trace. The option has no effect if tracing is off.
 func (t *Tracing) ServerOption() grpc.ServerOption {
 	if !t.On() {
 		return grpc.EmptyServerOption{}
@@ -30,19 +32,19 @@ func (t *Tracing) ServerOption() grpc.ServerOption {
 			return handle(ctx, req)
 		}
 		ctx = propagator.Extract(ctx, propagation.MapCarrier{traceparent: parent[0]})
-		if !trace.SpanContextFromContext(ctx).IsSampled() { // a caller of our own would have sent none
+		if !trace.SpanContextFromContext(ctx).IsSampled() { // from an external caller; DialOption sends only sampled traces
 			return handle(ctx, req)
 		}
 		ctx, span := start(ctx, tracer, info.FullMethod, trace.SpanKindServer)
 		defer span.End()
 		resp, err := handle(ctx, req)
-		setStatus(span, err, isServersFault)
+		setStatus(span, err, isServerError)
 		return resp, err
 	})
 }
 
-// DialOption makes a span of each unary call made inside a trace that is recorded, and tells the called service of it. It is nothing if
-// tracing is off.
+// DialOption returns an option that creates a span for each unary call made within a sampled trace,
+// and propagates the trace to the server. The option has no effect if tracing is off.
 func (t *Tracing) DialOption() grpc.DialOption {
 	if !t.On() {
 		return grpc.EmptyDialOption{}
@@ -62,7 +64,7 @@ func (t *Tracing) DialOption() grpc.DialOption {
 	})
 }
 
-// traceparent is the metadata key, and W3C's header, that a trace travels under.
+// traceparent is the metadata key of the trace, as in W3C Trace Context.
 const traceparent = "traceparent"
 
 func start(ctx context.Context, tracer trace.Tracer, fullMethod string, kind trace.SpanKind) (context.Context, trace.Span) {
@@ -70,16 +72,17 @@ func start(ctx context.Context, tracer trace.Tracer, fullMethod string, kind tra
 	return tracer.Start(ctx, method, trace.WithSpanKind(kind), trace.WithAttributes(semconv.RPCSystemNameGRPC, semconv.RPCMethod(method)))
 }
 
-func setStatus(span trace.Span, err error, isFault func(grpccodes.Code) bool) {
+func setStatus(span trace.Span, err error, isError func(grpccodes.Code) bool) {
 	c := status.Code(err)
 	span.SetAttributes(semconv.RPCResponseStatusCode(code.Code(c).String())) //nolint:gosec // seventeen codes
-	if c != grpccodes.OK && isFault(c) {
-		span.SetStatus(codes.Error, "") // what happened is in the log, under the trace's id
+	if c != grpccodes.OK && isError(c) {
+		span.SetStatus(codes.Error, "") // details are in the log, with the trace id
 	}
 }
 
-// isServersFault tells failures of the server from refusals, as OpenTelemetry's conventions do.
-func isServersFault(c grpccodes.Code) bool {
+// isServerError reports whether OpenTelemetry's conventions consider the code an error of the
+// server.
+func isServerError(c grpccodes.Code) bool {
 	switch c {
 	case grpccodes.Unknown, grpccodes.DeadlineExceeded, grpccodes.Unimplemented, grpccodes.Internal, grpccodes.Unavailable, grpccodes.DataLoss:
 		return true

@@ -21,8 +21,9 @@ import (
 	"merchstore.io/merchstore/test/otlp"
 )
 
-// shelf is a service with one method, which gives the trace that it is called in; but for what is not there, or can not be read.
-type shelf struct {
+// catalogue is a DBService with one method, which returns the trace id of its context as the
+// product's name, or an error for the ids missing and broken.
+type catalogue struct {
 	merchstorev1.UnimplementedDBServiceServer
 }
 
@@ -31,7 +32,7 @@ const (
 	broken  = 500
 )
 
-func (shelf) GetProduct(ctx context.Context, r *merchstorev1.GetProductRequest) (*merchstorev1.GetProductResponse, error) {
+func (catalogue) GetProduct(ctx context.Context, r *merchstorev1.GetProductRequest) (*merchstorev1.GetProductResponse, error) {
 	switch r.GetId() {
 	case missing:
 		return nil, status.Error(codes.NotFound, "Product 404 not found")
@@ -42,15 +43,15 @@ func (shelf) GetProduct(ctx context.Context, r *merchstorev1.GetProductRequest) 
 	return &merchstorev1.GetProductResponse{Product: &merchstorev1.Product{Name: id}}, nil
 }
 
-// called serves a shelf, and connects to it.
-func called(t testing.TB, caller, server *tracing.Tracing) *grpc.ClientConn {
+// connect serves a catalogue and returns a connection to it.
+func connect(t testing.TB, caller, server *tracing.Tracing) *grpc.ClientConn {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := grpc.NewServer(server.ServerOption())
-	merchstorev1.RegisterDBServiceServer(s, shelf{})
+	merchstorev1.RegisterDBServiceServer(s, catalogue{})
 	healthpb.RegisterHealthServer(s, health.NewServer())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
@@ -77,24 +78,24 @@ func open(t testing.TB, endpoint, service string, ratio float64) *tracing.Tracin
 	return traces
 }
 
-func TestTheCalledServiceDoesAsItsCaller(t *testing.T) {
+func TestServerFollowsTheSamplingDecisionOfItsCaller(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		ratio float64 // of the caller
 		want  []string
 	}{
-		"a caller that records": {1, []string{
+		"sampled caller": {1, []string{
 			"merchstore-api CLIENT merchstore.v1.DBService/GetProduct OK", "merchstore-api INTERNAL request ", "merchstore-db SERVER merchstore.v1.DBService/GetProduct OK",
 		}},
-		"a caller that does not record": {0, nil},
+		"unsampled caller": {0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			receiver := otlp.Receive(t)
 			api, db := open(t, receiver.URL(), "api", test.ratio), open(t, receiver.URL(), "db", 1)
-			conn := called(t, api, db)
+			conn := connect(t, api, db)
 			if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), new(healthpb.HealthCheckRequest)); err != nil {
-				t.Fatal(err) // which belongs to no request, and so to no trace
+				t.Fatal(err) // a call outside of any trace
 			}
 			ctx, request := t.Context(), trace.SpanFromContext(t.Context())
 			if api.Choose() {
@@ -124,23 +125,23 @@ func TestTheCalledServiceDoesAsItsCaller(t *testing.T) {
 	}
 }
 
-func TestARefusalIsTheCallersFailureAlone(t *testing.T) {
+func TestErrorOfTheCallerFailsOnlyItsOwnSpan(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		id             int32
 		code           string
-		client, server bool // failed
+		client, server bool // whether the span has status Error
 	}{
-		"a call that is answered": {1, "OK", false, false},
-		"one that is refused":     {missing, "NOT_FOUND", true, false},
-		"one that can't be":       {broken, "INTERNAL", true, true},
+		"success":        {1, "OK", false, false},
+		"not found":      {missing, "NOT_FOUND", true, false},
+		"internal error": {broken, "INTERNAL", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			receiver := otlp.Receive(t)
 			traces := open(t, receiver.URL(), "db", 1)
 			ctx, request := traces.Tracer("test").Start(t.Context(), "request")
-			_, _ = merchstorev1.NewDBServiceClient(called(t, traces, traces)).GetProduct(ctx, &merchstorev1.GetProductRequest{Id: test.id})
+			_, _ = merchstorev1.NewDBServiceClient(connect(t, traces, traces)).GetProduct(ctx, &merchstorev1.GetProductRequest{Id: test.id})
 			request.End()
 			if err := traces.Part().Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -167,7 +168,7 @@ func BenchmarkCall(b *testing.B) {
 				receiver := otlp.Receive(b)
 				api, db = open(b, receiver.URL(), "api", ratio), open(b, receiver.URL(), "db", ratio)
 			}
-			client := merchstorev1.NewDBServiceClient(called(b, api, db))
+			client := merchstorev1.NewDBServiceClient(connect(b, api, db))
 			b.ReportAllocs()
 			for b.Loop() {
 				ctx, request := b.Context(), trace.SpanFromContext(b.Context())

@@ -1,5 +1,6 @@
-// Package tracing sends spans to an OpenTelemetry collector, if one is set. Nothing here is global: what makes spans is given
-// a *Tracing, and one that is off, or nil, makes none and costs nothing.
+// Package tracing exports spans to an OpenTelemetry collector, if one is configured. It uses no
+// global state: code that creates spans is given a *Tracing. A nil *Tracing, or one without a
+// collector, creates none.
 package tracing
 
 import (
@@ -22,39 +23,41 @@ import (
 	"merchstore.io/merchstore/internal/process"
 )
 
-// flushTimeout is what a collector that is away may delay a shutdown by.
+// flushTimeout bounds the delay of a shutdown by an unreachable collector.
 const flushTimeout = 3 * time.Second
 
-// Tracing is where a process's spans go.
+// Tracing creates and exports the spans of a process.
 type Tracing struct {
-	provider *sdktrace.TracerProvider // nil: off
+	provider *sdktrace.TracerProvider // nil if tracing is off
 	ratio    float64
 	log      *slog.Logger
 }
 
-// New starts sending spans, unless s says that there is nowhere to send them to. service names the process, and instance the pod it
-// runs in; the host's name if empty. It needs Part. That the collector is away is no error: it may come.
+// New returns a Tracing that exports spans to the collector in s, or one that is off if there is
+// none. service names the process and instance its pod; an empty instance means the host name. An
+// unreachable collector is not an error, because it may become reachable. The result must be
+// stopped, see Part.
 func New(ctx context.Context, s Settings, service, instance string, log *slog.Logger) (*Tracing, error) {
 	if s.Endpoint == "" {
 		return new(Tracing), nil
 	}
-	headers, err := s.check()
+	headers, err := s.headers()
 	if err != nil {
 		return nil, err
 	}
 	if instance == "" {
 		if instance, err = os.Hostname(); err != nil {
-			return nil, fmt.Errorf("find the host's name: %w", err)
+			return nil, fmt.Errorf("get host name: %w", err)
 		}
 	}
 	exporter, err := otlptracegrpc.New(ctx,
 		otlptracegrpc.WithEndpointURL(s.Endpoint), otlptracegrpc.WithHeaders(headers))
 	if err != nil {
-		return nil, fmt.Errorf("prepare the export of traces: %w", err)
+		return nil, fmt.Errorf("create trace exporter: %w", err)
 	}
 	return &Tracing{log: log, ratio: s.Ratio, provider: sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(&reporting{SpanExporter: exporter, log: log}),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())), // who begins a trace has asked Choose
+		sdktrace.WithBatcher(&loggingExporter{SpanExporter: exporter, log: log}),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())), // callers start a trace only if Choose returned true
 		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
 			semconv.ServiceName("merchstore-"+service), semconv.ServiceInstanceID(instance), semconv.ServiceVersion(version()),
 		)),
@@ -68,13 +71,14 @@ func version() string {
 	return ""
 }
 
-// On says whether there are spans at all. What would only be in the way otherwise need not be installed.
+// On reports whether tracing is on. If not, interceptors for it need not be installed.
 func (t *Tracing) On() bool { return t != nil && t.provider != nil }
 
-// Choose says whether the next trace is to be begun at all: one that is not recorded would cost every request a span that nobody sees.
+// Choose reports, at random, whether to start a trace for the next request. Requests that are not
+// sampled get no span at all, to save its cost.
 func (t *Tracing) Choose() bool { return t.On() && rand.Float64() < t.ratio }
 
-// Provider gives tracers to libraries.
+// Provider returns a tracer provider for libraries.
 func (t *Tracing) Provider() trace.TracerProvider {
 	if t.On() {
 		return t.provider
@@ -82,16 +86,16 @@ func (t *Tracing) Provider() trace.TracerProvider {
 	return noop.NewTracerProvider()
 }
 
-// Tracer makes the spans of a part of the process, which it is named after.
+// Tracer returns the tracer of a part of the process with the given name.
 func (t *Tracing) Tracer(name string) trace.Tracer {
 	return t.Provider().Tracer("merchstore.io/merchstore/" + name)
 }
 
-// Propagator writes which span is calling into a call, and reads it there: W3C's traceparent and nothing else.
+// Propagator returns a propagator for W3C Trace Context.
 func (t *Tracing) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
-// Part makes the spans a part of the process, to be stopped after everything that makes them. What can not be sent is not worth
-// failing for, nor waiting long.
+// Part returns the exporter as a component of its process. It must be stopped after everything that
+// creates spans. Spans that cannot be exported in time are dropped without an error.
 func (t *Tracing) Part() process.Part {
 	return process.Part{Name: "traces", Stop: func(ctx context.Context) error {
 		if !t.On() {
@@ -100,7 +104,7 @@ func (t *Tracing) Part() process.Part {
 		ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 		defer cancel()
 		if err := t.provider.Shutdown(ctx); err != nil {
-			t.log.Warn("traces could not be sent before the end", "error", err)
+			t.log.Warn("traces were not exported before shutdown", "error", err)
 		}
 		return nil
 	}}

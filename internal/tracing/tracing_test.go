@@ -16,21 +16,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSettingsAreChecked(t *testing.T) {
+func TestNewValidatesSettings(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		environ []string
 		want    string // in the error
 	}{
-		"no endpoint, and nonsense beside it":     {[]string{"OTEL_TRACES_SAMPLER_ARG=7"}, ""},
-		"an endpoint":                             {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"}, ""},
-		"headers":                                 {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Basic%20abc=, x=1"}, ""},
-		"an endpoint without a scheme":            {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
-		"an endpoint without a host":              {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
-		"more than everything":                    {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=1.1"}, "OTEL_TRACES_SAMPLER_ARG"},
-		"a part that is not a number":             {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=NaN"}, "OTEL_TRACES_SAMPLER_ARG"},
-		"a header without a value, kept to us":    {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=x=1,hunter2"}, "number 2"},
-		"a header that can't be read, kept to us": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=hunter2=%zz"}, "number 1"},
+		"no endpoint, other settings ignored": {[]string{"OTEL_TRACES_SAMPLER_ARG=7"}, ""},
+		"valid endpoint":                      {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"}, ""},
+		"headers":                             {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Basic%20abc=, x=1"}, ""},
+		"an endpoint without a scheme":        {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		"an endpoint without a host":          {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://"}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		"ratio above 1":                       {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=1.1"}, "OTEL_TRACES_SAMPLER_ARG"},
+		"ratio NaN":                           {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG=NaN"}, "OTEL_TRACES_SAMPLER_ARG"},
+		"header without a value, not printed": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=x=1,hunter2"}, "entry 2"},
+		"invalid header, not printed":         {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=hunter2=%zz"}, "entry 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +58,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 }
 
-func TestWithoutTracesNothingIsRecorded(t *testing.T) {
+func TestDisabledTracingCreatesNoSpans(t *testing.T) {
 	t.Parallel()
 	for name, traces := range map[string]*tracing.Tracing{"nil": nil, "off": new(tracing.Tracing)} {
 		if traces.On() {
@@ -67,12 +67,12 @@ func TestWithoutTracesNothingIsRecorded(t *testing.T) {
 		ctx, span := traces.Tracer("test").Start(t.Context(), "work")
 		defer span.End()
 		if _, sampled := tracing.SampledTraceID(ctx); sampled || span.IsRecording() {
-			t.Errorf("%s makes spans", name)
+			t.Errorf("%s creates recording spans", name)
 		}
 	}
 }
 
-func TestOnlyTheIDsOfRecordedTracesAreLogged(t *testing.T) {
+func TestLogAttrHasOnlySampledTraceIDs(t *testing.T) {
 	t.Parallel()
 	in := func(flags trace.TraceFlags) context.Context {
 		return trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
@@ -83,9 +83,9 @@ func TestOnlyTheIDsOfRecordedTracesAreLogged(t *testing.T) {
 		ctx  context.Context
 		want string
 	}{
-		"no trace":                {t.Context(), "msg=happened\n"},
-		"one that is not sampled": {in(0), "msg=happened\n"},
-		"one that is":             {in(trace.FlagsSampled), "msg=happened trace_id=01000000000000000000000000000000\n"},
+		"no trace":        {t.Context(), "msg=happened\n"},
+		"unsampled trace": {in(0), "msg=happened\n"},
+		"sampled trace":   {in(trace.FlagsSampled), "msg=happened trace_id=01000000000000000000000000000000\n"},
 	} {
 		var line bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&line, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

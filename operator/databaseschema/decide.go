@@ -12,50 +12,50 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// observed is what a database says of itself.
+// observed is the state of a database.
 type observed struct {
 	databaseID string
 	ledger     migration.Ledger
-	// types are those that columns have which the plan changes.
+	// types are the current types of the columns that the plan changes.
 	types map[migration.Column]string
 }
 
-// outlook is what follows from the files and the ledger: what is to be applied, and what is in it.
-type outlook struct {
+// analysis is the result of comparing the files with the ledger, and of reading the files to apply.
+type analysis struct {
 	migration.Comparison
 	files   []migration.File
 	applied []migration.Applied
-	// pending are those up to the target; later is how many are beyond it.
+	// pending are the files to apply up to the target; later is the number of files beyond it.
 	pending []migration.File
 	later   int
 	hash    string
 	steps   []step
-	// invalid is a sentence about a pending file that can not be applied, or nothing.
+	// invalid says why a pending file cannot be applied; empty if all can.
 	invalid string
 }
 
-// newOutlook may be given the last one, so that the same files are not read again.
-func newOutlook(ctx context.Context, target *int64, files []migration.File, ledger migration.Ledger, last outlook) outlook {
-	o := outlook{Comparison: migration.Compare(files, ledger), files: files, applied: ledger.Applied}
-	for _, f := range o.Pending {
+// analyze reuses the last analysis if the pending files are the same.
+func analyze(ctx context.Context, target *int64, files []migration.File, ledger migration.Ledger, last analysis) analysis {
+	a := analysis{Comparison: migration.Compare(files, ledger), files: files, applied: ledger.Applied}
+	for _, f := range a.Pending {
 		if target == nil || f.Version <= *target {
-			o.pending = append(o.pending, f)
+			a.pending = append(a.pending, f)
 		} else {
-			o.later++
+			a.later++
 		}
 	}
-	if o.hash = planHash(o.pending); o.hash == last.hash {
-		o.steps, o.invalid = last.steps, last.invalid
-		return o
+	if a.hash = planHash(a.pending); a.hash == last.hash {
+		a.steps, a.invalid = last.steps, last.invalid
+		return a
 	}
 	var err error
-	if o.steps, err = inspect(ctx, o.pending); err != nil {
-		o.invalid = err.Error()
+	if a.steps, err = inspect(ctx, a.pending); err != nil {
+		a.invalid = err.Error()
 	}
-	return o
+	return a
 }
 
-// planHash is over versions and content, in order.
+// planHash returns a hash of the versions and contents, in order.
 func planHash(files []migration.File) string {
 	h := sha256.New()
 	for _, f := range files {
@@ -64,95 +64,96 @@ func planHash(files []migration.File) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// approved tells whether a hash is that of the plan, or of one of which the plan is the rest: a part of that was applied, and then
-// something came between.
-func (o outlook) approved(hash string) bool {
-	if hash == "" || hash == o.hash {
+// approved reports whether a hash is that of the plan, or of an earlier plan of which a part was
+// applied since.
+func (a analysis) approved(hash string) bool {
+	if hash == "" || hash == a.hash {
 		return hash != ""
 	}
-	plan, last := o.pending, len(o.files)-len(o.Pending)-1
+	plan, last := a.pending, len(a.files)-len(a.Pending)-1
 	for i := last; i >= 0 && i > last-maxVersions && len(plan) > 0; i-- {
-		if plan = append([]migration.File{o.files[i]}, plan...); planHash(plan) == hash {
+		if plan = append([]migration.File{a.files[i]}, plan...); planHash(plan) == hash {
 			return true
 		}
 	}
 	return false
 }
 
-// decision is what to do, and what to say.
+// decision is what to do, and the status to report.
 type decision struct {
 	ready           bool
 	reason, message string
-	// drifted: the reason is a contradiction between the files and what was applied. unknown: it is another database, and says
-	// nothing about this object.
-	drifted, unknown bool
+	// drifted: the files contradict what was applied. otherDatabase: the status is not about this
+	// database.
+	drifted, otherDatabase bool
 
-	// run are files to apply, in order; sign are files that were applied by something that keeps no checksums; takenUp are those of
-	// run that were interrupted.
-	run, sign []migration.File
-	takenUp   []migration.Interrupted
+	// run are the files to apply, in order; adopt are files that were applied by a tool that stores
+	// no checksums; resumed are the interrupted ones of run.
+	run, adopt []migration.File
+	resumed    []migration.Interrupted
 
 	plan   *v1alpha1.MigrationPlan
 	failed *v1alpha1.FailedMigration
 }
 
-// acts tells whether the database is to be written to.
-func (d decision) acts() bool { return len(d.run)+len(d.sign) > 0 }
+// changes reports whether the decision changes the database.
+func (d decision) changes() bool { return len(d.run)+len(d.adopt) > 0 }
 
-// decide says what to do with a database. It asks nobody.
-func decide(s *v1alpha1.DatabaseSchema, o outlook, seen observed) decision {
+// decide decides what to do with a database. It is pure.
+func decide(s *v1alpha1.DatabaseSchema, a analysis, seen observed) decision {
 	if id := s.Status.DatabaseID; id != "" && id != seen.databaseID {
-		return decision{unknown: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
-			"the Secret leads to database %s, but %s is the one that was migrated; put it back, or make another DatabaseSchema", seen.databaseID, id)}
+		return decision{otherDatabase: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
+			"the Secret leads to database %s, but %s was migrated before; restore the Secret, or create another DatabaseSchema", seen.databaseID, id)}
 	}
-	if s.Status.Version > 0 && len(o.applied) == 0 {
-		return decision{unknown: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
-			"version %d was applied, and the ledger goose_db_version is gone or out of sight: look at the connection's search_path and rights; nothing is run",
+	if s.Status.Version > 0 && len(a.applied) == 0 {
+		return decision{otherDatabase: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
+			"version %d was applied, and the ledger goose_db_version is gone or not visible: check the connection's search_path and rights; nothing is run",
 			s.Status.Version)}
 	}
-	if reason, message := drift(o); reason != "" {
+	if reason, message := drift(a); reason != "" {
 		return decision{reason: reason, message: message + "; nothing is run", drifted: true}
 	}
-	d := decision{sign: o.Unsigned, plan: newPlan(o, seen.types)}
-	if f := s.Status.Failed; f != nil && f.PlanHash == o.hash && f.Generation == s.Generation && len(o.pending) > 0 {
+	d := decision{adopt: a.Unsigned, plan: newPlan(a, seen.types)}
+	if f := s.Status.Failed; f != nil && f.PlanHash == a.hash && f.Generation == s.Generation && len(a.pending) > 0 {
 		d.failed = f
 	}
-	d.ready, d.reason, d.message = standing(s, o, d)
+	d.ready, d.reason, d.message = readiness(s, a, d)
 	if d.reason == "" {
-		d.run = o.pending
-		d.takenUp = o.Resumable
+		d.run = a.pending
+		d.resumed = a.Resumable
 	}
 	return d
 }
 
-// standing says how things stand if nothing is run, and gives no reason if the plan is to be run.
-func standing(s *v1alpha1.DatabaseSchema, o outlook, d decision) (ready bool, reason, message string) {
+// readiness returns the condition Ready if nothing is to be run. The reason is empty if the plan is
+// to be run.
+func readiness(s *v1alpha1.DatabaseSchema, a analysis, d decision) (ready bool, reason, message string) {
 	target := s.Spec.TargetVersion
-	if dirty := dirt(o); dirty != "" {
+	if dirty := dirtyReason(a); dirty != "" {
 		return false, v1alpha1.ReasonDirty, dirty
 	}
 	switch {
-	case target != nil && o.Current > *target:
+	case target != nil && a.Current > *target:
 		return false, v1alpha1.ReasonTargetBehind,
-			fmt.Sprintf("version %d is applied, and targetVersion is %d: nothing is migrated down", o.Current, *target)
-	case len(o.files) == 0:
-		return false, v1alpha1.ReasonInvalidMigrations, "the ConfigMaps hold no files"
-	case len(o.pending) == 0 && o.later > 0:
-		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied; %d later files are beyond targetVersion", o.Current, o.later)
-	case len(o.pending) == 0:
-		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied, and there is none later", o.Current)
-	case o.invalid != "":
-		return false, v1alpha1.ReasonInvalidMigrations, o.invalid
-	case d.failed != nil && !passes(d.failed.SQLState):
+			fmt.Sprintf("version %d is applied, and targetVersion is %d: nothing is migrated down", a.Current, *target)
+	case len(a.files) == 0:
+		return false, v1alpha1.ReasonInvalidMigrations, "the ConfigMaps contain no files"
+	case len(a.pending) == 0 && a.later > 0:
+		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied; %d later files are beyond targetVersion", a.Current, a.later)
+	case len(a.pending) == 0:
+		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied, the newest there is", a.Current)
+	case a.invalid != "":
+		return false, v1alpha1.ReasonInvalidMigrations, a.invalid
+	case d.failed != nil && !transient(d.failed.SQLState):
 		return false, v1alpha1.ReasonFailed, failureMessage(d.failed)
-	case len(d.plan.Destructive) > 0 && s.Spec.Destructive != v1alpha1.AllowDestructive && !o.approved(s.Spec.ApprovedPlan):
+	case len(d.plan.Destructive) > 0 && s.Spec.Destructive != v1alpha1.AllowDestructive && !a.approved(s.Spec.ApprovedPlan):
 		return false, v1alpha1.ReasonApprovalRequired, approvalMessage(s, d.plan)
 	}
 	return false, "", ""
 }
 
-// drift says in which way the files contradict what was applied, or nothing.
-func drift(o outlook) (reason, message string) {
+// drift returns how the files contradict what was applied; the reason is empty if they do not.
+func drift(a analysis) (reason, message string) {
 	list := func(count int, name func(i int) string) string {
 		const few = 5
 		var words []string
@@ -165,56 +166,56 @@ func drift(o outlook) (reason, message string) {
 		return strings.Join(words, ", ")
 	}
 	switch {
-	case len(o.Tampered) > 0:
-		return v1alpha1.ReasonTampered, "edited after they were applied: " +
-			list(len(o.Tampered), func(i int) string { return o.Tampered[i].Name })
-	case len(o.Missing) > 0:
-		return v1alpha1.ReasonMissingApplied, "applied, but there is no file: " + list(len(o.Missing), func(i int) string {
-			if a := o.Missing[i]; a.Name != "" {
-				return a.Name
+	case len(a.Tampered) > 0:
+		return v1alpha1.ReasonTampered, "edited after being applied: " +
+			list(len(a.Tampered), func(i int) string { return a.Tampered[i].Name })
+	case len(a.Missing) > 0:
+		return v1alpha1.ReasonMissingApplied, "applied, but the file is gone: " + list(len(a.Missing), func(i int) string {
+			if m := a.Missing[i]; m.Name != "" {
+				return m.Name
 			}
-			return fmt.Sprintf("version %d", o.Missing[i].Version)
+			return fmt.Sprintf("version %d", a.Missing[i].Version)
 		})
-	case len(o.OutOfOrder) > 0:
-		return v1alpha1.ReasonOutOfOrder, fmt.Sprintf("not applied, but version %d is, which is later: ", o.Current) +
-			list(len(o.OutOfOrder), func(i int) string { return o.OutOfOrder[i].Name })
+	case len(a.OutOfOrder) > 0:
+		return v1alpha1.ReasonOutOfOrder, fmt.Sprintf("not applied, but the later version %d is: ", a.Current) +
+			list(len(a.OutOfOrder), func(i int) string { return a.OutOfOrder[i].Name })
 	}
 	return "", ""
 }
 
-// dirt says which interrupted migration can not be taken up, or nothing.
-func dirt(o outlook) string {
-	const remedy = "; put the file back as it was, or look after the database by hand and then delete the row of goose_db_running"
-	for _, i := range o.Dirty {
-		return fmt.Sprintf("version %d was interrupted at %s, and its file is gone or was edited since", i.Version, i.Since.UTC().Format(time.DateTime)) + remedy
+// dirtyReason says which interrupted migration cannot be resumed; empty if all can.
+func dirtyReason(a analysis) string {
+	const remedy = "; restore the file, or repair the database by hand and then delete the row of goose_db_running"
+	for _, i := range a.Dirty {
+		return fmt.Sprintf("version %d was interrupted at %s, and its file was removed or edited since", i.Version, i.Since.UTC().Format(time.DateTime)) + remedy
 	}
-	for _, i := range o.Resumable {
-		if len(o.pending) == 0 || i.Version > o.pending[len(o.pending)-1].Version {
-			return fmt.Sprintf("version %d was interrupted, and targetVersion keeps it from being taken up", i.Version)
+	for _, i := range a.Resumable {
+		if len(a.pending) == 0 || i.Version > a.pending[len(a.pending)-1].Version {
+			return fmt.Sprintf("version %d was interrupted, and targetVersion prevents resuming it", i.Version)
 		}
 	}
 	return ""
 }
 
-// Statuses stay small, whatever the files are like.
+// Bounds of the status, whatever the files contain.
 const (
 	maxVersions    = 100
 	maxDestructive = 20
-	maxWhat        = 200
+	maxStep        = 200 // characters
 	maxMessage     = 1000
 )
 
-func newPlan(o outlook, types map[migration.Column]string) *v1alpha1.MigrationPlan {
-	if len(o.pending) == 0 {
+func newPlan(a analysis, types map[migration.Column]string) *v1alpha1.MigrationPlan {
+	if len(a.pending) == 0 {
 		return nil
 	}
-	plan := &v1alpha1.MigrationPlan{Hash: o.hash}
-	for _, f := range o.pending[:min(len(o.pending), maxVersions)] {
+	plan := &v1alpha1.MigrationPlan{Hash: a.hash}
+	for _, f := range a.pending[:min(len(a.pending), maxVersions)] {
 		plan.Versions = append(plan.Versions, f.Version)
 	}
-	found := judge(o.steps, types)
-	for _, what := range found[:min(len(found), maxDestructive)] {
-		plan.Destructive = append(plan.Destructive, cut(what, maxWhat))
+	found := destructiveSteps(a.steps, types)
+	for _, step := range found[:min(len(found), maxDestructive)] {
+		plan.Destructive = append(plan.Destructive, cut(step, maxStep))
 	}
 	return plan
 }
@@ -222,7 +223,7 @@ func newPlan(o outlook, types map[migration.Column]string) *v1alpha1.MigrationPl
 func approvalMessage(s *v1alpha1.DatabaseSchema, plan *v1alpha1.MigrationPlan) string {
 	other := ""
 	if s.Spec.ApprovedPlan != "" {
-		other = " (the one in spec.approvedPlan is another)"
+		other = " (spec.approvedPlan has another hash)"
 	}
 	return fmt.Sprintf(`plan %s%s is destructive: %s. To run it: kubectl -n %s patch databaseschema %s --type merge -p '{"spec":{"approvedPlan":"%s"}}'`,
 		plan.Hash, other, cut(strings.Join(plan.Destructive, "; "), maxMessage), s.Namespace, s.Name, plan.Hash)
@@ -239,9 +240,9 @@ func failureMessage(f *v1alpha1.FailedMigration) string {
 	return message
 }
 
-// passes tells whether an error is of those that go away without anybody changing the migration: a lock or statement timeout, a
-// deadlock, a conflict of transactions, a server that is short of something or going away.
-func passes(sqlState string) bool {
+// transient reports whether an error may pass without a change of the migration: a lock or
+// statement timeout, a deadlock, a serialization failure, a lack of resources, a shutdown.
+func transient(sqlState string) bool {
 	switch sqlState {
 	case "55P03", "57014", "40001", "40P01", "25006": // the last is a standby's, during a failover
 		return true

@@ -47,7 +47,7 @@ func interrupted(l *migration.Ledger, f migration.File, checksum string) {
 
 func target(version int64) *int64 { return &version }
 
-func TestDecisions(t *testing.T) {
+func TestDecide(t *testing.T) {
 	t.Parallel()
 	three := threeFiles(t)
 	all, last := planHash(three), planHash(three[2:])
@@ -80,7 +80,7 @@ func TestDecisions(t *testing.T) {
 		},
 		"another plan is approved": {
 			change: func(s *situation) { s.object.Spec.ApprovedPlan = last },
-			reason: v1alpha1.ReasonApprovalRequired, words: []string{all, "spec.approvedPlan is another"},
+			reason: v1alpha1.ReasonApprovalRequired, words: []string{all, "spec.approvedPlan has another hash"},
 		},
 		"the rest of an approved plan": {
 			change: func(s *situation) { s.object.Spec.ApprovedPlan, s.seen.ledger = all, applied(three, 2) }, run: 1,
@@ -134,7 +134,7 @@ func TestDecisions(t *testing.T) {
 		},
 		"an older one is new": {
 			change: func(s *situation) { s.seen.ledger.Applied = applied(three, 3).Applied[1:] },
-			reason: v1alpha1.ReasonOutOfOrder, drifted: true, words: []string{"version 3 is, which is later: 0001_a.sql"},
+			reason: v1alpha1.ReasonOutOfOrder, drifted: true, words: []string{"the later version 3 is: 0001_a.sql"},
 		},
 		"drift beyond the target": {
 			change: func(s *situation) {
@@ -147,11 +147,11 @@ func TestDecisions(t *testing.T) {
 			change: func(s *situation) { s.files = nil },
 			reason: v1alpha1.ReasonInvalidMigrations, words: []string{"no files"},
 		},
-		"a file can not be read": {
+		"a file cannot be read": {
 			change: func(s *situation) { s.files = []migration.File{three[0], file(t, "0002_b.sql", "CREATE TABEL b;")} },
 			reason: v1alpha1.ReasonInvalidMigrations, words: []string{"0002_b.sql, line 2", "TABEL"},
 		},
-		"a file beyond the target can not be read": {
+		"a file beyond the target cannot be read": {
 			change: func(s *situation) {
 				s.files = []migration.File{three[0], file(t, "0002_b.sql", "CREATE TABEL b;")}
 				s.object.Spec.TargetVersion = target(1)
@@ -255,12 +255,12 @@ func TestDecisions(t *testing.T) {
 			files:  three, seen: observed{databaseID: here},
 		}
 		c.change(s)
-		o := newOutlook(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, outlook{})
+		o := analyze(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{})
 		d := decide(s.object, o, s.seen)
 		if d.reason != c.reason || d.ready != c.ready || len(d.run) != c.run || d.drifted != c.drifted {
 			t.Errorf("%s: %q (ready %t, drifted %t), runs %d, says %s", name, d.reason, d.ready, d.drifted, len(d.run), d.message)
 		}
-		if again := decide(s.object, newOutlook(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, outlook{}), s.seen); again.message != d.message {
+		if again := decide(s.object, analyze(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}), s.seen); again.message != d.message {
 			t.Errorf("%s: said %s, then %s", name, d.message, again.message)
 		}
 		for _, w := range c.words {
@@ -271,7 +271,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-func TestWhatGooseHasAppliedIsSignedWhateverElse(t *testing.T) {
+func TestGooseMigrationsAreAdopted(t *testing.T) {
 	t.Parallel()
 	three := threeFiles(t)
 	ledger := applied(three, 2)
@@ -284,21 +284,21 @@ func TestWhatGooseHasAppliedIsSignedWhateverElse(t *testing.T) {
 		"waits for approval": {three, 1},
 		"drifted":            {[]migration.File{file(t, "0001_a.sql", "SELECT 1;"), three[1]}, 0},
 	} {
-		d := decide(new(v1alpha1.DatabaseSchema), newOutlook(t.Context(), nil, c.files, ledger, outlook{}), observed{databaseID: here, ledger: ledger})
-		if len(d.sign) != c.sign || len(d.run) != 0 || d.acts() != (c.sign > 0) {
-			t.Errorf("%s: signs %d, runs %d", name, len(d.sign), len(d.run))
+		d := decide(new(v1alpha1.DatabaseSchema), analyze(t.Context(), nil, c.files, ledger, analysis{}), observed{databaseID: here, ledger: ledger})
+		if len(d.adopt) != c.sign || len(d.run) != 0 || d.changes() != (c.sign > 0) {
+			t.Errorf("%s: signs %d, runs %d", name, len(d.adopt), len(d.run))
 		}
 	}
 }
 
-func TestStatusesStaySmall(t *testing.T) {
+func TestStatusIsBounded(t *testing.T) {
 	t.Parallel()
 	var files []migration.File
 	for i := range 500 {
 		files = append(files, file(t, fmt.Sprintf("%04d_a.sql", i+1), "DROP TABLE "+strings.Repeat("a, ", 500)+"b;"))
 	}
 	s := new(v1alpha1.DatabaseSchema)
-	o := newOutlook(t.Context(), nil, files, migration.Ledger{}, outlook{})
+	o := analyze(t.Context(), nil, files, migration.Ledger{}, analysis{})
 	d := decide(s, o, observed{})
 	if len(d.plan.Versions) != 100 || len(d.plan.Destructive) != 20 || len(o.pending) != 500 {
 		t.Errorf("%d versions, %d reasons, %d pending", len(d.plan.Versions), len(d.plan.Destructive), len(o.pending))
@@ -313,7 +313,7 @@ func TestStatusesStaySmall(t *testing.T) {
 	}
 }
 
-func TestHashesOfPlans(t *testing.T) {
+func TestPlanHash(t *testing.T) {
 	t.Parallel()
 	three := threeFiles(t)
 	renumbered := three[0]
@@ -331,19 +331,19 @@ func TestHashesOfPlans(t *testing.T) {
 	}
 }
 
-func TestErrorsThatPass(t *testing.T) {
+func TestTransientErrors(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]bool{
 		"55P03": true, "57014": true, "40001": true, "40P01": true, "25006": true, "08006": true, "53300": true, "53100": true, "57P01": true, "57P03": true,
 		"42601": false, "23505": false, "42501": false, "0A000": false, "40002": false, "55000": false, "57000": false, "": false, "XX000": false,
 	} {
-		if passes(state) != want {
+		if transient(state) != want {
 			t.Errorf("%s passes: %t, want %t", state, !want, want)
 		}
 	}
 }
 
-func TestAddressesOfDatabases(t *testing.T) {
+func TestParseURL(t *testing.T) {
 	t.Parallel()
 	for value, ok := range map[string]bool{
 		"postgres://u:p@h:5432/db": true, "postgresql://u:p@h/db?sslmode=disable": true, " postgres://u@h/db\n": true,
@@ -358,15 +358,15 @@ func TestAddressesOfDatabases(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreTakenOutOfWords(t *testing.T) {
+func TestSanitize(t *testing.T) {
 	t.Parallel()
 	const password = "p@ss w/rd"
 	err := errors.New("connect to postgres://u:p%40ss%20w%2Frd@h and\n\tp@ss w/rd or p%40ss+w%2Frd: no")
-	got := scrubbed(err, password)
+	got := sanitize(err, password)
 	if want := "connect to postgres://u:***@h and *** or ***: no"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := scrubbed(errors.New("no\npassword"), ""); got != "no password" {
+	if got := sanitize(errors.New("no\npassword"), ""); got != "no password" {
 		t.Error(got)
 	}
 }

@@ -9,26 +9,26 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// step is what a statement does that can lose data or break running programs, or may do so.
+// step is an effect of a statement that loses data or breaks running programs, or may do so.
 type step struct {
 	// version is the number of its file, as in its name.
 	version string
-	// what says it, as in "drops column users.email".
-	what string
-	// change is one of a column's type: it is harmless if that becomes wider.
+	// effect describes it, as in "drops column users.email".
+	effect string
+	// change is a change of a column's type, which is harmless if the type becomes wider.
 	change *typeChange
-	// blind: from here on it is not known which table a name means.
-	blind bool
+	// rebinds: afterwards a name may refer to another table.
+	rebinds bool
 }
 
-// destructive finds the steps in statements, also in those that are part of others.
+// destructive returns the steps of statements, including nested ones.
 func destructive(statements []*pgquery.Node) []step {
 	var steps []step
 	for _, s := range statements {
 		walk(s.ProtoReflect(), func(node proto.Message) bool {
 			steps = append(steps, stepsOf(node)...)
 			switch node.(type) {
-			case *pgquery.CreateFunctionStmt, *pgquery.RuleStmt: // what is in them is not run now
+			case *pgquery.CreateFunctionStmt, *pgquery.RuleStmt: // their bodies are not run now
 				return false
 			}
 			return true
@@ -37,7 +37,7 @@ func destructive(statements []*pgquery.Node) []step {
 	return steps
 }
 
-// walk visits a tree from its top, as far down as the visitor wants.
+// walk visits a tree in preorder. It skips the children of a node if visit returns false.
 func walk(m protoreflect.Message, visit func(proto.Message) bool) {
 	if !visit(m.Interface()) {
 		return
@@ -57,32 +57,32 @@ func walk(m protoreflect.Message, visit func(proto.Message) bool) {
 }
 
 func stepsOf(node proto.Message) []step {
-	one := func(format string, args ...any) []step { return []step{{what: fmt.Sprintf(format, args...)}} }
+	one := func(format string, args ...any) []step { return []step{{effect: fmt.Sprintf(format, args...)}} }
 	switch n := node.(type) {
 	case *pgquery.AlterTableStmt:
-		return alterations(n)
+		return alterTableSteps(n)
 	case *pgquery.DropStmt:
-		return one("drops %s %s", object(n.GetRemoveType()), names(n.GetObjects()))
+		return one("drops %s %s", objectType(n.GetRemoveType()), nameList(n.GetObjects()))
 	case *pgquery.DropOwnedStmt:
-		return one("drops all that %s own", names(n.GetRoles()))
+		return one("drops all that %s own", nameList(n.GetRoles()))
 	case *pgquery.TruncateStmt:
-		return one("empties %s", names(n.GetRelations()))
+		return one("empties %s", nameList(n.GetRelations()))
 	case *pgquery.DeleteStmt:
-		if !filters(n.GetWhereClause()) {
-			return one("deletes all rows of %s", table(n.GetRelation()))
+		if !hasFilter(n.GetWhereClause()) {
+			return one("deletes all rows of %s", tableName(n.GetRelation()))
 		}
 	case *pgquery.MergeStmt:
 		for _, w := range n.GetMergeWhenClauses() {
-			if c := w.GetMergeWhenClause(); c.GetCommandType() == pgquery.CmdType_CMD_DELETE && !filters(c.GetCondition()) {
-				return one("deletes rows of %s by MERGE, without a condition", table(n.GetRelation()))
+			if c := w.GetMergeWhenClause(); c.GetCommandType() == pgquery.CmdType_CMD_DELETE && !hasFilter(c.GetCondition()) {
+				return one("deletes rows of %s by MERGE, without a condition", tableName(n.GetRelation()))
 			}
 		}
 	case *pgquery.AlterDomainStmt:
 		switch n.GetSubtype() {
 		case "O":
-			return one("makes domain %s NOT NULL", dotted(n.GetTypeName()))
+			return one("makes domain %s NOT NULL", qualifiedName(n.GetTypeName()))
 		case "X":
-			return one("drops constraint %s of domain %s", n.GetName(), dotted(n.GetTypeName()))
+			return one("drops constraint %s of domain %s", n.GetName(), qualifiedName(n.GetTypeName()))
 		}
 	case *pgquery.AlterExtensionContentsStmt:
 		if n.GetAction() < 0 {
@@ -94,24 +94,24 @@ func stepsOf(node proto.Message) []step {
 		}
 	case *pgquery.AlterOpFamilyStmt:
 		if n.GetIsDrop() {
-			return one("drops a part of operator family %s", dotted(n.GetOpfamilyname()))
+			return one("drops a part of operator family %s", qualifiedName(n.GetOpfamilyname()))
 		}
 	case *pgquery.AlterTSConfigurationStmt:
 		if n.GetKind() == pgquery.AlterTSConfigType_ALTER_TSCONFIG_DROP_MAPPING {
-			return one("drops mappings of text search configuration %s", dotted(n.GetCfgname()))
+			return one("drops mappings of text search configuration %s", qualifiedName(n.GetCfgname()))
 		}
 	case *pgquery.DoStmt:
-		return []step{{what: "runs a DO block, and what is in that can not be read", blind: true}}
+		return []step{{effect: "runs a DO block, whose content is not analysed", rebinds: true}}
 	case *pgquery.CallStmt:
-		return []step{{what: fmt.Sprintf("calls %s, and what that does can not be read", dotted(n.GetFunccall().GetFuncname())), blind: true}}
+		return []step{{effect: fmt.Sprintf("calls %s, whose effects are not analysed", qualifiedName(n.GetFunccall().GetFuncname())), rebinds: true}}
 	case *pgquery.FuncCall:
-		if strings.HasSuffix(dotted(n.GetFuncname()), "set_config") {
-			return []step{{blind: true}}
+		if strings.HasSuffix(qualifiedName(n.GetFuncname()), "set_config") {
+			return []step{{rebinds: true}}
 		}
 	case *pgquery.RenameStmt, *pgquery.AlterObjectSchemaStmt:
-		return []step{{blind: true}}
+		return []step{{rebinds: true}}
 	case *pgquery.VariableSetStmt:
-		return []step{{blind: n.GetName() == "search_path"}}
+		return []step{{rebinds: n.GetName() == "search_path"}}
 	default:
 		if name, ok := strings.CutPrefix(string(node.ProtoReflect().Descriptor().Name()), "Drop"); ok && strings.HasSuffix(name, "Stmt") {
 			return one("drops a %s", strings.ToLower(strings.TrimSuffix(name, "Stmt")))
@@ -120,46 +120,46 @@ func stepsOf(node proto.Message) []step {
 	return nil
 }
 
-func alterations(n *pgquery.AlterTableStmt) []step {
+func alterTableSteps(n *pgquery.AlterTableStmt) []step {
 	var steps []step
 	for _, node := range n.GetCmds() {
 		c := node.GetAlterTableCmd()
-		on, column := table(n.GetRelation()), c.GetDef().GetColumnDef()
-		var what string
+		on, column := tableName(n.GetRelation()), c.GetDef().GetColumnDef()
+		var effect string
 		switch c.GetSubtype() {
 		case pgquery.AlterTableType_AT_DropColumn:
-			what = fmt.Sprintf("drops column %s.%s", on, c.GetName())
+			effect = fmt.Sprintf("drops column %s.%s", on, c.GetName())
 		case pgquery.AlterTableType_AT_DropConstraint:
-			what = fmt.Sprintf("drops constraint %s of %s", c.GetName(), on)
+			effect = fmt.Sprintf("drops constraint %s of %s", c.GetName(), on)
 		case pgquery.AlterTableType_AT_DropIdentity:
-			what = fmt.Sprintf("drops the identity of column %s.%s", on, c.GetName())
+			effect = fmt.Sprintf("drops the identity of column %s.%s", on, c.GetName())
 		case pgquery.AlterTableType_AT_DropExpression:
-			what = fmt.Sprintf("drops the expression of column %s.%s", on, c.GetName())
+			effect = fmt.Sprintf("drops the expression of column %s.%s", on, c.GetName())
 		case pgquery.AlterTableType_AT_DetachPartition, pgquery.AlterTableType_AT_DetachPartitionFinalize, pgquery.AlterTableType_AT_DropInherit:
-			what = "takes the rows of a part out of " + on
+			effect = "detaches a partition or child of " + on
 		case pgquery.AlterTableType_AT_SetNotNull:
-			what = fmt.Sprintf("makes column %s.%s NOT NULL", on, c.GetName())
+			effect = fmt.Sprintf("makes column %s.%s NOT NULL", on, c.GetName())
 		case pgquery.AlterTableType_AT_AddColumn:
-			if demanding(column) {
-				what = fmt.Sprintf("adds column %s.%s, which is NOT NULL and has no default", on, column.GetColname())
+			if requiresValue(column) {
+				effect = fmt.Sprintf("adds column %s.%s, which is NOT NULL and has no default", on, column.GetColname())
 			}
 		case pgquery.AlterTableType_AT_AddConstraint:
 			if c.GetDef().GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_PRIMARY {
-				what = "makes the columns of a primary key of " + on + " NOT NULL"
+				effect = "makes the columns of a primary key of " + on + " NOT NULL"
 			}
 		case pgquery.AlterTableType_AT_AlterColumnType:
 			steps = append(steps, step{change: newTypeChange(n.GetRelation(), c.GetName(), column)})
 		}
-		if what != "" {
-			steps = append(steps, step{what: what})
+		if effect != "" {
+			steps = append(steps, step{effect: effect})
 		}
 	}
 	return steps
 }
 
-// demanding tells whether a new column must have a value and gets none by itself.
-func demanding(c *pgquery.ColumnDef) bool {
-	notNull, filled := false, strings.Contains(dotted(c.GetTypeName().GetNames()), "serial")
+// requiresValue reports whether a new column is NOT NULL and has no default.
+func requiresValue(c *pgquery.ColumnDef) bool {
+	notNull, filled := false, strings.Contains(qualifiedName(c.GetTypeName().GetNames()), "serial")
 	for _, node := range c.GetConstraints() {
 		switch constraint := node.GetConstraint(); constraint.GetContype() {
 		case pgquery.ConstrType_CONSTR_NOTNULL, pgquery.ConstrType_CONSTR_PRIMARY:
@@ -173,8 +173,8 @@ func demanding(c *pgquery.ColumnDef) bool {
 	return notNull && !filled
 }
 
-// filters tells whether a condition looks at the rows at all: WHERE true does not.
-func filters(condition *pgquery.Node) bool {
+// hasFilter reports whether a condition refers to a column: WHERE true does not.
+func hasFilter(condition *pgquery.Node) bool {
 	found := false
 	if condition != nil {
 		walk(condition.ProtoReflect(), func(node proto.Message) bool {
@@ -186,8 +186,8 @@ func filters(condition *pgquery.Node) bool {
 	return found
 }
 
-// object puts a kind of object into words, such as "materialized view".
-func object(t pgquery.ObjectType) string {
+// objectType returns the SQL name of an object type, such as "materialized view".
+func objectType(t pgquery.ObjectType) string {
 	switch t {
 	case pgquery.ObjectType_OBJECT_MATVIEW:
 		return "materialized view"
@@ -199,26 +199,26 @@ func object(t pgquery.ObjectType) string {
 }
 
 // table is a table's name as written.
-func table(r *pgquery.RangeVar) string {
+func tableName(r *pgquery.RangeVar) string {
 	if r.GetSchemaname() == "" {
 		return r.GetRelname()
 	}
 	return r.GetSchemaname() + "." + r.GetRelname()
 }
 
-// names lists what a statement names.
-func names(nodes []*pgquery.Node) string {
+// nameList returns the names of objects, separated by commas.
+func nameList(nodes []*pgquery.Node) string {
 	var list []string
 	for _, node := range nodes {
 		switch n := node.GetNode().(type) {
 		case *pgquery.Node_RangeVar:
-			list = append(list, table(n.RangeVar))
+			list = append(list, tableName(n.RangeVar))
 		case *pgquery.Node_List:
-			list = append(list, dotted(n.List.GetItems()))
+			list = append(list, qualifiedName(n.List.GetItems()))
 		case *pgquery.Node_TypeName:
-			list = append(list, dotted(n.TypeName.GetNames()))
+			list = append(list, qualifiedName(n.TypeName.GetNames()))
 		case *pgquery.Node_ObjectWithArgs:
-			list = append(list, dotted(n.ObjectWithArgs.GetObjname()))
+			list = append(list, qualifiedName(n.ObjectWithArgs.GetObjname()))
 		case *pgquery.Node_RoleSpec:
 			list = append(list, n.RoleSpec.GetRolename())
 		default:
@@ -228,12 +228,12 @@ func names(nodes []*pgquery.Node) string {
 	return strings.Join(list, ", ")
 }
 
-// dotted joins the parts of a name.
-func dotted(parts []*pgquery.Node) string {
+// qualifiedName joins the parts of a name.
+func qualifiedName(parts []*pgquery.Node) string {
 	var words []string
 	for _, p := range parts {
 		if p.GetTypeName() != nil { // a cast's
-			words = append(words, dotted(p.GetTypeName().GetNames()))
+			words = append(words, qualifiedName(p.GetTypeName().GetNames()))
 			continue
 		}
 		words = append(words, p.GetString_().GetSval())

@@ -1,12 +1,12 @@
-// Package databaseschema keeps PostgreSQL databases migrated as DatabaseSchema objects declare them. What is done is decided by
-// decide, which asks nobody; the rest reads what it needs to know, does it, and says so.
+// Package databaseschema reconciles DatabaseSchema objects with the schemas of PostgreSQL
+// databases. The function decide, which is pure, decides what to do; the rest observes, executes
+// and reports.
 package databaseschema
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,14 +21,14 @@ import (
 	"merchstore.io/merchstore/operator/requeue"
 )
 
-// Settings are those of the controller.
+// Settings configure the controller.
 type Settings struct {
 	ConnectTimeout   time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s" help:"how long PostgreSQL may take to accept a connection"`
-	LockTimeout      time.Duration `env:"MIGRATION_LOCK_TIMEOUT" envDefault:"5s" help:"how long a migration may wait for a table that others use, before it gives way and is tried again later"`
+	LockTimeout      time.Duration `env:"MIGRATION_LOCK_TIMEOUT" envDefault:"5s" help:"how long a migration may wait for a locked table before it is retried later"`
 	StatementTimeout time.Duration `env:"MIGRATION_STATEMENT_TIMEOUT" envDefault:"10m" help:"how long one statement of a migration may run"`
 }
 
-// Validate finds settings that cannot work.
+// Validate returns an error if the settings cannot work.
 func (s Settings) Validate() error {
 	if s.ConnectTimeout < time.Second || s.LockTimeout < time.Millisecond || s.StatementTimeout <= s.LockTimeout {
 		return errors.New("DATABASE_CONNECT_TIMEOUT must be at least 1s, and MIGRATION_STATEMENT_TIMEOUT more than MIGRATION_LOCK_TIMEOUT")
@@ -40,24 +40,21 @@ func (s Settings) Validate() error {
 type Reconciler struct {
 	settings Settings
 	client   client.Client
-	// live reads from the API server itself, and not what was last heard of it.
-	live    client.Reader
-	report  *report.Reporter
-	metrics *report.Metrics
-	resync  time.Duration
-	// parsing is done by one at a time, for the memory it takes.
-	parsing *sync.Mutex
+	uncached client.Reader
+	report   *report.Reporter
+	metrics  *report.Metrics
+	resync   time.Duration
 }
 
-// New makes a Reconciler.
+// New returns a Reconciler.
 func New(m manager.Manager, s Settings, metrics *report.Metrics, resync time.Duration) *Reconciler {
 	return &Reconciler{
-		settings: s, client: m.GetClient(), live: m.GetAPIReader(), metrics: metrics, resync: resync, parsing: new(sync.Mutex),
+		settings: s, client: m.GetClient(), uncached: m.GetAPIReader(), metrics: metrics, resync: resync,
 		report: report.New("DatabaseSchema", m.GetClient(), m.GetEventRecorder("operator"), metrics),
 	}
 }
 
-// Rights that this needs, apart from those for the lease and for events, which main.go asks for.
+// RBAC markers; main.go has those for the lease and for events.
 //
 // +kubebuilder:rbac:groups=merchstore.io,namespace=merchstore,resources=databaseschemas,verbs=get;list;watch
 // +kubebuilder:rbac:groups=merchstore.io,namespace=merchstore,resources=databaseschemas/status,verbs=patch
@@ -76,17 +73,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if s.DeletionTimestamp != nil { // the database is left as it is
 		return reconcile.Result{}, nil
 	}
-	t := &turn{Reconciler: r, before: s.DeepCopy(), now: s}
+	t := &reconciliation{Reconciler: r, original: s.DeepCopy(), object: s}
 	s.Status.ObservedGeneration = s.Generation
-	result, err := t.take(ctx)
-	if ctx.Err() != nil { // we are stopping: what was seen says nothing about the object
-		return reconcile.Result{}, nil //nolint:nilerr // nobody needs to hear of it
+	result, err := t.run(ctx)
+	if ctx.Err() != nil { // shutting down: the error says nothing about the object
+		return reconcile.Result{}, nil
 	}
-	if writeErr := client.IgnoreNotFound(t.write(ctx)); writeErr != nil {
-		if apierrors.IsConflict(writeErr) { // somebody has changed it meanwhile, and that is looked at anew
+	if patchErr := client.IgnoreNotFound(t.patchStatus(ctx)); patchErr != nil {
+		if apierrors.IsConflict(patchErr) { // the object has changed meanwhile
 			return requeue.After(time.Second), nil
 		}
-		err = errors.Join(err, writeErr)
+		err = errors.Join(err, patchErr)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
@@ -94,42 +91,42 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	return result, nil
 }
 
-// turn is one look at one object.
-type turn struct {
+// reconciliation is one reconcile of one object.
+type reconciliation struct {
 	*Reconciler
-	// before is the object as the API server has it, now as it is to be.
-	before, now *v1alpha1.DatabaseSchema
-	password    string
-	last        outlook
+	// original is the object as last read or written, object has changes that may not be written
+	// yet.
+	original, object *v1alpha1.DatabaseSchema
+	password         string
+	last             analysis
 }
 
-// write tells the API server what is new.
-func (t *turn) write(ctx context.Context) error {
-	if err := t.report.Write(ctx, t.before, t.now); err != nil {
+// patchStatus writes the status. It fails if the object was written since it was read.
+func (t *reconciliation) patchStatus(ctx context.Context) error {
+	if err := t.report.Write(ctx, t.original, t.object); err != nil {
 		return err
 	}
-	t.before = t.now.DeepCopy()
+	t.original = t.object.DeepCopy()
 	return nil
 }
 
-func (t *turn) unready(reason, message string) {
-	report.Set(t.now, v1alpha1.Ready, false, reason, message)
+func (t *reconciliation) setNotReady(reason, message string) {
+	report.Set(t.object, v1alpha1.Ready, false, reason, message)
 }
 
-// take looks at the object and does what is to be done. An error has no secrets in it; with one, the object's turn comes again after
-// a wait that grows.
-func (t *turn) take(ctx context.Context) (reconcile.Result, error) {
-	if t.now.Spec.Paused {
-		t.unready(v1alpha1.ReasonPaused, "spec.paused is set: the database is not asked and not changed")
+// run reconciles the object. An error contains no secrets; it causes a retry with backoff.
+func (t *reconciliation) run(ctx context.Context) (reconcile.Result, error) {
+	if t.object.Spec.Paused {
+		t.setNotReady(v1alpha1.ReasonPaused, "spec.paused is set: the database is neither checked nor changed")
 		return requeue.After(t.resync), nil
 	}
-	config, err := t.connection(ctx, t.now)
+	config, err := t.connection(ctx, t.object)
 	var files []migration.File
 	if err == nil {
-		files, err = t.files(ctx, t.now)
+		files, err = t.files(ctx, t.object)
 	}
 	if p := new(problem); errors.As(err, &p) {
-		t.unready(p.reason, p.message)
+		t.setNotReady(p.reason, p.message)
 		return requeue.After(t.resync), nil
 	}
 	if err != nil {
@@ -138,13 +135,13 @@ func (t *turn) take(ctx context.Context) (reconcile.Result, error) {
 	t.password = config.Password
 	session, err := t.open(ctx, config)
 	if err != nil {
-		return reconcile.Result{}, t.failed(err)
+		return reconcile.Result{}, t.connectionFailed(err)
 	}
 	defer session.Close()
 	return t.migrate(ctx, session, files)
 }
 
-func (t *turn) open(ctx context.Context, config *pgx.ConnConfig) (_ *migration.Session, err error) {
+func (t *reconciliation) open(ctx context.Context, config *pgx.ConnConfig) (_ *migration.Session, err error) {
 	defer func(start time.Time) { t.metrics.Call("postgresql", "connect", start, err) }(time.Now())
 	return migration.Open(ctx, config, migration.Options{
 		Name: "merchstore operator", ConnectTimeout: t.settings.ConnectTimeout,

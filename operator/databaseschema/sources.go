@@ -17,18 +17,19 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// problem is a reason why an object can't be worked on as long as nothing changes.
+// problem is an error of the object or its Secret and ConfigMaps, which retrying does not solve.
 type problem struct{ reason, message string }
 
 func (p *problem) Error() string { return p.message }
 
-// connection reads from the Secret how to reach the database. Nothing of what the Secret holds is in the error.
+// connection returns the settings of the connection from the Secret. Errors contain nothing of the
+// Secret's content.
 func (r *Reconciler) connection(ctx context.Context, s *v1alpha1.DatabaseSchema) (*pgx.ConnConfig, error) {
 	secret, from := new(corev1.Secret), s.Spec.Connection
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: from.SecretName}, secret)
 	if apierrors.IsNotFound(err) {
 		r.report.Credentials(s, nil)
-		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("there is no Secret %s", from.SecretName)}
+		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist", from.SecretName)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", from.SecretName, err)
@@ -41,13 +42,13 @@ func (r *Reconciler) connection(ctx context.Context, s *v1alpha1.DatabaseSchema)
 	config, ok := parseURL(string(value))
 	if !ok {
 		return nil, &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf(
-			"what Secret %s has under the key %s is no URL like postgres://user:password@host:5432/database", from.SecretName, from.Key)}
+			"key %[2]s of Secret %[1]s is not a URL like postgres://user:password@host:5432/database", from.SecretName, from.Key)}
 	}
 	return config, nil
 }
 
 func parseURL(value string) (*pgx.ConnConfig, bool) {
-	value = strings.TrimSpace(value) // a newline at its end comes of files
+	value = strings.TrimSpace(value) // files end in a newline
 	if !strings.HasPrefix(value, "postgres://") && !strings.HasPrefix(value, "postgresql://") {
 		return nil, false
 	}
@@ -58,20 +59,20 @@ func parseURL(value string) (*pgx.ConnConfig, bool) {
 	return config, true
 }
 
-// files collects the migrations of all ConfigMaps, in order.
+// files returns the migrations of all ConfigMaps, in order.
 func (r *Reconciler) files(ctx context.Context, s *v1alpha1.DatabaseSchema) ([]migration.File, error) {
 	var files []migration.File
 	for _, source := range s.Spec.Migrations {
 		configMap, name := new(corev1.ConfigMap), source.ConfigMapName
 		err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, configMap)
 		if apierrors.IsNotFound(err) {
-			return nil, &problem{v1alpha1.ReasonConfigMapNotFound, fmt.Sprintf("there is no ConfigMap %s", name)}
+			return nil, &problem{v1alpha1.ReasonConfigMapNotFound, fmt.Sprintf("ConfigMap %s does not exist", name)}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read ConfigMap %s: %w", name, err)
 		}
 		for key := range configMap.BinaryData {
-			return nil, &problem{v1alpha1.ReasonInvalidMigrations, fmt.Sprintf("%s of ConfigMap %s is no text", key, name)}
+			return nil, &problem{v1alpha1.ReasonInvalidMigrations, fmt.Sprintf("%s of ConfigMap %s is binary data", key, name)}
 		}
 		for _, key := range slices.Sorted(maps.Keys(configMap.Data)) {
 			f, err := migration.NewFile(key, configMap.Data[key])
@@ -88,13 +89,13 @@ func (r *Reconciler) files(ctx context.Context, s *v1alpha1.DatabaseSchema) ([]m
 	return files, nil
 }
 
-// scrubbed gives an error's words without the password, should it be in them in whatever form, and without line breaks.
-func scrubbed(err error, password string) string {
-	return masked(strings.Join(strings.Fields(err.Error()), " "), password)
+// sanitize returns an error's message on one line and without the password, however encoded.
+func sanitize(err error, password string) string {
+	return mask(strings.Join(strings.Fields(err.Error()), " "), password)
 }
 
-// masked gives a text without the password.
-func masked(text, password string) string {
+// mask replaces the password in a text.
+func mask(text, password string) string {
 	if password == "" {
 		return text
 	}

@@ -19,13 +19,13 @@ import (
 	"merchstore.io/merchstore/operator/requeue"
 )
 
-// Indexes by which objects are found that refer to a Secret or a ConfigMap.
+// Indexes of the cache.
 const (
 	secretIndex    = "spec.connection.secretName"
 	configMapIndex = "spec.migrations.configMapName"
 )
 
-// SetUp has the manager run the Reconciler.
+// SetUp registers the Reconciler with the manager.
 func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
 	for index, names := range map[string]func(v1alpha1.DatabaseSchemaSpec) []string{
 		secretIndex: func(spec v1alpha1.DatabaseSchemaSpec) []string { return []string{spec.Connection.SecretName} },
@@ -48,9 +48,9 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 		}
 	}
 	err := ctrl.NewControllerManagedBy(m).
-		For(&v1alpha1.DatabaseSchema{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})). // not by our own status
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users(secretIndex))).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.users(configMapIndex))).
+		For(&v1alpha1.DatabaseSchema{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})). // not for own status writes
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers(secretIndex))).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.referrers(configMapIndex))).
 		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff)}).Complete(r)
 	if err != nil {
 		return fmt.Errorf("build controller: %w", err)
@@ -58,8 +58,8 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 	return nil
 }
 
-// users gives a function that finds the objects which refer to something.
-func (r *Reconciler) users(index string) handler.MapFunc {
+// referrers returns a function that returns the objects that refer to a Secret or ConfigMap.
+func (r *Reconciler) referrers(index string) handler.MapFunc {
 	return func(ctx context.Context, referred client.Object) []reconcile.Request {
 		list := new(v1alpha1.DatabaseSchemaList)
 		err := r.client.List(ctx, list, client.InNamespace(referred.GetNamespace()), client.MatchingFields{index: referred.GetName()})

@@ -14,7 +14,7 @@ import (
 type typeChange struct {
 	column migration.Column
 	to     columnType
-	// computed: the values are made by an expression, which could do anything.
+	// computed: the USING clause is more than a cast.
 	computed bool
 }
 
@@ -26,17 +26,17 @@ func newTypeChange(on *pgquery.RangeVar, column string, def *pgquery.ColumnDef) 
 	c := &typeChange{column: migration.Column{Table: name.Sanitize(), Name: column}, to: newColumnType(def.GetTypeName())}
 	if using := def.GetRawDefault(); using != nil {
 		cast := using.GetTypeCast()
-		c.computed = cast == nil || !newColumnType(cast.GetTypeName()).equal(c.to) || dotted(cast.GetArg().GetColumnRef().GetFields()) != column
+		c.computed = cast == nil || !newColumnType(cast.GetTypeName()).equal(c.to) || qualifiedName(cast.GetArg().GetColumnRef().GetFields()) != column
 	}
 	return c
 }
 
-// columnType is a type as the parser gives it, by PostgreSQL's internal names: int8 and not bigint.
+// columnType is a type by PostgreSQL's internal name: int8, not bigint.
 type columnType struct {
 	name string
-	// size holds what is in brackets: a length, or digits and those behind the point. Empty if there is no limit.
+	// size holds the type modifiers: a length, or precision and scale. Empty if unlimited.
 	size []int32
-	// plain: it is of PostgreSQL's own types, and no array.
+	// plain: it is a built-in type and no array.
 	plain bool
 }
 
@@ -47,7 +47,7 @@ func newColumnType(t *pgquery.TypeName) columnType {
 		parts = parts[1:]
 	}
 	c.plain = c.plain && len(parts) == 1
-	c.name = dotted(parts)
+	c.name = qualifiedName(parts)
 	for _, m := range t.GetTypmods() {
 		number := m.GetAConst().GetIval()
 		c.plain = c.plain && number != nil
@@ -56,9 +56,9 @@ func newColumnType(t *pgquery.TypeName) columnType {
 	return c
 }
 
-// parseType reads a type in PostgreSQL's own words, as the catalogue gives it.
-func parseType(words string) (columnType, bool) {
-	statements, err := parse("SELECT NULL::" + words)
+// parseType parses a type as the catalogue prints it.
+func parseType(name string) (columnType, bool) {
+	statements, err := parse("SELECT NULL::" + name)
 	if err != nil || len(statements) != 1 {
 		return columnType{}, false
 	}
@@ -73,7 +73,7 @@ func (c columnType) equal(d columnType) bool {
 	return c.plain && d.plain && c.name == d.name && slices.Equal(c.size, d.size)
 }
 
-// String is in PostgreSQL's internal words.
+// String returns the type by its internal name.
 func (c columnType) String() string {
 	switch len(c.size) {
 	case 0:
@@ -85,8 +85,8 @@ func (c columnType) String() string {
 	}
 }
 
-// holds tells whether each value of another type is certainly one of this, too, and the same.
-func (c columnType) holds(d columnType) bool {
+// contains reports whether every value of type d is certainly also a value of type c, unchanged.
+func (c columnType) contains(d columnType) bool {
 	if c.equal(d) {
 		return true
 	}
@@ -110,16 +110,16 @@ func (c columnType) holds(d columnType) bool {
 	case (from == "varchar" || from == "bpchar") && to == "varchar", from == "bpchar" && to == "bpchar":
 		return length(c) >= length(d)
 	case from == "numeric" && to == "numeric":
-		whole, behind := digits(d)
-		moreWhole, moreBehind := digits(c)
-		return len(c.size) == 0 || len(d.size) > 0 && moreWhole >= whole && moreBehind >= behind
+		whole, scale := digits(d)
+		newWhole, newScale := digits(c)
+		return len(c.size) == 0 || len(d.size) > 0 && newWhole >= whole && newScale >= scale
 	default:
 		return false
 	}
 }
 
-// digits are how many a numeric has before and behind the point.
-func digits(t columnType) (whole, behind int32) {
+// digits returns the number of digits of a numeric before and after the decimal point.
+func digits(t columnType) (whole, scale int32) {
 	switch len(t.size) {
 	case 1:
 		return t.size[0], 0
@@ -130,7 +130,7 @@ func digits(t columnType) (whole, behind int32) {
 	}
 }
 
-// columns are those whose present type has to be known to judge the steps.
+// columns returns the columns whose current type must be known to classify the steps.
 func columns(steps []step) []migration.Column {
 	var all []migration.Column
 	for _, s := range steps {
@@ -141,33 +141,35 @@ func columns(steps []step) []migration.Column {
 	return all
 }
 
-// judge says what of the steps is destructive, given the types that columns have before the first of them.
-func judge(steps []step, types map[migration.Column]string) []string {
+// destructiveSteps describes the destructive steps, given the types that columns have before the
+// first of them.
+func destructiveSteps(steps []step, types map[migration.Column]string) []string {
 	known := map[migration.Column]columnType{}
-	for c, words := range types {
-		if t, ok := parseType(words); ok {
+	for c, name := range types {
+		if t, ok := parseType(name); ok {
 			known[c] = t
 		}
 	}
 	var found []string
 	for _, s := range steps {
-		if s.blind {
+		if s.rebinds {
 			clear(known)
 		}
 		if s.change != nil {
-			s.what = s.change.judge(known)
+			s.effect = s.change.apply(known)
 		}
-		if s.what != "" {
-			found = append(found, s.version+": "+s.what)
+		if s.effect != "" {
+			found = append(found, s.version+": "+s.effect)
 		}
 	}
 	return found
 }
 
-// judge says what is destructive in the change, or nothing, and keeps in mind which type the column has then.
-func (c *typeChange) judge(known map[migration.Column]columnType) string {
+// apply updates the known types and describes what is destructive in the change; empty if it is
+// harmless.
+func (c *typeChange) apply(known map[migration.Column]columnType) string {
 	from, ok := known[c.column]
-	for other := range known { // which may be the same column, written otherwise
+	for other := range known { // another spelling may be the same column
 		if other.Name == c.column.Name {
 			delete(known, other)
 		}
@@ -176,7 +178,7 @@ func (c *typeChange) judge(known map[migration.Column]columnType) string {
 	switch {
 	case !ok:
 		return fmt.Sprintf("changes the type of column %s of %s to %s", c.column.Name, c.column.Table, c.to)
-	case c.computed || !c.to.holds(from):
+	case c.computed || !c.to.contains(from):
 		return fmt.Sprintf("changes the type of column %s of %s from %s to %s", c.column.Name, c.column.Table, from, c.to)
 	default:
 		return ""

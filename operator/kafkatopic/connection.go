@@ -8,7 +8,9 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 	corev1 "k8s.io/api/core/v1"
 
 	"merchstore.io/merchstore/internal/settings"
@@ -25,7 +27,8 @@ const (
 	keyKey      = corev1.TLSPrivateKeyKey
 )
 
-// connection is all that tells one way of reaching Kafka from another. Two that are equal can share a client.
+// connection is the address of a Kafka cluster and the credentials for it. Equal connections share
+// a client.
 type connection struct {
 	servers         string
 	tls             bool
@@ -36,58 +39,58 @@ type connection struct {
 	password        settings.Secret
 }
 
-// String hides the secrets, which fmt would print although they hide themselves: fields are not asked.
+// String omits the secrets: fmt does not call the String method of unexported fields.
 func (c connection) String() string { return "Kafka at " + c.servers }
 
-// GoString hides them from %#v.
+// GoString omits them from %#v.
 func (c connection) GoString() string { return c.String() }
 
 var serverList = regexp.MustCompile(`^[^,:\s]+:[0-9]{1,5}(,[^,:\s]+:[0-9]{1,5})*$`)
 
-// newConnection puts what is declared and what its Secret holds together; secret is nil if none is named. What is wrong with the
+// newConnection combines the spec with its Secret, which is nil if the spec names none. An invalid
 // Secret is a problem.
-func newConnection(declared v1alpha1.KafkaConnection, secret *corev1.Secret) (connection, error) {
-	c := connection{servers: declared.BootstrapServers, tls: declared.TLS, mechanism: declared.SASL}
-	s := reader{secret: secret}
+func newConnection(spec v1alpha1.KafkaConnection, secret *corev1.Secret) (connection, error) {
+	c := connection{servers: spec.BootstrapServers, tls: spec.TLS, mechanism: spec.SASL}
+	s := secretReader{secret: secret}
 	if c.servers == "" {
-		c.servers = strings.TrimSpace(s.must(keyServers))
+		c.servers = strings.TrimSpace(s.require(keyServers))
 		if s.err == nil && !serverList.MatchString(c.servers) {
-			s.invalid("its %s must be host:port, several separated by commas", keyServers)
+			s.invalid("its %s must be a comma-separated list of host:port", keyServers)
 		}
 	}
 	if c.tls {
-		c.ca, c.certificate, c.key = s.may(keyCA), s.may(keyCert), settings.Secret(s.may(keyKey))
-		if err := checkPEM(c); err != nil {
+		c.ca, c.certificate, c.key = s.optional(keyCA), s.optional(keyCert), settings.Secret(s.optional(keyKey))
+		if _, err := c.tlsConfig(); err != nil {
 			s.invalid("%v", err)
 		}
 	}
 	if c.mechanism != "" {
-		c.username, c.password = s.must(keyUsername), settings.Secret(s.must(keyPassword))
-		if strings.ContainsRune(c.username+string(c.password), 0) { // librdkafka would silently use what comes before it
-			s.invalid("its %s or %s has a zero byte", keyUsername, keyPassword)
+		c.username, c.password = s.require(keyUsername), settings.Secret(s.require(keyPassword))
+		if strings.ContainsRune(c.username+string(c.password), 0) { // PLAIN separates them by it
+			s.invalid("its %s or %s contains a zero byte", keyUsername, keyPassword)
 		}
 	}
 	return c, s.err
 }
 
-// reader reads keys of a Secret. The first problem stays.
-type reader struct {
+// secretReader reads the keys of a Secret and keeps the first problem.
+type secretReader struct {
 	secret *corev1.Secret
 	err    error
 }
 
-func (r *reader) may(key string) string {
+func (r *secretReader) optional(key string) string {
 	if r.secret == nil {
 		return ""
 	}
 	return string(r.secret.Data[key])
 }
 
-func (r *reader) must(key string) string {
-	value := r.may(key)
-	switch _, there := r.secret.Data[key]; {
+func (r *secretReader) require(key string) string {
+	value := r.optional(key)
+	switch _, ok := r.secret.Data[key]; {
 	case r.err != nil:
-	case !there:
+	case !ok:
 		r.err = &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s has no key %s", r.secret.Name, key)}
 	case strings.TrimSpace(value) == "":
 		r.invalid("its %s is empty", key)
@@ -95,53 +98,51 @@ func (r *reader) must(key string) string {
 	return value
 }
 
-func (r *reader) invalid(what string, values ...any) {
+func (r *secretReader) invalid(format string, args ...any) {
 	if r.err == nil {
-		r.err = &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf("Secret %s: ", r.secret.Name) + fmt.Sprintf(what, values...)}
+		r.err = &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf("Secret %s: ", r.secret.Name) + fmt.Sprintf(format, args...)}
 	}
 }
 
-// checkPEM finds what librdkafka would find too, but in words that can be shown.
-func checkPEM(c connection) error {
-	if c.ca != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(c.ca)) {
-		return errors.New("its " + keyCA + " holds no certificate in PEM")
+// tlsConfig returns the settings of TLS. An error is about the Secret.
+func (c connection) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ca != "" { // otherwise the system's authorities are trusted
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(c.ca)) {
+			return nil, errors.New("its " + keyCA + " holds no certificate in PEM format")
+		}
 	}
 	if (c.certificate == "") != (c.key == "") {
-		return errors.New("it needs both " + keyCert + " and " + keyKey + ", or neither")
+		return nil, errors.New("it needs both " + keyCert + " and " + keyKey + ", or neither")
 	}
 	if c.certificate != "" {
-		if _, err := tls.X509KeyPair([]byte(c.certificate), []byte(c.key)); err != nil {
-			return fmt.Errorf("its %s and %s: %w", keyCert, keyKey, err)
+		pair, err := tls.X509KeyPair([]byte(c.certificate), []byte(c.key))
+		if err != nil {
+			return nil, fmt.Errorf("its %s and %s: %w", keyCert, keyKey, err)
 		}
+		config.Certificates = []tls.Certificate{pair}
 	}
-	return nil
+	return config, nil
 }
 
-// config is the connection in librdkafka's words.
-func (c connection) config() *kafka.ConfigMap {
-	protocol := map[bool]string{false: "plaintext", true: "ssl"}[c.tls]
-	if c.mechanism != "" {
-		protocol = "sasl_" + map[bool]string{false: "plaintext", true: "ssl"}[c.tls]
-	}
-	m := kafka.ConfigMap{
-		"bootstrap.servers": c.servers, "client.id": "merchstore-operator", "security.protocol": protocol,
-		"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1_000, "socket.connection.setup.timeout.ms": 5_000,
-		"log_level":              0, // what is worth knowing comes as an event too, see session
-		"go.events.channel.size": 10, "go.produce.channel.size": 0,
-	}
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
+// options returns the connection as options of a client.
+func (c connection) options() ([]kgo.Opt, error) {
+	options := []kgo.Opt{kgo.SeedBrokers(strings.Split(c.servers, ",")...)}
+	if c.tls {
+		config, err := c.tlsConfig()
+		if err != nil {
+			return nil, err
 		}
+		options = append(options, kgo.DialTLSConfig(config))
 	}
-	set("sasl.mechanism", string(c.mechanism))
-	set("sasl.username", c.username)
-	set("sasl.password", string(c.password))
-	set("ssl.ca.pem", c.ca)
-	set("ssl.certificate.pem", c.certificate)
-	set("ssl.key.pem", string(c.key))
-	if c.tls && c.ca == "" {
-		m["ssl.ca.location"] = "probe" // the system's authorities, wherever it keeps them
+	switch c.mechanism {
+	case v1alpha1.SASLPlain:
+		options = append(options, kgo.SASL(plain.Auth{User: c.username, Pass: string(c.password)}.AsMechanism()))
+	case v1alpha1.SASLScramSHA256:
+		options = append(options, kgo.SASL(scram.Auth{User: c.username, Pass: string(c.password)}.AsSha256Mechanism()))
+	case v1alpha1.SASLScramSHA512:
+		options = append(options, kgo.SASL(scram.Auth{User: c.username, Pass: string(c.password)}.AsSha512Mechanism()))
 	}
-	return &m
+	return options, nil
 }

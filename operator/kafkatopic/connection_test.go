@@ -4,16 +4,20 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -71,7 +75,7 @@ func TestConnection(t *testing.T) {
 		},
 		"brokers without a port": {
 			declared: v1alpha1.KafkaConnection{SecretName: "kafka"}, data: data{"bootstrapServers": "a,b:2"},
-			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its bootstrapServers must be host:port",
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its bootstrapServers must be a comma-separated list of host:port",
 		},
 		"a name and a password": {
 			declared: withSASL, data: data{"username": "u", "password": "p"},
@@ -91,7 +95,7 @@ func TestConnection(t *testing.T) {
 		},
 		"a password that would be cut": {
 			declared: withSASL, data: data{"username": "u", "password": "p\x00q"},
-			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its username or password has a zero byte",
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its username or password contains a zero byte",
 		},
 		"a name and a password that are not asked for": {
 			declared: with, data: data{"username": "u", "password": "p"}, want: connection{servers: "a:1"},
@@ -103,7 +107,7 @@ func TestConnection(t *testing.T) {
 		},
 		"an authority that is none": {
 			declared: withTLS, data: data{"ca.crt": "hello"},
-			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its ca.crt holds no certificate in PEM",
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its ca.crt holds no certificate in PEM format",
 		},
 		"a certificate without its key": {
 			declared: withTLS, data: data{"tls.crt": cert},
@@ -135,29 +139,51 @@ func TestConnection(t *testing.T) {
 			if tt.reason != "" || got != tt.want {
 				t.Fatalf("%+v, want %+v %s", got, tt.want, tt.reason)
 			}
-			s, err := newSession(got, time.Second, report.NewMetrics(prometheus.NewRegistry())) // librdkafka agrees
+			k, err := newKafkaClient(got, time.Second, report.NewMetrics(prometheus.NewRegistry()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.close()
+			k.close()
 		})
 	}
 }
 
-func TestTheLibraryIsToldHowToGetIn(t *testing.T) {
+func TestClientUsesTheConnection(t *testing.T) {
 	t.Parallel()
-	for want, c := range map[string]connection{
-		"plaintext":      {},
-		"ssl":            {tls: true},
-		"sasl_plaintext": {mechanism: "PLAIN"},
-		"sasl_ssl":       {mechanism: "PLAIN", tls: true},
-	} {
-		if got := (*c.config())["security.protocol"]; got != want {
-			t.Errorf("%v for %+v, want %s", got, c, want)
+	cert, key := keyPair(t)
+	client := func(c connection) *kgo.Client {
+		c.servers = "a:1,b:2"
+		k, err := newKafkaClient(c, time.Second, report.NewMetrics(prometheus.NewRegistry()))
+		if err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(k.close)
+		return k.client
 	}
-	if _, given := (*connection{tls: true, ca: "x"}.config())["ssl.ca.location"]; given {
-		t.Error("the system's authorities are trusted beside the one that is given")
+	if got, ok := client(connection{}).OptValue(kgo.SeedBrokers).([]string); !ok || !slices.Equal(got, []string{"a:1", "b:2"}) {
+		t.Errorf("seed brokers %v", got)
+	}
+	for _, c := range []connection{
+		{}, {tls: true}, {tls: true, ca: cert}, {tls: true, certificate: cert, key: settings.Secret(key)},
+		{mechanism: "PLAIN"}, {mechanism: "SCRAM-SHA-256", tls: true}, {mechanism: "SCRAM-SHA-512"},
+	} {
+		k := client(c)
+		config, _ := k.OptValue(kgo.DialTLSConfig).(*tls.Config)
+		if (config != nil) != c.tls {
+			t.Errorf("%+v: TLS %v", c, config)
+		}
+		if config != nil && ((config.RootCAs != nil) != (c.ca != "") || (len(config.Certificates) == 1) != (c.certificate != "") ||
+			config.InsecureSkipVerify) {
+			t.Errorf("%+v: authorities %v, %d certificates", c, config.RootCAs, len(config.Certificates))
+		}
+		mechanisms, _ := k.OptValue(kgo.SASL).([]sasl.Mechanism)
+		if name := ""; len(mechanisms) > 0 {
+			if name = mechanisms[0].Name(); name != string(c.mechanism) {
+				t.Errorf("%+v: mechanism %s", c, name)
+			}
+		} else if c.mechanism != "" {
+			t.Errorf("%+v: no mechanism", c)
+		}
 	}
 }
 

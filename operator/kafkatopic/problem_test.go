@@ -3,17 +3,18 @@ package kafkatopic
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
 func TestWhatIsShownOfAnError(t *testing.T) {
 	t.Parallel()
-	s := &session{connection: connection{password: "secret"}}
-	answer := func(code kafka.ErrorCode) error { return s.verdict(kafka.NewError(code, "the secret words", false)) }
+	k := &kafkaClient{connection: connection{password: "secret"}}
+	answer := func(err error) error { return k.problem(responseError(err, "the secret words")) }
 	const words = "the *** words"
 	for name, tt := range map[string]struct {
 		err      error
@@ -22,37 +23,49 @@ func TestWhatIsShownOfAnError(t *testing.T) {
 	}{
 		"nothing went wrong":                     {nil, 5, ""},
 		"the API server":                         {errors.New("conflict"), 5, ""},
-		"Kafka says no":                          {answer(kafka.ErrInvalidConfig), 0, v1alpha1.ReasonRefused},
-		"Kafka gives no rights":                  {answer(kafka.ErrTopicAuthorizationFailed), 0, v1alpha1.ReasonRefused},
-		"Kafka is busy":                          {answer(kafka.ErrNotController), 0, v1alpha1.ReasonUnreachable},
-		"the client has a failure of its own":    {answer(kafka.ErrFail), 0, v1alpha1.ReasonUnreachable},
-		"the topic was made meanwhile":           {answer(kafka.ErrTopicAlreadyExists), 0, ""},
-		"the topic was made meanwhile, again":    {answer(kafka.ErrTopicAlreadyExists), 1, v1alpha1.ReasonRefused},
-		"the topic was deleted meanwhile, again": {answer(kafka.ErrUnknownTopicOrPart), 1, v1alpha1.ReasonRefused},
-		"the topic has grown meanwhile, again":   {answer(kafka.ErrInvalidPartitions), 1, v1alpha1.ReasonRefused},
-		"a topic was made meanwhile, wrapped":    {fmt.Errorf("x: %w", answer(kafka.ErrTopicAlreadyExists)), 1, v1alpha1.ReasonRefused},
+		"Kafka says no":                          {answer(kerr.InvalidConfig), 0, v1alpha1.ReasonRefused},
+		"Kafka gives no rights":                  {answer(kerr.TopicAuthorizationFailed), 0, v1alpha1.ReasonRefused},
+		"Kafka is busy":                          {answer(kerr.NotController), 0, v1alpha1.ReasonUnreachable},
+		"Kafka does not authenticate the client": {answer(kerr.SaslAuthenticationFailed), 0, v1alpha1.ReasonUnreachable},
+		"the client fails":                       {k.problem(errors.New("the secret words")), 0, v1alpha1.ReasonUnreachable},
+		"the topic was made meanwhile":           {answer(kerr.TopicAlreadyExists), 0, ""},
+		"the topic was made meanwhile, again":    {answer(kerr.TopicAlreadyExists), 1, v1alpha1.ReasonRefused},
+		"the topic was deleted meanwhile, again": {answer(kerr.UnknownTopicOrPartition), 1, v1alpha1.ReasonRefused},
+		"the topic has grown meanwhile, again":   {answer(kerr.InvalidPartitions), 1, v1alpha1.ReasonRefused},
+		"a topic was made meanwhile, wrapped":    {fmt.Errorf("x: %w", answer(kerr.TopicAlreadyExists)), 1, v1alpha1.ReasonRefused},
 	} {
-		switch p := toSay(tt.err, tt.failures); {
+		switch p := visibleProblem(tt.err, tt.failures); {
 		case p == nil && tt.reason != "", p != nil && (p.reason != tt.reason || p.message != words):
 			t.Errorf("%s: %+v, want %s and %q", name, p, tt.reason, words)
 		}
 	}
 }
 
-func TestIdsThatTellNothingApart(t *testing.T) {
+func TestNormalizeMessage(t *testing.T) {
 	t.Parallel()
-	const id = "AAAAAAAAAAAAAAAAAAAAAQ"
-	if err := errors.Join(checkTopicID(id), checkClusterID("MkU3OEVBNTcwNTJENDM2Qk")); err != nil {
-		t.Error(err)
-	}
-	old := kafka.TopicDescription{} // what a broker without ids gives
-	for name, err := range map[string]error{
-		"no topic id":      checkTopicID(old.TopicID.String()),
-		"a topic id of 0s": checkTopicID("AAAAAAAAAAAAAAAAAAAAAA"),
-		"no cluster id":    checkClusterID(""),
+	const refused = "unable to dial: dial tcp 127.0.0.1:9092: connect: connection refused"
+	for name, tt := range map[string]struct {
+		message string
+		same    bool
+	}{
+		"the same":                          {refused, true},
+		"by another address":                {strings.ReplaceAll(refused, "127.0.0.1:9092", "[::1]:9092"), true},
+		"from another port":                 {"read tcp 127.0.0.1:40001->127.0.0.1:9092: connection reset by peer", false},
+		"something else of the same broker": {"unable to dial: dial tcp 127.0.0.1:9092: i/o timeout", false},
 	} {
-		if !is(err, v1alpha1.ReasonRefused) {
-			t.Errorf("%s is taken: %v", name, err)
+		if got := normalizeMessage(tt.message) == normalizeMessage(refused); got != tt.same {
+			t.Errorf("%s: taken for the same: %t", name, got)
 		}
+	}
+	const reset = "read tcp 10.0.0.1:%d->kafka-%d.shop:9092: connection reset by peer"
+	if a, b := normalizeMessage(fmt.Sprintf(reset, 40001, 0)), normalizeMessage(fmt.Sprintf(reset, 50002, 1)); a != b {
+		t.Errorf("%q and %q", a, b)
+	}
+}
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	if got := mask("user u with password p ss", "p ss", ""); got != "user u with password ***" {
+		t.Errorf("%q", got)
 	}
 }

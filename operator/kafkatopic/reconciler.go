@@ -1,4 +1,4 @@
-// Package kafkatopic keeps Kafka topics as KafkaTopic objects declare them.
+// Package kafkatopic reconciles KafkaTopic objects with the topics of Kafka clusters.
 package kafkatopic
 
 import (
@@ -24,13 +24,13 @@ import (
 	"merchstore.io/merchstore/operator/requeue"
 )
 
-// Settings are those of the controller.
+// Settings configure the controller.
 type Settings struct {
-	CallTimeout      time.Duration `env:"KAFKA_CALL_TIMEOUT" envDefault:"10s" help:"how long Kafka may take to answer"`
-	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" help:"how long the deletion of a KafkaTopic waits for a topic that can not be deleted, for Kafka is away or refuses it, before the object is let go and the topic left"`
+	CallTimeout      time.Duration `env:"KAFKA_CALL_TIMEOUT" envDefault:"10s" help:"timeout of each call to Kafka"`
+	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" help:"how long the deletion of a KafkaTopic waits for its topic to be deleted; after that the object is released and the topic left"`
 }
 
-// Validate finds settings that cannot work.
+// Validate returns an error if the settings cannot work.
 func (s Settings) Validate() error {
 	if s.CallTimeout < time.Second || s.DeletionDeadline < time.Second {
 		return errors.New("KAFKA_CALL_TIMEOUT and DELETION_DEADLINE must be at least 1s")
@@ -38,11 +38,12 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// soon is when to look again after something has changed meanwhile, or is about to.
-const soon = 500 * time.Millisecond
+// staleRequeue is the time after which an object that was read in an outdated state is reconciled
+// again.
+const staleRequeue = 500 * time.Millisecond
 
-// errAgain asks for an object to be looked at again soon: what was read of it is not what the API server has.
-var errAgain = errors.New("the object has changed meanwhile")
+// errStale means that an object was read in a state that is not the API server's current one.
+var errStale = errors.New("the object has changed meanwhile")
 
 // Reconciler reconciles KafkaTopics.
 type Reconciler struct {
@@ -50,39 +51,38 @@ type Reconciler struct {
 	namespaces []string
 	resync     time.Duration
 	client     client.Client
-	api        client.Reader // past the cache
+	uncached   client.Reader
 	report     *report.Reporter
 	metrics    *report.Metrics
-	pool       *pool
-	locks      locks
-	backoff    requeue.Limiter // SetUp makes it
+	clients    *clients
+	topicLocks keyedMutex
+	backoff    requeue.Limiter // set by SetUp
 }
 
-// New makes a Reconciler for the objects of some namespaces. It needs Close.
+// New returns a Reconciler for the objects of some namespaces. The caller must close it.
 func New(m manager.Manager, s Settings, metrics *report.Metrics, resync time.Duration, namespaces []string) *Reconciler {
 	return &Reconciler{
 		settings: s, namespaces: namespaces, resync: resync,
-		client: m.GetClient(), api: m.GetAPIReader(), metrics: metrics,
-		report: report.New("KafkaTopic", m.GetClient(), m.GetEventRecorder("operator"), metrics),
-		pool:   newPool(s.CallTimeout, max(idleTime, 3*resync), metrics),
-		locks:  locks{held: map[string]chan struct{}{}},
+		client: m.GetClient(), uncached: m.GetAPIReader(), metrics: metrics,
+		report:  report.New("KafkaTopic", m.GetClient(), m.GetEventRecorder("operator"), metrics),
+		clients: newClients(s.CallTimeout, max(idleTime, 3*resync), metrics),
 	}
 }
 
-// Close lets go of the connections to Kafka.
-func (r *Reconciler) Close() { r.pool.close() }
+// Close closes the connections to Kafka.
+func (r *Reconciler) Close() { r.clients.close() }
 
 // Indexes of the cache.
 const (
-	bySecret = "spec.connection.secretName"
-	byTopic  = "topic"
+	secretIndex = "spec.connection.secretName"
+	topicIndex  = "topic"
 )
 
-// SetUp has the manager run the Reconciler.
+// SetUp registers the Reconciler with the manager.
 func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
 	for name, value := range map[string]func(*v1alpha1.KafkaTopic) string{
-		bySecret: func(t *v1alpha1.KafkaTopic) string { return t.Spec.Connection.SecretName },
-		byTopic:  (*v1alpha1.KafkaTopic).Topic,
+		secretIndex: func(t *v1alpha1.KafkaTopic) string { return t.Spec.Connection.SecretName },
+		topicIndex:  (*v1alpha1.KafkaTopic).Topic,
 	} {
 		index := func(obj client.Object) []string {
 			if t, ok := obj.(*v1alpha1.KafkaTopic); ok {
@@ -94,16 +94,16 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 			return fmt.Errorf("index KafkaTopics: %w", err)
 		}
 	}
-	leaving := predicate.Funcs{
+	deleted := predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool { return !e.ObjectNew.GetDeletionTimestamp().IsZero() },
 	}
 	r.backoff = requeue.Backoff(maxBackoff)
 	err := ctrl.NewControllerManagedBy(m).
-		// What is written to the status here is no reason to look again. A deletion counts as a generation.
+		// Own writes to the status cause no reconcile. A deletion changes the generation.
 		For(&v1alpha1.KafkaTopic{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.KafkaTopic{}, handler.EnqueueRequestsFromMapFunc(r.heirs), builder.WithPredicates(leaving)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.users),
+		Watches(&v1alpha1.KafkaTopic{}, handler.EnqueueRequestsFromMapFunc(r.competingTopics), builder.WithPredicates(deleted)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.secretUsers),
 			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WithOptions(controller.Options{RateLimiter: r.backoff}).Complete(r)
 	if err != nil {
@@ -112,23 +112,24 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 	return nil
 }
 
-// users are the objects that name a Secret.
-func (r *Reconciler) users(ctx context.Context, secret client.Object) []reconcile.Request {
-	return r.requests(ctx, secret, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})
+// secretUsers returns the objects that name a Secret.
+func (r *Reconciler) secretUsers(ctx context.Context, secret client.Object) []reconcile.Request {
+	return r.requests(ctx, secret, client.InNamespace(secret.GetNamespace()), client.MatchingFields{secretIndex: secret.GetName()})
 }
 
-// heirs are the objects that may get the topic of one that goes.
-func (r *Reconciler) heirs(ctx context.Context, obj client.Object) []reconcile.Request {
+// competingTopics returns the other objects that name the topic of a deleted object: one of them
+// becomes its owner.
+func (r *Reconciler) competingTopics(ctx context.Context, obj client.Object) []reconcile.Request {
 	t, ok := obj.(*v1alpha1.KafkaTopic)
 	if !ok {
 		return nil
 	}
-	return r.requests(ctx, obj, client.MatchingFields{byTopic: t.Topic()})
+	return r.requests(ctx, obj, client.MatchingFields{topicIndex: t.Topic()})
 }
 
-func (r *Reconciler) requests(ctx context.Context, cause client.Object, which ...client.ListOption) []reconcile.Request {
+func (r *Reconciler) requests(ctx context.Context, cause client.Object, options ...client.ListOption) []reconcile.Request {
 	var found v1alpha1.KafkaTopicList
-	if err := r.client.List(ctx, &found, which...); err != nil {
+	if err := r.client.List(ctx, &found, options...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find KafkaTopics", "for", client.ObjectKeyFromObject(cause))
 		return nil
 	}
@@ -141,7 +142,8 @@ func (r *Reconciler) requests(ctx context.Context, cause client.Object, which ..
 	return requests
 }
 
-// Rights that this needs, apart from the function as main.go explains. Finalizers are the reason for patch.
+// RBAC markers stand apart from the function, as main.go explains. The right to patch is for
+// finalizers.
 //
 // +kubebuilder:rbac:groups=merchstore.io,namespace=merchstore,resources=kafkatopics,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=merchstore.io,namespace=merchstore,resources=kafkatopics/status,verbs=patch
@@ -156,35 +158,36 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	} else if err != nil {
 		return reconcile.Result{}, fmt.Errorf("read KafkaTopic: %w", err)
 	}
-	d := &draft{KafkaTopic: t, before: t.DeepCopy()}
-	leaving := !t.DeletionTimestamp.IsZero()
+	s := newScope(t)
+	deleting := !t.DeletionTimestamp.IsZero()
 	var err error
-	if leaving {
-		err = r.leave(ctx, d)
+	if deleting {
+		err = r.reconcileDelete(ctx, s)
 	} else {
-		err = r.keep(ctx, d)
+		err = r.reconcileTopic(ctx, s)
 	}
-	if p := toSay(err, r.backoff.NumRequeues(request)); p != nil {
-		d.say(p)
-		if failed := r.save(ctx, d); failed != nil {
-			err = errors.Join(err, failed)
-		} else if !leaving && p.reason != v1alpha1.ReasonUnreachable && p.reason != v1alpha1.ReasonRefused {
-			err = nil // its end will be told
+	if p := visibleProblem(err, r.backoff.NumRequeues(request)); p != nil {
+		s.setProblem(p)
+		if patchErr := r.patchStatus(ctx, s); patchErr != nil {
+			err = errors.Join(err, patchErr)
+		} else if !deleting && p.reason != v1alpha1.ReasonUnreachable && p.reason != v1alpha1.ReasonRefused {
+			err = nil // a change of an object will trigger the next reconcile
 		}
 	}
 	switch {
-	case errors.Is(err, errAgain) || apierrors.IsConflict(err):
-		return requeue.After(soon), nil
-	case err != nil || leaving:
+	case errors.Is(err, errStale) || apierrors.IsConflict(err):
+		return requeue.After(staleRequeue), nil
+	case err != nil || deleting:
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	default:
 		return requeue.After(r.resync), nil
 	}
 }
 
-// toSay is the problem, if an error is one, that is to be shown after so many failures in a row. Errors of the API server are not:
-// it would have to take them.
-func toSay(err error, failures int) *problem {
+// visibleProblem returns the problem to show in the status after a number of failures in a row, or
+// nil. An outdated topic is shown only if it fails again. Errors of the API server are not shown:
+// it would have to store them.
+func visibleProblem(err error, failures int) *problem {
 	var p *problem
 	if !errors.As(err, &p) || errors.Is(err, errOutdated) && failures == 0 {
 		return nil

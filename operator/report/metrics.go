@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are those of both kinds. How often reconciles succeed and fail is counted by controller-runtime
+// Metrics holds the metrics of both kinds. controller-runtime counts reconciles by outcome
 // (controller_runtime_reconcile_total).
 type Metrics struct {
 	ready       *prometheus.GaugeVec
@@ -17,7 +17,7 @@ type Metrics struct {
 	expiry      *prometheus.GaugeVec
 }
 
-// NewMetrics registers them.
+// NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	object := []string{"kind", "namespace", "name"}
 	m := &Metrics{
@@ -25,22 +25,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "merchstore_operator_object_ready", Help: "Whether an object's condition Ready is true: 1 or 0.",
 		}, object),
 		corrections: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_operator_drift_corrections_total", Help: "Differences made behind the operator's back that it has put right.",
+			Name: "merchstore_operator_drift_corrections_total", Help: "Changes by others that the operator has corrected.",
 		}, object),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "merchstore_operator_call_seconds", Help: "Time that calls to Kafka and PostgreSQL took.",
+			Name: "merchstore_operator_call_seconds", Help: "Duration of calls to Kafka and PostgreSQL.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"system", "operation", "outcome"}),
 		released: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_operator_finalizers_released_total", Help: "Objects let go although what they stand for could not be deleted in time.",
+			Name: "merchstore_operator_finalizers_released_total", Help: "Objects released although their topic could not be deleted in time.",
 		}, []string{"kind"}),
 		changed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "merchstore_operator_credentials_changed_timestamp_seconds",
-			Help: "When the Secret of an object's connection was last changed by whoever writes what it holds, since 1970.",
+			Help: "Unix time at which the data of the connection's Secret was last changed.",
 		}, object),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "merchstore_operator_certificate_expiry_timestamp_seconds",
-			Help: "When the first certificate in the Secret of an object's connection ends, since 1970; not there if it has none.",
+			Help: "Unix time at which the first certificate in the connection's Secret expires; absent if it has none.",
 		}, object),
 	}
 	r.MustRegister(m.ready, m.corrections, m.calls, m.released, m.changed, m.expiry)
@@ -55,7 +55,7 @@ func (m *Metrics) setReady(kind string, obj Object, ready bool) {
 	m.ready.WithLabelValues(kind, obj.GetNamespace(), obj.GetName()).Set(value)
 }
 
-// Call measures a call to a system ("kafka" or "postgresql") that began at start.
+// Call records a call to a system ("kafka" or "postgresql") that began at start.
 func (m *Metrics) Call(system, operation string, start time.Time, err error) {
 	outcome := "ok"
 	if err != nil {
@@ -64,5 +64,5 @@ func (m *Metrics) Call(system, operation string, start time.Time, err error) {
 	m.calls.WithLabelValues(system, operation, outcome).Observe(time.Since(start).Seconds())
 }
 
-// Released counts an object that was let go although what it stands for could not be deleted in time.
+// Released counts an object that was released although its topic could not be deleted in time.
 func (m *Metrics) Released(kind string) { m.released.WithLabelValues(kind).Inc() }

@@ -1,5 +1,5 @@
-// Package report writes what a reconcile has found where people look for it: the object's status, its events, the metrics. It
-// writes when something has changed, and not otherwise.
+// Package report publishes the result of a reconcile in the object's status, its events and the
+// metrics. It writes only changes.
 package report
 
 import (
@@ -17,7 +17,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// Object is one with conditions.
+// Object is an object with conditions.
 type Object interface {
 	client.Object
 	StatusConditions() *[]metav1.Condition
@@ -31,12 +31,12 @@ type Reporter struct {
 	metrics *Metrics
 }
 
-// New makes a Reporter for a kind.
+// New returns a Reporter for a kind.
 func New(kind string, c client.Client, e events.EventRecorder, m *Metrics) *Reporter {
 	return &Reporter{kind: kind, client: c, events: e, metrics: m}
 }
 
-// Set sets a condition of obj in memory, as seen for its present generation.
+// Set sets a condition of obj in memory, observed for its current generation.
 func Set(obj Object, kind string, status bool, reason, message string) {
 	c := metav1.Condition{
 		Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: cut(message), ObservedGeneration: obj.GetGeneration(),
@@ -47,7 +47,7 @@ func Set(obj Object, kind string, status bool, reason, message string) {
 	meta.SetStatusCondition(obj.StatusConditions(), c)
 }
 
-// maxMessage is less than the 32768 characters that the API server takes of a condition, and more than anyone reads.
+// maxMessage is in characters. The API server accepts 32768 in a condition.
 const maxMessage = 2000
 
 func cut(message string) string {
@@ -57,8 +57,8 @@ func cut(message string) string {
 	return message
 }
 
-// Write brings the status of now to the API server if it is another than that of before, and makes an event when readiness or
-// its reason has changed. An update that was made meanwhile by somebody else fails it.
+// Write patches the status if now differs from before, and emits an event if the condition Ready or
+// its reason has changed. It fails if the object was written meanwhile.
 func (r *Reporter) Write(ctx context.Context, before, now Object) error {
 	ready := meta.FindStatusCondition(*now.StatusConditions(), v1alpha1.Ready)
 	r.metrics.setReady(r.kind, now, ready != nil && ready.Status == metav1.ConditionTrue)
@@ -80,7 +80,7 @@ func (r *Reporter) Write(ctx context.Context, before, now Object) error {
 	return nil
 }
 
-// maxNote is what the API server takes of an event's note, in bytes.
+// maxNote is the maximum length of an event's note, in bytes.
 const maxNote = 1000
 
 func (r *Reporter) event(obj Object, kind, reason, message string) {
@@ -90,23 +90,23 @@ func (r *Reporter) event(obj Object, kind, reason, message string) {
 	r.events.Eventf(obj, nil, kind, reason, "Reconcile", "%s", message)
 }
 
-// Normal makes an event of something that is as it should be.
+// Normal emits a normal event.
 func (r *Reporter) Normal(obj Object, reason, message string) {
 	r.event(obj, corev1.EventTypeNormal, reason, message)
 }
 
-// Warning makes an event of something that somebody should look at.
+// Warning emits a warning event.
 func (r *Reporter) Warning(obj Object, reason, message string) {
 	r.event(obj, corev1.EventTypeWarning, reason, message)
 }
 
-// Corrected counts a difference that was made by hand and has been put right, and makes an event of it.
+// Corrected counts a correction of a change by others, and emits a warning event.
 func (r *Reporter) Corrected(obj Object, reason, message string) {
 	r.metrics.corrections.WithLabelValues(r.kind, obj.GetNamespace(), obj.GetName()).Inc()
 	r.Warning(obj, reason, message)
 }
 
-// Forget takes an object that is gone out of the metrics.
+// Forget removes the metrics of an object that is gone.
 func (r *Reporter) Forget(key client.ObjectKey) {
 	labels := prometheus.Labels{"kind": r.kind, "namespace": key.Namespace, "name": key.Name}
 	for _, metric := range []interface {

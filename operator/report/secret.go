@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Credentials shows how old what a connection's Secret holds is, and when its certificates end, for who has to renew them in time. There
-// is nothing to show if secret is nil.
+// Credentials sets the metrics of a connection's Secret: when its data was changed, and when its
+// certificates expire. If secret is nil, it removes them.
 func (r *Reporter) Credentials(obj Object, secret *corev1.Secret) {
 	labels := prometheus.Labels{"kind": r.kind, "namespace": obj.GetNamespace(), "name": obj.GetName()}
 	if secret == nil {
@@ -19,17 +19,17 @@ func (r *Reporter) Credentials(obj Object, secret *corev1.Secret) {
 		r.metrics.expiry.Delete(labels)
 		return
 	}
-	r.metrics.changed.With(labels).Set(float64(changed(secret).Unix()))
-	if end, has := firstEnd(secret.Data["ca.crt"], secret.Data[corev1.TLSCertKey]); has {
-		r.metrics.expiry.With(labels).Set(float64(end.Unix()))
+	r.metrics.changed.With(labels).Set(float64(lastChange(secret).Unix()))
+	if expiry, ok := firstExpiry(secret.Data["ca.crt"], secret.Data[corev1.TLSCertKey]); ok {
+		r.metrics.expiry.With(labels).Set(float64(expiry.Unix()))
 	} else {
 		r.metrics.expiry.Delete(labels)
 	}
 }
 
-// changed is when the data was last written, or something else by the one who wrote it: the API server keeps one time for all that
-// somebody has written.
-func changed(secret *corev1.Secret) time.Time {
+// lastChange returns when the data was last written. It may be too late: the API server keeps one
+// time for all fields of a manager.
+func lastChange(secret *corev1.Secret) time.Time {
 	last := secret.CreationTimestamp.Time
 	for _, f := range secret.ManagedFields {
 		if f.Time != nil && f.FieldsV1 != nil && bytes.Contains(f.FieldsV1.GetRawBytes(), []byte(`"f:data"`)) && f.Time.After(last) {
@@ -39,8 +39,9 @@ func changed(secret *corev1.Secret) time.Time {
 	return last
 }
 
-// firstEnd is when the first of all certificates in PEM ends. What is no certificate is left out: others complain of it.
-func firstEnd(files ...[]byte) (end time.Time, has bool) {
+// firstExpiry returns when the first of all certificates in PEM files expires. It skips what is no
+// certificate, which is reported elsewhere.
+func firstExpiry(files ...[]byte) (expiry time.Time, ok bool) {
 	for _, rest := range files {
 		for {
 			var block *pem.Block
@@ -48,10 +49,10 @@ func firstEnd(files ...[]byte) (end time.Time, has bool) {
 				break
 			}
 			certificate, err := x509.ParseCertificate(block.Bytes)
-			if err == nil && (!has || certificate.NotAfter.Before(end)) {
-				end, has = certificate.NotAfter, true
+			if err == nil && (!ok || certificate.NotAfter.Before(expiry)) {
+				expiry, ok = certificate.NotAfter, true
 			}
 		}
 	}
-	return end, has
+	return expiry, ok
 }

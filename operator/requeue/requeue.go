@@ -1,4 +1,4 @@
-// Package requeue says when an object is looked at again.
+// Package requeue determines when an object is reconciled again.
 package requeue
 
 import (
@@ -11,23 +11,23 @@ import (
 
 const firstWait = time.Second
 
-// Limiter lets what fails be tried again after waits that double from one second up to a limit, each with jitter.
+// Limiter delays retries by a backoff with jitter that doubles from one second up to a limit.
 type Limiter struct {
 	workqueue.TypedRateLimiter[reconcile.Request]
 }
 
-// Backoff makes a Limiter.
+// Backoff returns a Limiter.
 func Backoff(limit time.Duration) Limiter {
 	return Limiter{workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](min(firstWait, limit), limit)}
 }
 
-// When is how long to wait this time.
+// When returns the delay of the next retry.
 func (l Limiter) When(r reconcile.Request) time.Duration { return jitter(l.TypedRateLimiter.When(r)) }
 
-// After asks for an object to be looked at again after about that time, so that many objects do not come at once.
+// After requeues an object after about d. The jitter spreads objects over time.
 func After(d time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: jitter(d)} }
 
-// jitter gives a time between 4/5 of d and d.
+// jitter returns a duration between 4/5 of d and d.
 func jitter(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Float64()*float64(d)/5)
 }

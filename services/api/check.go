@@ -13,77 +13,77 @@ import (
 	"merchstore.io/merchstore/internal/process"
 )
 
-// check goes through the store as a customer does: a new account logs in, looks around, buys one piece of what is there, gives it
-// back, and is deactivated. It needs nothing but the store's address.
+// check is a smoke test of a running store: a new account logs in, lists the products, orders one,
+// cancels the order, and is deactivated.
 func check(ctx context.Context, s Settings, p *process.Process) error {
-	name := "check-" + rand.Text()
-	c := customer{url: s.CheckURL + "/api/v1", http: http.Client{Timeout: s.ReadTimeout + s.RequestTimeout}}
+	c := client{url: s.CheckURL + "/api/v1", http: http.Client{Timeout: s.ReadTimeout + s.RequestTimeout}}
 	defer c.http.CloseIdleConnections()
 
-	account := map[string]string{"sid": name, "username": name, "email": name + "@example.com", "password": rand.Text()}
-	var login struct{ Token string }
-	var shelf struct {
-		Products []struct {
-			ID    int64
-			Stock int
-		}
+	name, password := "check-"+rand.Text(), rand.Text()
+	account := map[string]string{"sid": name, "username": name, "email": name + "@example.com", "password": password}
+	if err := c.do(ctx, http.MethodPost, "/users/create", account, nil); err != nil {
+		return err
 	}
-	err := errors.Join(
-		c.post(ctx, "/users/create", account, nil),
-		c.post(ctx, "/users/login", map[string]string{"username": name, "password": account["password"]}, &login))
-	if err != nil {
+	var login struct{ Token string }
+	credentials := map[string]string{"username": name, "password": password}
+	if err := c.do(ctx, http.MethodPost, "/users/login", credentials, &login); err != nil {
 		return err
 	}
 	c.token = login.Token
-	if err := c.do(ctx, http.MethodGet, "/products", nil, &shelf); err != nil {
+	order, err := c.orderAndCancel(ctx)
+	if err != nil {
 		return err
 	}
-	var order struct{ ID int64 }
-	for _, product := range shelf.Products {
-		if product.Stock == 0 {
-			continue
-		}
-		if err := c.post(ctx, "/orders", map[string]int64{"product_id": product.ID, "quantity": 1}, &order); err != nil {
-			return err
-		}
-		if err := c.post(ctx, fmt.Sprintf("/orders/%d/cancel", order.ID), nil, nil); err != nil {
-			return err
-		}
-		break
-	}
-	if order.ID == 0 {
-		return errors.New("there is no product in stock on the first page: whether one can be bought is not known")
-	}
-	if err := c.post(ctx, "/users/"+name+"/deactivate", nil, nil); err != nil {
+	if err := c.do(ctx, http.MethodPost, "/users/"+name+"/deactivate", nil, nil); err != nil {
 		return err
 	}
-	p.Log.Info("the store works", "url", s.CheckURL, "products", len(shelf.Products), "order", order.ID)
+	p.Log.Info("check passed", "url", s.CheckURL, "order", order)
 	return nil
 }
 
-// customer speaks to the store from outside.
-type customer struct {
+// client calls the API like an external client.
+type client struct {
 	url   string
 	token string
 	http  http.Client
 }
 
-func (c *customer) post(ctx context.Context, path string, body, into any) error {
-	return c.do(ctx, http.MethodPost, path, body, into)
+// orderAndCancel orders the first product that is in stock, and returns the id of the order.
+func (c *client) orderAndCancel(ctx context.Context) (int64, error) {
+	var list struct {
+		Products []struct {
+			ID    int64
+			Stock int
+		}
+	}
+	if err := c.do(ctx, http.MethodGet, "/products", nil, &list); err != nil {
+		return 0, err
+	}
+	for _, product := range list.Products {
+		if product.Stock == 0 {
+			continue
+		}
+		var order struct{ ID int64 }
+		line := map[string]int64{"product_id": product.ID, "quantity": 1}
+		if err := c.do(ctx, http.MethodPost, "/orders", line, &order); err != nil {
+			return 0, err
+		}
+		return order.ID, c.do(ctx, http.MethodPost, fmt.Sprintf("/orders/%d/cancel", order.ID), nil, nil)
+	}
+	return 0, errors.New("no product on the first page is in stock, so ordering could not be checked")
 }
 
-func (c *customer) do(ctx context.Context, method, path string, body, into any) error {
-	var sent io.Reader
+// do sends body as JSON unless it is nil, and decodes the response into result unless it is nil.
+func (c *client) do(ctx context.Context, method, path string, body, result any) error {
+	var encoded bytes.Buffer
 	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("write request: %w", err)
+		if err := json.NewEncoder(&encoded).Encode(body); err != nil {
+			return fmt.Errorf("encode request: %w", err)
 		}
-		sent = bytes.NewReader(b)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.url+path, sent)
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, &encoded)
 	if err != nil {
-		return fmt.Errorf("prepare request: %w", err)
+		return fmt.Errorf("create request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if c.token != "" {
@@ -91,21 +91,20 @@ func (c *customer) do(ctx context.Context, method, path string, body, into any) 
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the store: %w", err)
+		return fmt.Errorf("call the store: %w", err)
 	}
 	defer response.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("read answer to %s %s: %w", method, path, err)
-	}
-	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s was answered %s: %s", method, path, response.Status, said)
-	}
-	if into == nil {
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s %s: read response: %w", method, path, err)
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
+	case result == nil:
 		return nil
 	}
-	if err := json.Unmarshal(said, into); err != nil {
-		return fmt.Errorf("understand answer to %s %s: %w", method, path, err)
+	if err := json.Unmarshal(text, result); err != nil {
+		return fmt.Errorf("%s %s: decode response: %w", method, path, err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Command api is the store's REST service: it translates between HTTP and the DB service.
+// Command api is the store's REST API. It translates between HTTP and the DB service.
 package main
 
 import (
@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// serviceName is how the API calls itself in log records.
+	// serviceName is the service in the API's log records.
 	serviceName    = "REST API"
 	maxHeaderBytes = 32 << 10
 )
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
-		Name: "api", About: "the REST service of the merch store",
+		Name: "api", About: "the REST API of the merch store",
 		Run:    run,
 		Common: func(s Settings) process.Settings { return s.Process },
 		Tasks:  map[string]func(context.Context, Settings, *process.Process) error{"check": check},
@@ -53,7 +53,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	calls := rpc.NewClientMetrics(p.CallMetrics())
 	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{
-		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: reads, Tracing: traces,
+		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: idempotentMethods, Tracing: traces,
 	}, calls)
 	if err != nil {
 		return err
@@ -64,15 +64,16 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
+	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // Part stops it
 		Service: serviceName, Pod: pod, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 
-	store := rest.New(ctx, rest.Services{DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging)},
-		keys, actions, limits, s.Uploads, p.Log)
-	var leaving atomic.Bool
-	p.OnReadiness(func(ready bool) { leaving.Store(!ready) })
-	router, err := newRouter(s, store, &leaving, p.Log, p.CallMetrics(), traces) //nolint:contextcheck // requests bring their own
+	handler := rest.New(ctx, rest.Services{
+		DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging),
+	}, keys, actions, limits, s.UploadConcurrency, p.Log)
+	var stopping atomic.Bool
+	p.OnReadiness(func(ready bool) { stopping.Store(!ready) })
+	router, err := newRouter(s, handler, &stopping, p.Log, p.CallMetrics(), traces) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return err
 	}
@@ -82,8 +83,8 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	p.Log.Info("serving", "addr", listener.Addr().String())
 
-	// There is no check for the DB service: without it the API still answers, with 503 and Retry-After, where a
-	// balancer with no API pod left to send to could only refuse.
+	// Readiness does not depend on the DB service: without it, the API still responds with 503 and
+	// Retry-After, while a load balancer without ready pods could only refuse connections.
 	return p.Serve(ctx,
 		process.HTTP("HTTP", listener, newServer(s, router, p.Log)),
 		actions.Part(),
@@ -93,14 +94,16 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	)
 }
 
-// reads are the calls that may be made twice without harm.
-var reads = []string{"ListUsers", "GetUser", "ListProducts", "GetProduct", "GetPicture", "ListOrders", "GetOrder", "ListItems"}
+// idempotentMethods are safe to retry.
+var idempotentMethods = []string{
+	"ListUsers", "GetUser", "ListProducts", "GetProduct", "GetPicture", "ListOrders", "GetOrder", "ListItems",
+}
 
 func newServer(s Settings, handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: s.ReadTimeout, IdleTimeout: s.IdleTimeout,
-		// An answer is made within the request's timeout, and is small; what takes longer is not being read.
+		// Responses are small, and ready within the request's timeout.
 		WriteTimeout: s.ReadTimeout + s.RequestTimeout,
 		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

@@ -23,8 +23,8 @@ import (
 	"merchstore.io/merchstore/services/api/storefront"
 )
 
-// bareRouter has nobody to ask: it is for what the API answers out of itself.
-func bareRouter(t *testing.T, environ ...string) *gin.Engine {
+// newTestRouter returns a router without services, for requests that need none.
+func newTestRouter(t *testing.T, environ ...string) *gin.Engine {
 	t.Helper()
 	s, err := settings.Parse[Settings](append(environ, "JWT_KEYS=k:"+strings.Repeat("x", 32)))
 	if err != nil {
@@ -35,18 +35,19 @@ func bareRouter(t *testing.T, environ ...string) *gin.Engine {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	router, err := newRouter(s, rest.New(t.Context(), rest.Services{}, keys, silent{}, rest.Limits{}, s.Uploads, log), new(atomic.Bool), log, prometheus.NewRegistry(), nil)
+	handler := rest.New(t.Context(), rest.Services{}, keys, discard{}, rest.Limits{}, s.UploadConcurrency, log)
+	router, err := newRouter(s, handler, new(atomic.Bool), log, prometheus.NewRegistry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return router
 }
 
-func TestEveryRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
+func TestOpenAPIDocumentHasExactlyTheRoutes(t *testing.T) {
 	t.Parallel()
 	var served []string
-	for _, r := range bareRouter(t).Routes() {
-		// HEAD is said once for all in the document, and pages are for people.
+	for _, r := range newTestRouter(t).Routes() {
+		// The document mentions HEAD once for all paths, and does not cover pages.
 		if r.Method == http.MethodHead || strings.HasPrefix(r.Path, "/docs/") || isPage(t, r.Path) {
 			continue
 		}
@@ -82,11 +83,11 @@ func TestEveryRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
 
 func isPage(t *testing.T, path string) bool {
 	t.Helper()
-	pages, err := storefront.Routes()
-	if err != nil {
+	pages := gin.New()
+	if err := storefront.Register(pages); err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(pages, func(r storefront.Route) bool { return r.Path == path })
+	return slices.ContainsFunc(pages.Routes(), func(r gin.RouteInfo) bool { return r.Path == path })
 }
 
 func TestDocumentIsValid(t *testing.T) {
@@ -106,13 +107,13 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 }
 
-// silent is a log nobody reads.
-type silent struct{}
+// discard is an action log that is not read.
+type discard struct{}
 
-func (silent) Info(context.Context, string)  {}
-func (silent) Error(context.Context, string) {}
+func (discard) Info(context.Context, string)  {}
+func (discard) Error(context.Context, string) {}
 
-func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
+func TestResponsesWithoutServices(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		method, path string
@@ -122,7 +123,7 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 		want         map[string]string // headers
 		body         string            // part of it
 	}{
-		"a welcome": {
+		"the welcome": {
 			"GET", "/api/v1", nil, 200, "application/json; charset=utf-8",
 			map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"},
 			`{"message":"Welcome`,
@@ -134,15 +135,15 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 			map[string]string{"X-Request-Id": "mine"},
 			"",
 		},
-		"a path nobody serves": {
+		"an unknown path": {
 			"GET", "/api/v2",
 			map[string]string{"X-Request-Id": "mine"},
 			404, "application/problem+json",
 			map[string]string{"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"},
 			`"code":"not_found","request_id":"mine"`,
 		},
-		"a slash too many": {"GET", "/api/v1/products/", nil, 404, "application/problem+json", nil, `"code":"not_found"`},
-		"a method nobody serves": {
+		"a trailing slash": {"GET", "/api/v1/products/", nil, 404, "application/problem+json", nil, `"code":"not_found"`},
+		"an unsupported method": {
 			"PUT", "/api/v1/products", nil, 405, "application/problem+json",
 			map[string]string{"Allow": "GET, HEAD, POST"},
 			`"code":"method_not_allowed"`,
@@ -152,31 +153,31 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore"`},
 			`"code":"unauthenticated"`,
 		},
-		"not a token": {
+		"an invalid token": {
 			"GET", "/api/v1/products/1",
 			map[string]string{"Authorization": "Bearer x.y.z"},
 			401, "application/problem+json",
 			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore", error="invalid_token"`},
 			`"code":"invalid_token"`,
 		},
-		"a bad token where none is needed": {
+		"an invalid token where none is needed": {
 			"GET", "/api/items", map[string]string{"Authorization": "Bearer x.y.z"}, 401, "application/problem+json", nil, `"code":"invalid_token"`,
 		},
 		"a handler that panics": {
 			"GET", "/api/items", nil, 500, "application/problem+json", nil, `"detail":"something went wrong on our side","code":"internal"`,
 		},
-		"a path that is not text":       {"GET", "/api/v1/users/%ff", nil, 400, "application/problem+json", nil, `"code":"malformed_url"`},
-		"nobody's account":              {"GET", "/api/v1/users//orders", nil, 401, "application/problem+json", nil, ""},
-		"the document":                  {"GET", "/openapi.yaml", nil, 200, "application/yaml", nil, "openapi: 3.1.0"},
-		"the page":                      {"GET", "/docs", nil, 200, "text/html; charset=utf-8", nil, "/docs/swagger-ui-bundle.js"},
-		"the page's own script":         {"GET", "/docs/docs.js", nil, 200, "application/javascript", nil, "/openapi.yaml"},
-		"the page's script":             {"GET", "/docs/swagger-ui-bundle.js", nil, 200, "application/javascript", nil, "SwaggerUIBundle"},
-		"the page's styles":             {"GET", "/docs/swagger-ui.css", nil, 200, "text/css; charset=utf-8", nil, ".swagger-ui"},
-		"the page's icon":               {"GET", "/docs/favicon-32x32.png", nil, 200, "image/png", nil, "PNG"},
-		"nothing else beside the page":  {"GET", "/docs/embed.go", nil, 404, "application/problem+json", nil, ""},
-		"no origin is let in unless so": {"GET", "/api/v1", map[string]string{"Origin": "https://shop.example"}, 200, "application/json; charset=utf-8", map[string]string{"Access-Control-Allow-Origin": ""}, ""},
+		"a path that is not text":        {"GET", "/api/v1/users/%ff", nil, 400, "application/problem+json", nil, `"code":"malformed_url"`},
+		"an empty sid":                   {"GET", "/api/v1/users//orders", nil, 401, "application/problem+json", nil, ""},
+		"the OpenAPI document":           {"GET", "/openapi.yaml", nil, 200, "application/yaml", nil, "openapi: 3.1.0"},
+		"the docs page":                  {"GET", "/docs", nil, 200, "text/html; charset=utf-8", nil, "/docs/swagger-ui-bundle.js"},
+		"the docs page's own script":     {"GET", "/docs/docs.js", nil, 200, "application/javascript", nil, "/openapi.yaml"},
+		"the docs page's library":        {"GET", "/docs/swagger-ui-bundle.js", nil, 200, "application/javascript", nil, "SwaggerUIBundle"},
+		"the docs page's styles":         {"GET", "/docs/swagger-ui.css", nil, 200, "text/css; charset=utf-8", nil, ".swagger-ui"},
+		"the docs page's icon":           {"GET", "/docs/favicon-32x32.png", nil, 200, "image/png", nil, "PNG"},
+		"no other file of the docs page": {"GET", "/docs/embed.go", nil, 404, "application/problem+json", nil, ""},
+		"no CORS by default":             {"GET", "/api/v1", map[string]string{"Origin": "https://shop.example"}, 200, "application/json; charset=utf-8", map[string]string{"Access-Control-Allow-Origin": ""}, ""},
 	}
-	router := bareRouter(t)
+	router := newTestRouter(t)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +196,7 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 				}
 			}
 			if w.Header().Get("X-Request-Id") == "" {
-				t.Error("the answer has no X-Request-Id")
+				t.Error("the response has no X-Request-Id")
 			}
 		})
 	}
@@ -203,7 +204,7 @@ func TestWhatTheAPIAnswersOutOfItself(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	t.Parallel()
-	router := bareRouter(t, "CORS_ORIGINS=https://shop.example,https://other.example")
+	router := newTestRouter(t, "CORS_ORIGINS=https://shop.example,https://other.example")
 	ask := func(method, origin string) http.Header {
 		r := httptest.NewRequestWithContext(t.Context(), method, "/api/v1/orders", nil)
 		r.Header.Set("Origin", origin)
@@ -214,12 +215,12 @@ func TestCORS(t *testing.T) {
 	}
 	if got := ask(http.MethodOptions, "https://shop.example"); got.Get("Access-Control-Allow-Origin") != "https://shop.example" ||
 		!strings.Contains(got.Get("Access-Control-Allow-Headers"), "Idempotency-Key") {
-		t.Errorf("a configured origin's preflight is answered with %v", got)
+		t.Errorf("the preflight of an allowed origin has headers %v", got)
 	}
 	if got := ask(http.MethodGet, "https://shop.example"); !strings.Contains(got.Get("Access-Control-Expose-Headers"), "Location") {
-		t.Errorf("a configured origin's request is answered with %v", got)
+		t.Errorf("the response to an allowed origin has headers %v", got)
 	}
 	if got := ask(http.MethodOptions, "https://evil.example"); got.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("another origin is let in: %v", got)
+		t.Errorf("another origin is allowed: %v", got)
 	}
 }

@@ -68,9 +68,11 @@ func TestOrdersContinueAfterFailover(t *testing.T) {
 			waitFor(t, "readiness", s.ready)
 
 			tt.restore(primary, g)
-			customers.await(t, "orders after the old primary came back", failoverLimit)
+			for range 30 {
+				customers.await(t, "orders after the old primary came back", failoverLimit)
+			}
+			conn := database.Connect(t, standby.URL("postgres"))
 			for key, id := range customers.stop() {
-				conn := database.Connect(t, standby.URL("postgres"))
 				if n := database.Ask[int](t, conn, `SELECT count(*) FROM idempotency_keys WHERE key = $1 AND order_id = $2`, key, id); n != 1 {
 					t.Errorf("order %d with the key %s is not on the new primary", id, key)
 				}
@@ -106,12 +108,15 @@ func startCustomers(t *testing.T, s *service, n int) *customers {
 	return c
 }
 
+// placeOrder repeats an order until it succeeds. It pauses after each attempt to keep the load low.
 func (c *customers) placeOrder(ctx context.Context, t *testing.T, s *service, p *merchstorev1.Product, key string) {
-	pause := time.NewTicker(100 * time.Millisecond) // keeps the load low
+	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
-	for ctx.Err() == nil {
+	for placed := false; !placed && ctx.Err() == nil; {
 		r, err := s.PlaceOrder(ctx, order(key, line(p, 1)))
-		if err == nil {
+		switch why := reason(err); {
+		case err == nil:
+			placed = true
 			c.mu.Lock()
 			c.orders[key] = r.GetOrder().GetId()
 			c.mu.Unlock()
@@ -119,9 +124,7 @@ func (c *customers) placeOrder(ctx context.Context, t *testing.T, s *service, p 
 			case c.placed <- struct{}{}:
 			default:
 			}
-			return
-		}
-		if why := reason(err); ctx.Err() == nil && why != "unavailable" && why != "idempotency_key_in_flight" {
+		case ctx.Err() == nil && why != "unavailable" && why != "idempotency_key_in_flight":
 			t.Errorf("order %s: %v", key, err)
 			return
 		}

@@ -150,15 +150,16 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
 
-	opening := opening{settings: s, accounts: accounts, catalogue: catalogue, runner: runner}
-	p.CheckReady("database", func(ctx context.Context) error {
+	database := func(ctx context.Context) error {
 		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
-	})
-	p.CheckReady("opening", func(ctx context.Context) error { return opening.once(ctx, db) })
+	}
+	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database}
+	p.CheckReady("database", database)
+	p.CheckReady("bootstrap", bootstrap.ready)
 
 	parts := []process.Part{
 		grpcServer.Part(),
-		{Name: "jobs", Stop: runner.Stop},
+		bootstrap.component(ctx),
 		{Name: "batches", Stop: func(context.Context) error { placer.Close(); closeReader(); return nil }},
 		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
 	}
@@ -211,38 +212,4 @@ func reportAvailability(ctx context.Context, s Settings, p *process.Process) ([]
 		last, everReady = ready, everReady || ready
 	})
 	return []process.Part{log.Part(), {Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }}}, nil
-}
-
-// opening is what has to be done once before the first customer comes in.
-type opening struct {
-	settings  Settings
-	accounts  *shop.Accounts
-	catalogue *shop.Catalogue
-	runner    *jobs.Runner
-	done      bool
-}
-
-// once is asked by one goroutine, until it succeeds: the database may come later than we do.
-func (o *opening) once(ctx context.Context, db *postgres.DB) error {
-	if o.done {
-		return nil
-	}
-	if err := schema.Check(ctx, db.Pool()); err != nil {
-		return err
-	}
-	if o.settings.AdminUsername != "" {
-		if err := o.accounts.EnsureAdmin(ctx, o.settings.AdminUsername, string(o.settings.AdminPassword)); err != nil {
-			return err
-		}
-	}
-	if o.settings.SeedProducts {
-		if err := o.catalogue.Seed(ctx); err != nil {
-			return err
-		}
-	}
-	if err := o.runner.Start(ctx); err != nil {
-		return err
-	}
-	o.done = true
-	return nil
 }

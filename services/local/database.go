@@ -18,14 +18,14 @@ const (
 	connectTimeout = 10 * time.Second
 )
 
-// startPostgres starts a server of our own, with the store's database in it.
+// startPostgres starts a server and creates the store's database in it.
 func startPostgres(ctx context.Context, dir string, port int) (*postgres.Server, error) {
 	server, err := postgres.Start(ctx, postgres.Options{Dir: dir, Port: port})
 	switch {
 	case errors.Is(err, postgres.ErrUnreachable), errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w\nChoose another folder with DATA_DIR=…", err)
 	case err != nil:
-		return nil, err //nolint:wrapcheck // a whole sentence
+		return nil, err
 	}
 	if err := createDatabase(ctx, server.URL("postgres")); err != nil {
 		return server, err
@@ -41,7 +41,7 @@ func createDatabase(ctx context.Context, url string) error {
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+databaseName)
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "42P04" { // duplicate_database: that of the run before
+	if errors.As(err, &refused) && refused.Code == "42P04" { // duplicate_database: created by an earlier run
 		return nil
 	}
 	if err != nil {
@@ -50,33 +50,34 @@ func createDatabase(ctx context.Context, url string) error {
 	return nil
 }
 
-// checkDatabase says plainly why a database that was named can't be used, before services fail over it.
+// checkDatabase returns a helpful error if a configured database cannot be used, before services
+// fail because of it.
 func checkDatabase(ctx context.Context, url string) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL can't be read: %w", err) // pgx leaves the password out
+		return fmt.Errorf("DATABASE_URL cannot be parsed: %w", err) // pgx omits the password
 	}
 	config.ConnectTimeout = connectTimeout
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return databaseFailure(config, err)
+		return describeFailure(config, err)
 	}
-	return conn.Close(ctx) //nolint:wrapcheck // it could be used
+	return conn.Close(ctx)
 }
 
-func databaseFailure(config *pgx.ConnConfig, err error) error {
-	where := fmt.Sprintf("%s:%d", config.Host, config.Port)
+func describeFailure(config *pgx.ConnConfig, err error) error {
+	addr := fmt.Sprintf("%s:%d", config.Host, config.Port)
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
-		return fmt.Errorf("DATABASE_URL: no PostgreSQL answers at %s: %w", where, err)
+		return fmt.Errorf("DATABASE_URL: PostgreSQL at %s does not respond: %w", addr, err)
 	}
 	switch refused.Code {
 	case "3D000": // invalid_catalog_name
-		return fmt.Errorf("DATABASE_URL: there is no database %q at %s. Create it first:\n\n  createdb -h %s -p %d -U %s %s",
-			config.Database, where, config.Host, config.Port, config.User, config.Database)
+		return fmt.Errorf("DATABASE_URL: database %q does not exist at %s. Create it first:\n\n  createdb -h %s -p %d -U %s %s",
+			config.Database, addr, config.Host, config.Port, config.User, config.Database)
 	case "28P01", "28000": // invalid_password, invalid_authorization_specification
-		return fmt.Errorf("DATABASE_URL: PostgreSQL at %s does not let user %q in: %s", where, config.User, refused.Message)
+		return fmt.Errorf("DATABASE_URL: PostgreSQL at %s rejects user %q: %s", addr, config.User, refused.Message)
 	default:
-		return fmt.Errorf("DATABASE_URL: PostgreSQL at %s says: %w", where, err)
+		return fmt.Errorf("DATABASE_URL: PostgreSQL at %s: %w", addr, err)
 	}
 }

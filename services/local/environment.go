@@ -5,38 +5,39 @@ import (
 	"strings"
 )
 
-// The store's services, by the names of their programs.
+// The names of the services' programs.
 const (
 	api     = "api"
 	db      = "db"
 	logging = "logging"
 )
 
-// wiring is what the services have to be told about each other.
+// wiring contains what the services need to know about each other.
 type wiring struct {
 	settings    Settings
 	databaseURL string
 	jwtKeys     string
 }
 
-// secrets lists who is told which; nobody else is.
-func secrets() map[string][]string {
+// secretReceivers lists the services that receive each secret.
+func secretReceivers() map[string][]string {
 	return map[string][]string{
 		"DATABASE_URL":        {db},
 		"CACHE_URL":           {db},
 		"ADMIN_PASSWORD":      {db},
-		"ADMIN_USERNAME":      {db}, // no secret, but useless without its password
+		"ADMIN_USERNAME":      {db}, // not a secret, but useless without the password
 		"JWT_KEYS":            {api, db},
 		"KAFKA_SASL_PASSWORD": {logging},
 	}
 }
 
-// environment is what a service gets: ours, with what is decided here in place of what it says, and only its own secrets.
-func (w wiring) environment(service string, ours []string) []string {
+// environment returns the environment of a service: that of this process, overridden by the wiring,
+// and with only the service's own secrets.
+func (w wiring) environment(service string, environ []string) []string {
 	s := w.settings
-	decided := map[string]string{
-		"DB_SERVICE_ADDR":      reachable(s.DBAddr),
-		"LOGGING_SERVICE_ADDR": reachable(s.LoggingAddr),
+	overrides := map[string]string{
+		"DB_SERVICE_ADDR":      dialAddr(s.DBAddr),
+		"LOGGING_SERVICE_ADDR": dialAddr(s.LoggingAddr),
 		"DATABASE_URL":         w.databaseURL,
 		"JWT_KEYS":             w.jwtKeys,
 		"KAFKA_BROKERS":        s.brokers(),
@@ -45,26 +46,26 @@ func (w wiring) environment(service string, ours []string) []string {
 	}
 	switch service {
 	case api:
-		decided["HTTP_ADDR"], decided["OPS_ADDR"] = s.HTTPAddr, s.APIOpsAddr
+		overrides["HTTP_ADDR"], overrides["OPS_ADDR"] = s.HTTPAddr, s.APIOpsAddr
 	case db:
-		decided["GRPC_ADDR"], decided["OPS_ADDR"] = s.DBAddr, s.DBOpsAddr
+		overrides["GRPC_ADDR"], overrides["OPS_ADDR"] = s.DBAddr, s.DBOpsAddr
 	case logging:
-		decided["GRPC_ADDR"], decided["OPS_ADDR"] = s.LoggingAddr, s.LoggingOpsAddr
+		overrides["GRPC_ADDR"], overrides["OPS_ADDR"] = s.LoggingAddr, s.LoggingOpsAddr
 	}
 	var environment []string
-	for _, variable := range ours {
+	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
-		if _, again := decided[name]; !again {
+		if _, overridden := overrides[name]; !overridden {
 			environment = append(environment, variable)
 		}
 	}
-	for name, value := range decided {
+	for name, value := range overrides {
 		environment = append(environment, name+"="+value)
 	}
 	environment = slices.DeleteFunc(environment, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		told, secret := secrets()[name]
-		return secret && !slices.Contains(told, service)
+		receivers, secret := secretReceivers()[name]
+		return secret && !slices.Contains(receivers, service)
 	})
 	slices.Sort(environment)
 	return environment

@@ -19,15 +19,15 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// local is a run of the built program, as `make run` starts it.
+// local is a run of the built program, as started by `make run`.
 type local struct {
 	process *child.Process
 	output  *bytes.Buffer // complete once the process has ended
-	ended   chan struct{} // closed when that is so
+	ended   chan struct{} // closed when output is complete
 	summary []string
 }
 
-// runLocal starts the program and returns when it says that the store is open, or has ended.
+// runLocal starts the program and waits until it has printed its summary or has ended.
 func runLocal(t *testing.T, program string, env []string) *local {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -42,14 +42,14 @@ func runLocal(t *testing.T, program string, env []string) *local {
 		t.Fatal(err)
 	}
 	l := &local{process: process, output: new(bytes.Buffer), ended: make(chan struct{})}
-	open := make(chan []string, 1)
+	summary := make(chan []string, 1)
 	go func() {
 		defer close(l.ended)
 		defer reader.Close()
 		var lines []string
 		for scanner := bufio.NewScanner(io.TeeReader(reader, l.output)); scanner.Scan(); {
 			if lines = append(lines, scanner.Text()); scanner.Text() == "Ctrl-C stops it." {
-				open <- slices.Clone(lines)
+				summary <- slices.Clone(lines)
 			}
 		}
 	}()
@@ -57,14 +57,14 @@ func runLocal(t *testing.T, program string, env []string) *local {
 		process.Kill()
 		<-l.ended
 		if t.Failed() {
-			t.Logf("it said:\n%s", l.output)
+			t.Logf("output:\n%s", l.output)
 		}
 	})
 	select {
-	case l.summary = <-open:
+	case l.summary = <-summary:
 	case <-l.ended:
 	case <-deadline(t).Done():
-		t.Fatal("it does not start")
+		t.Fatal("the program does not start")
 	}
 	return l
 }
@@ -76,7 +76,7 @@ func (l *local) interrupt(t *testing.T) {
 	}
 	l.awaitEnd(t)
 	if err := l.process.Err(); err != nil {
-		t.Fatalf("it ended with %v", err)
+		t.Fatalf("the program ended with %v", err)
 	}
 }
 
@@ -86,12 +86,12 @@ func (l *local) awaitEnd(t *testing.T) {
 	case <-l.ended:
 		<-l.process.Done()
 	case <-deadline(t).Done():
-		t.Fatal("it does not stop")
+		t.Fatal("the program does not stop")
 	}
 }
 
-// curls runs the three commands that the summary shows.
-func (l *local) curls(t *testing.T) string {
+// tryCommands runs the three commands of the summary and returns their output.
+func (l *local) tryCommands(t *testing.T) string {
 	t.Helper()
 	var script []string
 	for _, line := range l.summary {
@@ -100,7 +100,7 @@ func (l *local) curls(t *testing.T) string {
 		}
 	}
 	if len(script) != 3 {
-		t.Fatalf("there are %d commands in %q", len(script), l.summary)
+		t.Fatalf("%d commands in %q, want 3", len(script), l.summary)
 	}
 	out, err := exec.CommandContext(deadline(t), "sh", "-c", strings.Join(script, "\n")).Output()
 	if err != nil {
@@ -109,7 +109,7 @@ func (l *local) curls(t *testing.T) string {
 	return string(out)
 }
 
-// readLogs returns what `local logs` prints until a line ends as wanted.
+// readLogs returns the output of `local logs` up to a line that ends with last.
 func readLogs(t *testing.T, program string, env []string, last string) string {
 	t.Helper()
 	reader := exec.CommandContext(deadline(t), program, "logs")
@@ -143,7 +143,7 @@ func exited(p *child.Process) bool {
 	}
 }
 
-// prepare builds the programs and gives a run a folder and ports of its own.
+// prepare builds the programs and returns settings with a folder and ports for one run.
 func prepare(t *testing.T) (program string, env []string) {
 	t.Helper()
 	programs, err := stack.Build(deadline(t), "api", "db", "logging", "local")
@@ -154,7 +154,7 @@ func prepare(t *testing.T) (program string, env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not t.TempDir, whose parent only its owner may enter: started by root, PostgreSQL runs as another user.
+	// t.TempDir is private, but under root PostgreSQL runs as another user.
 	data, err := os.MkdirTemp("", "merchstore-local-")
 	if err != nil {
 		t.Fatal(err)

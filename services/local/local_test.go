@@ -22,14 +22,14 @@ func parse(t *testing.T, environ ...string) Settings {
 	return s
 }
 
-func TestEachServiceIsToldWhatItNeedsAndNoMore(t *testing.T) {
+func TestEnvironmentHasOnlyTheSecretsOfTheService(t *testing.T) {
 	t.Parallel()
-	ours := []string{
+	environ := []string{
 		"HOME=/home/peter", "LOGIN_RATE_PER_ADDRESS=7", "GRPC_ADDR=:1", "OPS_ADDR=:2", "JWT_KEYS=old:old", "ADMIN_USERNAME=root",
 		"ADMIN_PASSWORD=password of the admin", "KAFKA_SASL_PASSWORD=password of Kafka", "DB_SERVICE_ADDR=:15051",
 	}
-	w := wiring{settings: parse(t, ours...), databaseURL: "postgres://the/database", jwtKeys: "local:keys"}
-	everyone := []string{
+	w := wiring{settings: parse(t, environ...), databaseURL: "postgres://the/database", jwtKeys: "local:keys"}
+	common := []string{
 		"HOME=/home/peter", "LOGIN_RATE_PER_ADDRESS=7", "DB_SERVICE_ADDR=127.0.0.1:15051", "LOGGING_SERVICE_ADDR=127.0.0.1:50052",
 		"KAFKA_BROKERS=127.0.0.1:9092", "KAFKA_TOPIC=log-channel", "KAFKA_CREATE_TOPIC=true",
 	}
@@ -41,14 +41,14 @@ func TestEachServiceIsToldWhatItNeedsAndNoMore(t *testing.T) {
 		},
 		logging: {"GRPC_ADDR=127.0.0.1:50052", "OPS_ADDR=127.0.0.1:9103", "KAFKA_SASL_PASSWORD=password of Kafka"},
 	} {
-		want := slices.Sorted(slices.Values(append(own, everyone...)))
-		if got := w.environment(service, ours); !slices.Equal(got, want) {
-			t.Errorf("%s gets\n%q, want\n%q", service, got, want)
+		want := slices.Sorted(slices.Values(append(own, common...)))
+		if got := w.environment(service, environ); !slices.Equal(got, want) {
+			t.Errorf("environment of %s is\n%q, want\n%q", service, got, want)
 		}
 	}
 }
 
-func TestATakenPortIsSaidPlainly(t *testing.T) {
+func TestCheckPortsReportsAPortInUse(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,44 +60,44 @@ func TestATakenPortIsSaidPlainly(t *testing.T) {
 		{"the REST service", l.Addr().String(), "HTTP_ADDR", l.Addr().String()},
 		{"Kafka", l.Addr().String()[:len("127.0.0.1:")] + fmt.Sprint(port+1), "KAFKA_PORT", fmt.Sprint(port + 1)},
 	})
-	want := fmt.Sprintf("Port %d is taken by another program; it is needed for the REST service.\n", port)
+	want := fmt.Sprintf("Port %d, needed for the REST service, is in use by another program.\n", port)
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "\n\n  make run HTTP_ADDR=127.0.0.1:") {
 		t.Errorf("error is %v", err)
 	}
 }
 
-func TestSeveralTakenPortsAreSaidAtOnce(t *testing.T) {
+func TestSeveralPortsInUseAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	taken := []listener{
+	inUse := []listener{
 		{"the REST service", ":8081", "HTTP_ADDR", ":8081"},
 		{"PostgreSQL", "127.0.0.1:5432", "POSTGRES_PORT", "5432"},
 		{"Kafka", "127.0.0.1:9092", "KAFKA_PORT", "9092"},
 	}
 	free := map[string]int{"HTTP_ADDR": 8082, "POSTGRES_PORT": 5433}
-	got := takenPorts(taken, func(l listener) int { return free[l.setting] })
-	want := `Port 8081 is taken by another program; it is needed for the REST service.
-Port 5432 is taken by another program; it is needed for PostgreSQL.
-Port 9092 is taken by another program; it is needed for Kafka.
-Stop what uses it, or choose another:
+	got := describePortsInUse(inUse, func(l listener) int { return free[l.setting] })
+	want := `Port 8081, needed for the REST service, is in use by another program.
+Port 5432, needed for PostgreSQL, is in use by another program.
+Port 9092, needed for Kafka, is in use by another program.
+Stop that program, or choose another port:
 
   make run HTTP_ADDR=:8082 POSTGRES_PORT=5433 KAFKA_PORT=…`
 	if got != want {
-		t.Errorf("it says\n%s\nwant\n%s", got, want)
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-func TestTwoOfOursOnOnePort(t *testing.T) {
+func TestCheckPortsRejectsTwoListenersOnOnePort(t *testing.T) {
 	t.Parallel()
 	err := checkPorts(t.Context(), []listener{
 		{"the REST service", "127.0.0.1:29999", "HTTP_ADDR", "127.0.0.1:29999"},
 		{"Kafka", "127.0.0.1:29999", "KAFKA_PORT", "29999"},
 	})
-	if err == nil || err.Error() != "port 29999 is wanted for both the REST service and Kafka: set KAFKA_PORT to another one" {
+	if err == nil || err.Error() != "port 29999 is used for both the REST service and Kafka: set KAFKA_PORT to another one" {
 		t.Errorf("error is %v", err)
 	}
 }
 
-func TestSettingsThatCanNotWork(t *testing.T) {
+func TestValidateRejectsInvalidAddresses(t *testing.T) {
 	t.Parallel()
 	for _, wrong := range []string{"HTTP_ADDR=8081", "HTTP_ADDR=:0", "POSTGRES_PORT=70000", "KAFKA_PORT=-1", "DB_SERVICE_ADDR=localhost"} {
 		name, value, _ := strings.Cut(wrong, "=")
@@ -124,7 +124,7 @@ func TestDefaultFolder(t *testing.T) {
 	}
 }
 
-func TestTheFolderIsPrivateAndForOneRun(t *testing.T) {
+func TestFolderIsPrivateAndLocked(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "data")
 	f, err := openFolder(path)
@@ -136,11 +136,11 @@ func TestTheFolderIsPrivateAndForOneRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, err := f.jwtKeys(); err != nil || again != keys {
-		t.Errorf("the keys change: %v", err)
+		t.Errorf("the keys have changed: %v", err)
 	}
 	info, err := os.Stat(filepath.Join(path, "jwt-keys"))
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the keys' file: %v, %v", info.Mode(), err)
+		t.Errorf("file of the keys: %v, %v", info.Mode(), err)
 	}
 	if _, err := openFolder(path); err == nil || !strings.Contains(err.Error(), "the store already runs on the data in "+path) {
 		t.Errorf("a second run: %v", err)
@@ -152,11 +152,11 @@ func TestTheFolderIsPrivateAndForOneRun(t *testing.T) {
 	f.close()
 }
 
-func TestADatabaseThatCanNotBeUsed(t *testing.T) {
+func TestCheckDatabaseReportsAnUnusableDatabase(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
-		"postgres://peter:secret@127.0.0.1:1/store":    "DATABASE_URL: no PostgreSQL answers at 127.0.0.1:1",
-		"postgres://peter:secret@127.0.0.1:many/store": "DATABASE_URL can't be read",
+		"postgres://peter:secret@127.0.0.1:1/store":    "DATABASE_URL: PostgreSQL at 127.0.0.1:1 does not respond",
+		"postgres://peter:secret@127.0.0.1:many/store": "DATABASE_URL cannot be parsed",
 	} {
 		err := checkDatabase(context.Background(), url)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {

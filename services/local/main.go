@@ -1,5 +1,5 @@
-// Command local runs the whole store on one machine: the three services as child processes, and a PostgreSQL and a Kafka
-// of their own unless settings name others.
+// Command local runs the whole store on one machine: the three services as child processes, and a
+// PostgreSQL and a Kafka unless settings name existing ones.
 package main
 
 import (
@@ -15,16 +15,16 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 )
 
-const about = "runs the whole store on this machine. `local logs` prints the log channel as it grows.\n" +
-	"What is not listed here goes to the services as it is: see api --help, db --help and logging --help"
+const about = "runs the whole store on this machine. `local logs` prints and follows the log channel.\n" +
+	"Other variables are passed to the services: see api --help, db --help and logging --help"
 
-// echo is how soon after a signal another is the same one: make, timeout and the like pass on what the terminal has sent
-// to everybody.
-const echo = 500 * time.Millisecond
+// duplicateWindow is the time in which a second signal is ignored: make, timeout and other parents
+// forward a signal that the terminal has already sent to all processes.
+const duplicateWindow = 500 * time.Millisecond
 
 func main() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // the last when the terminal is closed
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP when the terminal is closed
 	if err := run(signals, os.Args[1:], os.Environ(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "\n"+err.Error())
 		os.Exit(1)
@@ -43,25 +43,25 @@ func run(signals <-chan os.Signal, args, environ []string, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	// The first signal asks for an orderly end, the second for an end.
-	orderly, end := context.WithCancel(context.Background())
-	defer end()
-	atOnce, endAtOnce := context.WithCancelCause(context.Background())
-	defer endAtOnce(nil)
+	// The first signal requests a graceful shutdown, the second kills what still runs.
+	graceful, stop := context.WithCancel(context.Background())
+	defer stop()
+	forced, kill := context.WithCancelCause(context.Background())
+	defer kill(nil)
 	go func() {
 		<-signals
-		end()
-		for heard := time.Now(); time.Since(heard) < echo; {
+		stop()
+		for received := time.Now(); time.Since(received) < duplicateWindow; {
 			<-signals
 		}
-		endAtOnce(errors.New("interrupted a second time"))
+		kill(errors.New("interrupted a second time"))
 	}()
 
 	switch command {
 	case "":
-		return supervise(orderly, atOnce, s, environ, out)
+		return supervise(graceful, forced, s, environ, out)
 	case "logs":
-		return printLogs(orderly, s, out)
+		return printLogs(graceful, s, out)
 	default:
 		return fmt.Errorf("unknown arguments %q; try --help", args)
 	}

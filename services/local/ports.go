@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// listener is a port that this run needs.
+// listener is an address that this run listens on.
 type listener struct {
 	name    string
 	addr    string
 	setting string
-	value   string // the setting's, which may be just the port
+	value   string // value of the setting, which may be only a port
 }
 
 func (s Settings) listeners() []listener {
@@ -36,7 +36,7 @@ func (s Settings) listeners() []listener {
 	return needed
 }
 
-// withPort is the setting's value with another port in it.
+// withPort returns the setting's value with another port.
 func (l listener) withPort(port int) string {
 	host, _, err := net.SplitHostPort(l.value)
 	if err != nil {
@@ -45,70 +45,72 @@ func (l listener) withPort(port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// checkPorts tries all ports before anything is started, so that a taken one is said in one plain sentence, with the
-// settings that help, instead of by a service that gives up halfway.
+// checkPorts checks that all ports are free before anything is started. Its error names the ports
+// in use and the settings that change them.
 func checkPorts(ctx context.Context, needed []listener) error {
-	var taken []listener
-	holders := map[int]string{} // who needs a port; two of ours can't share one
+	var inUse []listener
+	users := map[int]string{} // names of listeners by port
 	for _, l := range needed {
 		port, err := portOf(l.addr)
 		if err != nil {
 			return err
 		}
-		if holder, twice := holders[port]; twice {
-			return fmt.Errorf("port %d is wanted for both %s and %s: set %s to another one", port, holder, l.name, l.setting)
+		if user, exists := users[port]; exists {
+			return fmt.Errorf("port %d is used for both %s and %s: set %s to another one", port, user, l.name, l.setting)
 		}
-		holders[port] = l.name
-		switch err := try(ctx, l.addr); {
+		users[port] = l.name
+		switch err := listen(ctx, l.addr); {
 		case errors.Is(err, syscall.EADDRINUSE):
-			taken = append(taken, l)
+			inUse = append(inUse, l)
 		case err != nil:
-			return fmt.Errorf("%s=%s can't be used for %s: %w", l.setting, l.value, l.name, err)
+			return fmt.Errorf("%s=%s cannot be used for %s: %w", l.setting, l.value, l.name, err)
 		}
 	}
-	if len(taken) == 0 {
+	if len(inUse) == 0 {
 		return nil
 	}
-	return errors.New(takenPorts(taken, func(l listener) int { return nextFree(ctx, l, holders) }))
+	return errors.New(describePortsInUse(inUse, func(l listener) int { return nextFree(ctx, l, users) }))
 }
 
-func try(ctx context.Context, addr string) error {
+// listen listens on addr once.
+func listen(ctx context.Context, addr string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return err //nolint:wrapcheck // the caller looks at it
+		return err
 	}
-	return l.Close() //nolint:wrapcheck // the same
+	return l.Close()
 }
 
-// nextFree finds a port to suggest, and notes it as used; 0 if there is none near.
+// nextFree returns the next free port to suggest, or 0 if there is none nearby, and adds it to
+// used.
 func nextFree(ctx context.Context, l listener, used map[int]string) int {
-	wanted, err := portOf(l.addr)
+	port, err := portOf(l.addr)
 	if err != nil {
 		return 0
 	}
 	host, _, _ := net.SplitHostPort(l.addr)
-	for port := wanted + 1; port <= min(wanted+100, 65535); port++ {
-		if _, known := used[port]; !known && try(ctx, net.JoinHostPort(host, strconv.Itoa(port))) == nil {
-			used[port] = l.name
-			return port
+	for free := port + 1; free <= min(port+100, 65535); free++ {
+		if _, exists := used[free]; !exists && listen(ctx, net.JoinHostPort(host, strconv.Itoa(free))) == nil {
+			used[free] = l.name
+			return free
 		}
 	}
 	return 0
 }
 
-// takenPorts says which ports are taken, and a command that would work.
-func takenPorts(taken []listener, suggest func(listener) int) string {
+// describePortsInUse returns a message with the ports in use and a command that uses others.
+func describePortsInUse(inUse []listener, suggest func(listener) int) string {
 	var text strings.Builder
 	command := "make run"
-	for _, l := range taken {
-		port, _ := portOf(l.addr) // has been parsed before
-		fmt.Fprintf(&text, "Port %d is taken by another program; it is needed for %s.\n", port, l.name)
+	for _, l := range inUse {
+		port, _ := portOf(l.addr) // has been parsed already
+		fmt.Fprintf(&text, "Port %d, needed for %s, is in use by another program.\n", port, l.name)
 		if free := suggest(l); free != 0 {
 			command += " " + l.setting + "=" + l.withPort(free)
 		} else {
 			command += " " + l.setting + "=…"
 		}
 	}
-	fmt.Fprintf(&text, "Stop what uses it, or choose another:\n\n  %s", command)
+	fmt.Fprintf(&text, "Stop that program, or choose another port:\n\n  %s", command)
 	return text.String()
 }

@@ -11,10 +11,10 @@ import (
 	"merchstore.io/merchstore/internal/child"
 )
 
-// tailLimit is how much of a log is shown when its process has failed, in bytes.
+// tailLimit is the number of bytes of a failed process's log that are printed.
 const tailLimit = 2 << 10
 
-// programs finds the services' programs, which are built into the folder that this one is in.
+// programs is the folder of the services' programs, which is that of this program.
 type programs struct{ folder string }
 
 func findPrograms() (programs, error) {
@@ -23,12 +23,12 @@ func findPrograms() (programs, error) {
 		self, err = filepath.EvalSymlinks(self)
 	}
 	if err != nil {
-		return programs{}, fmt.Errorf("find the services' programs: %w", err)
+		return programs{}, fmt.Errorf("find own program: %w", err)
 	}
 	p := programs{folder: filepath.Dir(self)}
 	for _, name := range []string{api, db, logging} {
 		if _, err := os.Stat(p.path(name)); err != nil {
-			return programs{}, fmt.Errorf("the program of service %s is missing: %w; `make build` makes it", name, err)
+			return programs{}, fmt.Errorf("find program of service %s: %w; `make build` builds it", name, err)
 		}
 	}
 	return p, nil
@@ -36,7 +36,7 @@ func findPrograms() (programs, error) {
 
 func (p programs) path(name string) string { return filepath.Join(p.folder, name) }
 
-// service is one run of a service's program.
+// service is a run of a service's program.
 type service struct {
 	name    string
 	logFile string
@@ -48,7 +48,7 @@ func startService(name, log string, f *folder, c child.Command) (*service, error
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() // the child has its own
+	defer file.Close() // the child has its own descriptor
 	c.Output = file
 	process, err := child.Start(c)
 	if err != nil {
@@ -58,14 +58,14 @@ func startService(name, log string, f *folder, c child.Command) (*service, error
 }
 
 func (s *service) awaitReady(ctx context.Context, opsAddr string) error {
-	if err := s.process.AwaitReady(ctx, "http://"+reachable(opsAddr)+"/readyz"); err != nil {
+	if err := s.process.AwaitReady(ctx, "http://"+dialAddr(opsAddr)+"/readyz"); err != nil {
 		return s.failure(err)
 	}
 	return nil
 }
 
-// finish waits for a program that does one thing and ends.
-func (s *service) finish(ctx context.Context) error {
+// wait waits for a program that ends on its own.
+func (s *service) wait(ctx context.Context) error {
 	select {
 	case <-s.process.Done():
 	case <-ctx.Done():
@@ -78,7 +78,8 @@ func (s *service) finish(ctx context.Context) error {
 	return nil
 }
 
-// stop is an error when the service had to be killed, or says that it could not finish.
+// stop stops the service. It returns an error if the service had to be killed or exited with an
+// error.
 func (s *service) stop(ctx context.Context) error {
 	if err := s.process.Stop(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
@@ -89,16 +90,16 @@ func (s *service) stop(ctx context.Context) error {
 	return nil
 }
 
-// ended says why a service that nobody stopped is gone.
-func (s *service) ended() error {
+// exitError returns the error of a service that has ended on its own.
+func (s *service) exitError() error {
 	if err := s.process.Err(); err != nil {
 		return s.failure(err)
 	}
-	return s.failure(errors.New("it ended by itself"))
+	return s.failure(errors.New("it ended on its own"))
 }
 
-// failure shows the end of the log, where the reason is.
+// failure returns an error with the end of the log.
 func (s *service) failure(err error) error {
 	log := strings.ReplaceAll(child.Tail(s.logFile, tailLimit), "\n", "\n  ")
-	return fmt.Errorf("%s failed: %w\nThe end of its log, %s:\n\n  %s", s.name, err, s.logFile, log)
+	return fmt.Errorf("%s failed: %w\nEnd of its log, %s:\n\n  %s", s.name, err, s.logFile, log)
 }

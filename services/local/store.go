@@ -13,23 +13,23 @@ import (
 	"merchstore.io/merchstore/internal/child"
 )
 
-// part is something that runs and is stopped, in the reverse order of the starts.
-type part struct {
+// component is a started part of the store.
+type component struct {
 	name string
 	stop func(ctx context.Context) error
-	done <-chan struct{} // closed when it has ended; nil if it can't end by itself
+	done <-chan struct{} // closed when it has ended; nil if it cannot end on its own
 }
 
-func (p part) ended() bool {
+func (c component) ended() bool {
 	select {
-	case <-p.done:
+	case <-c.done:
 		return true
 	default:
 		return false
 	}
 }
 
-// store is the whole of it while it runs.
+// store is a running store.
 type store struct {
 	settings Settings
 	environ  []string
@@ -38,15 +38,15 @@ type store struct {
 	out      io.Writer
 	wiring   wiring
 
-	parts []part
-	// broke is called when a part ends although nobody stopped it.
-	broke context.CancelCauseFunc
+	components []component // in start order
+	// fail is called when a component ends on its own.
+	fail context.CancelCauseFunc
 }
 
-// supervise runs the store until orderly is done or something of it ends. Then it stops what runs, in order, and at once
-// when atOnce is done.
-func supervise(orderly, atOnce context.Context, s Settings, environ []string, out io.Writer) error {
-	begin := time.Now()
+// supervise runs the store until graceful is done or a component ends. Then it stops the
+// components, and kills them when forced is done.
+func supervise(graceful, forced context.Context, s Settings, environ []string, out io.Writer) error {
+	start := time.Now()
 	programs, err := findPrograms()
 	if err != nil {
 		return err
@@ -56,41 +56,41 @@ func supervise(orderly, atOnce context.Context, s Settings, environ []string, ou
 		return err
 	}
 	defer folder.close()
-	if err := checkPorts(orderly, s.listeners()); err != nil {
+	if err := checkPorts(graceful, s.listeners()); err != nil {
 		return err
 	}
 
-	running, broke := context.WithCancelCause(orderly)
-	defer broke(nil)
-	st := &store{settings: s, environ: environ, folder: folder, programs: programs, out: out, broke: broke}
-	starting, started := context.WithTimeoutCause(running, s.StartTimeout, fmt.Errorf("not ready within START_TIMEOUT=%s", s.StartTimeout))
-	defer started()
+	running, fail := context.WithCancelCause(graceful)
+	defer fail(nil)
+	st := &store{settings: s, environ: environ, folder: folder, programs: programs, out: out, fail: fail}
+	starting, cancel := context.WithTimeoutCause(running, s.StartTimeout, fmt.Errorf("not ready within START_TIMEOUT=%s", s.StartTimeout))
+	defer cancel()
 	err = st.start(starting)
 	if err == nil {
-		st.announce(time.Since(begin))
+		st.printSummary(time.Since(start))
 		<-running.Done()
 	}
 	switch {
-	case orderly.Err() != nil:
-		err = nil // whatever failed, failed because it was interrupted
-		st.step("\nStopping; Ctrl-C once more kills what still runs.")
+	case graceful.Err() != nil:
+		err = nil // a failure was caused by the interruption
+		st.step("\nStopping; press Ctrl-C again to kill what still runs.")
 	case running.Err() != nil:
-		err = context.Cause(running) // why, where start only knows that
-		st.step("\nSomething failed; stopping the rest.")
-	case len(st.parts) > 0:
-		st.step("\nIt could not start; stopping what runs.")
+		err = context.Cause(running) // err only says that ctx is done
+		st.step("\nA component failed; stopping the others.")
+	case len(st.components) > 0:
+		st.step("\nThe store could not start; stopping what runs.")
 	}
-	return errors.Join(err, st.stop(atOnce))
+	return errors.Join(err, st.stop(forced))
 }
 
-// announce writes the summary.
-func (st *store) announce(took time.Duration) {
+// printSummary prints the summary.
+func (st *store) printSummary(took time.Duration) {
 	fmt.Fprint(st.out, summary(st.settings, st.folder, st.programs, took))
 }
 
 func (st *store) step(format string, args ...any) { fmt.Fprintf(st.out, format+"\n", args...) }
 
-// start starts everything, each part as soon as what it needs is there.
+// start starts all components in the order of their dependencies.
 func (st *store) start(ctx context.Context) error {
 	keys := string(st.settings.JWTKeys)
 	if keys == "" {
@@ -111,7 +111,7 @@ func (st *store) start(ctx context.Context) error {
 		return err
 	}
 	st.step("Starting the services …")
-	// These two need each other only while they serve, so they may start together.
+	// These two do not need each other to start.
 	loggingService, err := st.startService(logging, "the logging service")
 	if err != nil {
 		return err
@@ -139,13 +139,13 @@ func (st *store) startDatabase(ctx context.Context) (url string, err error) {
 		return url, checkDatabase(ctx, url)
 	}
 	if _, err := os.Stat(filepath.Join(st.folder.postgres(), "data")); err != nil {
-		st.step("Making a new PostgreSQL database in %s …", st.folder.path)
+		st.step("Creating a PostgreSQL database in %s …", st.folder.path)
 	} else {
 		st.step("Starting PostgreSQL …")
 	}
 	server, err := startPostgres(ctx, st.folder.postgres(), st.settings.PostgresPort)
 	if server != nil {
-		st.parts = append(st.parts, part{name: "PostgreSQL", stop: server.Stop, done: server.Done()})
+		st.components = append(st.components, component{name: "PostgreSQL", stop: server.Stop, done: server.Done()})
 		go st.watch(server.Done(), server.Err)
 	}
 	if err != nil {
@@ -166,17 +166,17 @@ func (st *store) startKafka() error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
-	st.parts = append(st.parts, part{name: "Kafka", stop: func(context.Context) error { cluster.Close(); return log.Close() }})
+	st.components = append(st.components, component{name: "Kafka", stop: func(context.Context) error { cluster.Close(); return log.Close() }})
 	return nil
 }
 
-// migrate brings the database up to the schema that the DB service wants, the way an operator would.
+// migrate migrates the database to the schema of the DB service, like the Kubernetes operator.
 func (st *store) migrate(ctx context.Context) error {
 	migration, err := startService("the migration of the database", "migrate", st.folder, st.command(db, "migrate"))
 	if err != nil {
 		return err
 	}
-	return migration.finish(ctx)
+	return migration.wait(ctx)
 }
 
 func (st *store) startService(program, name string) (*service, error) {
@@ -184,8 +184,8 @@ func (st *store) startService(program, name string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.parts = append(st.parts, part{name: name, stop: s.stop, done: s.process.Done()})
-	go st.watch(s.process.Done(), s.ended)
+	st.components = append(st.components, component{name: name, stop: s.stop, done: s.process.Done()})
+	go st.watch(s.process.Done(), s.exitError)
 	return s, nil
 }
 
@@ -193,30 +193,30 @@ func (st *store) command(program string, args ...string) child.Command {
 	return child.Command{Path: st.programs.path(program), Args: args, Env: st.wiring.environment(program, st.environ)}
 }
 
-// watch ends the run when a part ends. While the parts are being stopped that means nothing any more.
-func (st *store) watch(done <-chan struct{}, why func() error) {
+// watch ends the run when a component ends. It has no effect while components are being stopped.
+func (st *store) watch(done <-chan struct{}, exitError func() error) {
 	<-done
-	if err := why(); err != nil {
-		st.broke(err)
+	if err := exitError(); err != nil {
+		st.fail(err)
 	}
 }
 
-// stop ends the parts, the last one started first: whoever asks others is gone before those are. The next part is
-// stopped also when one fails to. One that has ended before is not reported a second time.
-func (st *store) stop(atOnce context.Context) error {
+// stop stops the components in reverse start order, so that each is stopped before those it depends
+// on. It continues after errors, and skips components that have ended already.
+func (st *store) stop(forced context.Context) error {
 	var errs []error
-	for _, p := range slices.Backward(st.parts) {
-		if p.ended() {
+	for _, c := range slices.Backward(st.components) {
+		if c.ended() {
 			continue
 		}
-		st.step("Stopping %s …", p.name)
-		ctx, cancel := context.WithTimeout(atOnce, st.settings.stopTimeout())
-		errs = append(errs, p.stop(ctx))
+		st.step("Stopping %s …", c.name)
+		ctx, cancel := context.WithTimeout(forced, st.settings.stopTimeout())
+		errs = append(errs, c.stop(ctx))
 		cancel()
 	}
 	err := errors.Join(errs...)
-	if err == nil && len(st.parts) > 0 {
-		st.step("Stopped. The data stays in %s.", st.folder.path)
+	if err == nil && len(st.components) > 0 {
+		st.step("Stopped. The data is in %s.", st.folder.path)
 	}
 	return err
 }

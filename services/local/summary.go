@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// summary tells a newcomer what runs where, and what to try first.
+// summary returns what runs where, and commands to try first.
 func summary(s Settings, f *folder, p programs, took time.Duration) string {
-	url := "http://" + reachable(s.HTTPAddr)
+	url := "http://" + dialAddr(s.HTTPAddr)
 	var text strings.Builder
-	fmt.Fprintf(&text, "\nThe SUSTech Merch Store is open (it took %s).\n\n", took.Round(100*time.Millisecond))
+	fmt.Fprintf(&text, "\nThe SUSTech Merch Store is running (started in %s).\n\n", took.Round(100*time.Millisecond))
 
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	row := func(name, where, more string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, where, more) }
-	row("store", url, "open it in a browser; its REST API: "+url+"/docs")
-	row("DB service", reachable(s.DBAddr), "gRPC; metrics: http://"+reachable(s.DBOpsAddr)+"/metrics")
-	row("logging service", reachable(s.LoggingAddr), "gRPC; metrics: http://"+reachable(s.LoggingOpsAddr)+"/metrics")
+	row := func(name, addr, hint string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, addr, hint) }
+	row("store", url, "open it in a browser; REST API: "+url+"/docs")
+	row("DB service", dialAddr(s.DBAddr), "gRPC; metrics: http://"+dialAddr(s.DBOpsAddr)+"/metrics")
+	row("logging service", dialAddr(s.LoggingAddr), "gRPC; metrics: http://"+dialAddr(s.LoggingOpsAddr)+"/metrics")
 	if s.ownPostgres() {
 		row("PostgreSQL", localhost(s.PostgresPort), fmt.Sprintf("PGPASSWORD=$(cat %s) psql -h 127.0.0.1 -p %d -U %s %s",
 			filepath.Join(f.postgres(), "password"), s.PostgresPort, databaseName, databaseName))
 	} else {
-		row("PostgreSQL", "as DATABASE_URL says", "")
+		row("PostgreSQL", "see DATABASE_URL", "")
 	}
 	row("Kafka", s.brokers(), "log channel: "+logsCommand(s, p))
-	row("data", f.path, "kept; remove it to begin anew")
-	row("their logs", f.logs(), "settings: "+command(p, "local")+" --help")
-	_ = table.Flush() // into memory
+	row("data", f.path, "remove it to start over")
+	row("logs", f.logs(), "settings: "+command(p, "local")+" --help")
+	_ = table.Flush() // in memory
 
 	fmt.Fprintf(&text, "\n%s Try it:\n\n", adminHint(s))
 	for _, line := range firstSteps(url) {
@@ -43,10 +43,10 @@ func adminHint(s Settings) string {
 	if s.AdminUsername != "" {
 		return fmt.Sprintf("The admin is %q.", s.AdminUsername)
 	}
-	return "The first account that is ever created becomes the admin."
+	return "The first account becomes the admin."
 }
 
-// firstSteps are commands that work as they stand, one after the other.
+// firstSteps returns commands that work without changes, one after the other.
 func firstSteps(url string) []string {
 	const account = `{"username":"user1","password":"password123"}`
 	post := func(path string) string {
@@ -59,7 +59,8 @@ func firstSteps(url string) []string {
 	}
 }
 
-// logsCommand reads our own Kafka. One that was named may want a password, which only its own tools know to give.
+// logsCommand returns a command that prints the log channel. `local logs` does not support the
+// authentication of an existing Kafka.
 func logsCommand(s Settings, p programs) string {
 	if !s.ownKafka() {
 		return fmt.Sprintf("kafka-console-consumer.sh --bootstrap-server %s --topic %s --from-beginning", s.KafkaBrokers, s.KafkaTopic)
@@ -74,7 +75,7 @@ func logsCommand(s Settings, p programs) string {
 	return settings + command(p, "local") + " logs"
 }
 
-// command is how a program is called from the working folder.
+// command returns the command of a program, relative to the working folder if possible.
 func command(p programs, name string) string {
 	path := p.path(name)
 	working, err := os.Getwd()

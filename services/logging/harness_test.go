@@ -32,10 +32,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(kafka.StopAfter(m)) }
 
-// limit is for what takes a moment on an idle machine.
+// limit bounds every wait. It is generous, for busy machines.
 const limit = 2 * time.Minute
 
-// service is a logging service in a process of its own, built with the race detector.
+// service is a logging service running as a process, built with the race detector.
 type service struct {
 	addr, ops string
 	path      string
@@ -44,7 +44,8 @@ type service struct {
 	process   *child.Process
 }
 
-// start runs a logging service on a topic. It is stopped, and must end well, when the test ends.
+// start runs a logging service on a topic. When the test ends it is stopped and must exit with code
+// 0.
 func start(t *testing.T, broker *kafka.Broker, topic string, env ...string) *service {
 	t.Helper()
 	programs, err := stack.Build(t.Context(), "logging")
@@ -86,7 +87,7 @@ func (s *service) launch(t *testing.T) {
 	}
 }
 
-// stop asks the service to end, as a cluster would.
+// stop sends SIGTERM and waits, as Kubernetes does.
 func (s *service) stop(t *testing.T) {
 	t.Helper()
 	if s.process == nil {
@@ -119,7 +120,7 @@ func (s *service) client(t *testing.T) merchstorev1.LoggingServiceClient {
 	return merchstorev1.NewLoggingServiceClient(s.conn(t))
 }
 
-// logger is the client that the store's services use.
+// logger returns the client that the store's services use.
 func (s *service) logger(t *testing.T, o logstream.Options) (*logstream.Client, *prometheus.Registry) {
 	t.Helper()
 	o.Service, o.Pod = "REST API", "api-0"
@@ -127,20 +128,20 @@ func (s *service) logger(t *testing.T, o logstream.Options) (*logstream.Client, 
 	client := logstream.New(s.conn(t), o, registry, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // a test that wants everything acknowledged closes it itself
+		cancel() // tests that need acknowledgements call flush
 		_ = client.Close(ctx)
 	})
 	return client, registry
 }
 
-// metric is one of the service's own metrics.
+// metric returns the value of one of the service's metrics.
 func (s *service) metric(t *testing.T, name string) float64 {
 	t.Helper()
-	read, err := metrics.Read(t.Context(), "http://"+s.ops)
+	snapshot, err := metrics.Read(t.Context(), "http://"+s.ops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read.Sum(name, nil)
+	return snapshot.Sum(name, nil)
 }
 
 // counters sums a registry's counters and gauges by name.
@@ -159,7 +160,7 @@ func counters(t *testing.T, r prometheus.Gatherer) map[string]float64 {
 	return values
 }
 
-// until waits until something is so.
+// until waits until is returns true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -173,7 +174,7 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// flush closes a client, which has everything acknowledged.
+// flush closes a client, which waits until all messages are acknowledged.
 func flush(t *testing.T, c *logstream.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -183,7 +184,7 @@ func flush(t *testing.T, c *logstream.Client) {
 	}
 }
 
-// wantAll checks that a topic holds every one of n numbered texts, in the order of their first arrival, whatever came twice.
+// wantAll checks that a topic contains n numbered texts in order, ignoring duplicates.
 func wantAll(t *testing.T, broker *kafka.Broker, topic string, n int) {
 	t.Helper()
 	next, ids := 0, map[string]bool{}
@@ -198,11 +199,11 @@ func wantAll(t *testing.T, broker *kafka.Broker, topic string, n int) {
 		next++
 	}
 	if next != n {
-		t.Errorf("%d messages are in the topic, want %d", next, n)
+		t.Errorf("the topic has %d distinct messages, want %d", next, n)
 	}
 }
 
-// accounts is a DBService that only knows who may read the log.
+// accounts is a DBService with the users of these tests.
 type accounts struct {
 	merchstorev1.UnimplementedDBServiceServer
 	users map[string]*merchstorev1.User
@@ -213,7 +214,7 @@ const (
 	customerToken = "Bearer customer"
 )
 
-// startAccounts serves an admin and a customer.
+// startAccounts serves accounts of an admin and a customer.
 func startAccounts(t *testing.T) (addr string) {
 	t.Helper()
 	a := &accounts{users: map[string]*merchstorev1.User{

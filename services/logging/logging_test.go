@@ -20,7 +20,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// The lines of the contract, to the letter.
+// contractLines are the exact log lines of the documented contract.
 var contractLines = []string{
 	"1732925683 - REST API: Accessed the welcome endpoint",
 	"1732925718 - REST API: Create User endpoint is being called",
@@ -44,7 +44,7 @@ var contractLines = []string{
 	"1732925822 - REST API: User 'peter' access cancel order endpoint",
 }
 
-func TestAConsoleConsumerShowsTheLinesOfTheContract(t *testing.T) {
+func TestConsoleConsumerShowsTheContractLines(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -69,9 +69,9 @@ func TestAConsoleConsumerShowsTheLinesOfTheContract(t *testing.T) {
 		send(n, service, text)
 	}
 	send(17, "REST API", "User 'x\n1732925683 - REST API: Accessed\r\x00\u2028'")
-	answer, err := stream.CloseAndRecv()
-	if err != nil || int(answer.GetStored()) != len(contractLines)+1 {
-		t.Fatalf("stored %d, %v; want %d", answer.GetStored(), err, len(contractLines)+1)
+	response, err := stream.CloseAndRecv()
+	if err != nil || int(response.GetStored()) != len(contractLines)+1 {
+		t.Fatalf("stored %d, %v; want %d", response.GetStored(), err, len(contractLines)+1)
 	}
 
 	got, err := broker.ConsoleConsume(t.Context(), topic, len(contractLines)+1)
@@ -80,11 +80,11 @@ func TestAConsoleConsumerShowsTheLinesOfTheContract(t *testing.T) {
 	}
 	want := append(slices.Clone(contractLines), `17 - REST API: User 'x\n1732925683 - REST API: Accessed\r\u0000\u2028'`)
 	if !slices.Equal(got, want) {
-		t.Errorf("the console shows\n%s", strings.Join(got, "\n"))
+		t.Errorf("the console consumer shows\n%s", strings.Join(got, "\n"))
 	}
 }
 
-func TestStreamLogsSaysHowManyWereStored(t *testing.T) {
+func TestStreamLogsReturnsTheNumberOfStoredMessages(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -99,7 +99,7 @@ func TestStreamLogsSaysHowManyWereStored(t *testing.T) {
 	}
 	_, err = stream.CloseAndRecv()
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "3 of 4 messages were stored") ||
-		!strings.Contains(err.Error(), "text must not be empty") {
+		!strings.Contains(err.Error(), "text must be at least 1 characters") {
 		t.Errorf("%v", err)
 	}
 	if got := broker.Records(t, topic, 3); len(got) != 3 {
@@ -107,12 +107,12 @@ func TestStreamLogsSaysHowManyWereStored(t *testing.T) {
 	}
 }
 
-func TestWhatIsStructuredRidesInHeaders(t *testing.T) {
+func TestStructuredFieldsAreHeaders(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 3)
 	logger, _ := start(t, broker, topic).logger(t, logstream.Options{})
-	logger.Error(rpc.WithRequestID(t.Context(), "r1"), "it broke")
+	logger.Error(rpc.WithRequestID(t.Context(), "r1"), "failed")
 	flush(t, logger)
 	r := broker.Records(t, topic, 1)[0]
 	if r.Key != "api-0" || r.Headers["level"] != "ERROR" || r.Headers["service"] != "REST API" || r.Headers["pod"] != "api-0" ||
@@ -121,7 +121,7 @@ func TestWhatIsStructuredRidesInHeaders(t *testing.T) {
 	}
 }
 
-func TestOnePodsMessagesKeepTheirOrderOverPartitions(t *testing.T) {
+func TestMessagesOfOnePodKeepTheirOrderOverPartitions(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 3)
@@ -134,7 +134,7 @@ func TestOnePodsMessagesKeepTheirOrderOverPartitions(t *testing.T) {
 	wantAll(t, broker, topic, n)
 }
 
-func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
+func TestPausedBrokerDelaysAcknowledgementsWithinTheWindow(t *testing.T) {
 	t.Parallel()
 	broker := ownBroker(t)
 	topic := broker.Topic(t, 1)
@@ -142,7 +142,7 @@ func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
 	s := start(t, broker, topic, fmt.Sprint("LOG_STREAM_WINDOW=", window))
 	logger, metrics := s.logger(t, logstream.Options{QueueSize: size})
 	logger.Info(t.Context(), "0")
-	until(t, "the first is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
+	until(t, "the first message is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
 
 	if err := broker.Pause(); err != nil {
 		t.Fatal(err)
@@ -150,13 +150,13 @@ func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
 	for i := range logged {
 		logger.Info(t.Context(), strconv.Itoa(i+1))
 	}
-	const chunk = 64 // messages are taken in together, or wait together
-	until(t, "there is no room for more", func() bool { return s.metric(t, "merchstore_logging_messages_received_total") > 1+window-chunk })
+	const chunk = 64 // messages are accepted in chunks
+	until(t, "the window is full", func() bool { return s.metric(t, "merchstore_logging_messages_received_total") > 1+window-chunk })
 	if received := s.metric(t, "merchstore_logging_messages_received_total"); received > 1+window {
-		t.Errorf("%v messages were taken in, want %d at most", received, 1+window)
+		t.Errorf("%v messages were accepted, want %d at most", received, 1+window)
 	}
 	if got := counters(t, metrics); got["merchstore_log_messages_acknowledged_total"] != 1 || got["merchstore_log_messages_dropped_total"] != logged-size {
-		t.Errorf("while the broker is paused: %v", got)
+		t.Errorf("while paused: %v", got)
 	}
 	if err := broker.Resume(); err != nil {
 		t.Fatal(err)
@@ -164,12 +164,12 @@ func TestAPausedBrokerMeansNoAcknowledgementAndABoundedWindow(t *testing.T) {
 	flush(t, logger)
 	if got := counters(t, metrics); got["merchstore_log_messages_sent_total"] != 1+size || got["merchstore_log_messages_acknowledged_total"] != 1+size ||
 		got["merchstore_log_messages_sent_total"]+got["merchstore_log_messages_dropped_total"] != 1+logged {
-		t.Errorf("afterwards: %v", got)
+		t.Errorf("after resuming: %v", got)
 	}
 	wantAll(t, broker, topic, 1+size)
 }
 
-func TestNothingIsLostWhenTheBrokerIsKilledAndComesBack(t *testing.T) {
+func TestNoMessageIsLostWhenTheBrokerIsKilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	broker := ownBroker(t)
 	topic := broker.Topic(t, 1)
@@ -191,7 +191,7 @@ func TestNothingIsLostWhenTheBrokerIsKilledAndComesBack(t *testing.T) {
 	wantAll(t, broker, topic, n)
 }
 
-func TestNothingIsLostWhenTheServiceIsStoppedAndComesBack(t *testing.T) {
+func TestNoMessageIsLostWhenTheServiceIsRestarted(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -200,7 +200,7 @@ func TestNothingIsLostWhenTheServiceIsStoppedAndComesBack(t *testing.T) {
 	const n = 30_000
 	for i := range n {
 		switch i {
-		case n / 3: // in the middle of what is under way
+		case n / 3: // with messages in flight
 			s.stop(t)
 		case 2 * n / 3:
 			s.launch(t)
@@ -214,7 +214,7 @@ func TestNothingIsLostWhenTheServiceIsStoppedAndComesBack(t *testing.T) {
 	wantAll(t, broker, topic, n)
 }
 
-func TestNothingIsLostWhenTheServiceIsKilledAndComesBack(t *testing.T) {
+func TestNoMessageIsLostWhenTheServiceIsKilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -232,17 +232,17 @@ func TestNothingIsLostWhenTheServiceIsKilledAndComesBack(t *testing.T) {
 	wantAll(t, broker, topic, n)
 }
 
-func TestTheTopicIsMadeWhenThatIsWanted(t *testing.T) {
+func TestTopicIsCreatedIfConfigured(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
-	topic := "made-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	topic := "created-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	logger, _ := start(t, broker, topic, "KAFKA_CREATE_TOPIC=true", "KAFKA_TOPIC_PARTITIONS=2").logger(t, logstream.Options{})
 	logger.Info(t.Context(), "0")
 	flush(t, logger)
 	wantAll(t, broker, topic, 1)
 }
 
-func TestBothWaysOfTheBenchmarkWriteTheSameRecords(t *testing.T) {
+func TestBenchmarkPathsWriteTheSameRecords(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -264,12 +264,12 @@ func TestBothWaysOfTheBenchmarkWriteTheSameRecords(t *testing.T) {
 		id := r.Headers["id"]
 		r.Headers["id"] = records[0].Headers["id"]
 		if text != want || r.Key != records[0].Key || len(id) != 36 || !maps.Equal(r.Headers, records[0].Headers) {
-			t.Fatalf("%+v is not like %+v", r, records[0])
+			t.Fatalf("%+v differs from %+v", r, records[0])
 		}
 	}
 }
 
-// ownBroker is one that the test may take away.
+// ownBroker starts a broker that the test may pause and kill.
 func ownBroker(t *testing.T) *kafka.Broker {
 	t.Helper()
 	broker, err := kafka.Start(t.Context(), t.TempDir())

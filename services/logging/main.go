@@ -1,5 +1,5 @@
-// Command logging is the logging service: it takes log messages over gRPC, puts them into Kafka, and acknowledges each
-// when Kafka has it.
+// Command logging is the logging service. It receives log messages over gRPC, writes them to Kafka,
+// and acknowledges each when Kafka has stored it.
 package main
 
 import (
@@ -16,11 +16,11 @@ import (
 	"merchstore.io/merchstore/services/logging/server"
 )
 
-// Settings are all that can be set.
+// Settings are the settings of the process.
 type Settings struct {
 	GRPCAddr      string `env:"GRPC_ADDR" envDefault:":50052" help:"address of the LoggingService"`
-	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which is asked whether a reader of the log is an admin"`
-	PodName       string `env:"POD_NAME" help:"name of this pod in traces; the host's name if empty"`
+	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which tells whether a caller of TailLogs is an admin"`
+	PodName       string `env:"POD_NAME" help:"name of this pod in traces; the host name if empty"`
 
 	Process process.Settings
 	RPC     rpcserver.Settings
@@ -29,13 +29,13 @@ type Settings struct {
 	Tracing tracing.Settings
 }
 
-// Validate finds settings that cannot work.
+// Validate reports settings that cannot work.
 func (s Settings) Validate() error { return errors.Join(s.Kafka.Validate(), s.Server.Validate()) }
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
 		Name:   "logging",
-		About:  "takes log messages over gRPC and puts them into Kafka",
+		About:  "receives log messages over gRPC and writes them to Kafka",
 		Run:    run,
 		Common: func(s Settings) process.Settings { return s.Process },
 	}))
@@ -50,7 +50,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	defer grpcServer.Stop() // for the ways out before Serve
+	defer grpcServer.Stop() // if run returns before Serve
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"}, Tracing: traces,
 	}, rpc.NewClientMetrics(p.CallMetrics()))
@@ -64,13 +64,14 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		Source:   kafka.NewReader(s.Kafka, p.Log),
 		Accounts: merchstorev1.NewDBServiceClient(accounts),
 		Stopping: grpcServer.Stopping(),
-		// Shorter than the whole, so that a stream that Kafka keeps waiting is still ended in an orderly way.
+		// Shorter than the whole shutdown, so that streams waiting for Kafka still end with a
+		// proper status.
 		DrainTimeout: s.Process.ShutdownTimeout * 4 / 5,
 		Metrics:      p.Metrics,
 		Topic:        s.Kafka.Topic,
 		Log:          p.Log,
 	})
-	producer, err := kafka.NewProducer(s.Kafka, logs.Settle, p.Metrics, p.Log) //nolint:contextcheck // it is closed, not cancelled
+	producer, err := kafka.NewProducer(s.Kafka, logs.FlushDeliveries, p.Metrics, p.Log) //nolint:contextcheck // closed, not canceled
 	if err != nil {
 		return err
 	}
@@ -79,10 +80,10 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		logs.Tracer = traces.Tracer("logging")
 	}
 	merchstorev1.RegisterLoggingServiceServer(grpcServer, logs)
-	watch := kafka.NewWatch(producer, p.Metrics, p.Log)
-	p.CheckReady("kafka topic", watch.Ready)
+	topic := kafka.NewTopicMonitor(producer, p.Metrics, p.Log)
+	p.CheckReady("kafka topic", topic.Ready)
 	p.Log.Info("listening", "addr", grpcServer.Addr().String())
 
-	// Streams first, so that what they have under way is still delivered; then the producer, which then has nothing left.
-	return p.Serve(ctx, grpcServer.Part(), watch.Part(), producer.Part(), traces.Part()) //nolint:contextcheck // parts are stopped, not cancelled
+	// Streams are stopped first, so that messages in flight are still delivered and acknowledged.
+	return p.Serve(ctx, grpcServer.Part(), topic.Part(), producer.Part(), traces.Part()) //nolint:contextcheck // stopped, not canceled
 }

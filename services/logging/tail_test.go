@@ -22,9 +22,9 @@ func TestTailLogs(t *testing.T) {
 	s := start(t, broker, topic, "DB_SERVICE_ADDR="+db)
 	logger, metrics := s.logger(t, logstream.Options{})
 	logger.Info(t.Context(), "before")
-	until(t, "it is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
+	until(t, "the message is stored", func() bool { return counters(t, metrics)["merchstore_log_messages_acknowledged_total"] == 1 })
 
-	t.Run("shows what comes, and only that", func(t *testing.T) {
+	t.Run("sends new messages only", func(t *testing.T) {
 		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{})
 		logger.Info(t.Context(), "live")
 		if m := next(); m.GetText() != "live" || m.GetService() != "REST API" || m.GetPod() != "api-0" || m.GetId() == "" ||
@@ -32,13 +32,13 @@ func TestTailLogs(t *testing.T) {
 			t.Errorf("%v", m)
 		}
 	})
-	t.Run("shows everything from the beginning", func(t *testing.T) {
+	t.Run("sends everything from the beginning", func(t *testing.T) {
 		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{FromBeginning: true})
 		if m := next(); m.GetText() != "before" {
 			t.Errorf("%v", m)
 		}
 	})
-	t.Run("leaves out what was not asked for", func(t *testing.T) {
+	t.Run("filters by service and level", func(t *testing.T) {
 		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{
 			FromBeginning: true, Service: "REST API", MinLevel: merchstorev1.LogLevel_LOG_LEVEL_ERROR,
 		})
@@ -51,10 +51,10 @@ func TestTailLogs(t *testing.T) {
 		token string
 		want  codes.Code
 	}{
-		"is not for customers":       {customerToken, codes.PermissionDenied},
-		"is not for strangers":       {"Bearer forged", codes.Unauthenticated},
-		"is not for nobody":          {"", codes.Unauthenticated},
-		"is not for a broken header": {"admin", codes.Unauthenticated},
+		"denies customers":           {customerToken, codes.PermissionDenied},
+		"rejects unknown tokens":     {"Bearer forged", codes.Unauthenticated},
+		"rejects a missing token":    {"", codes.Unauthenticated},
+		"rejects a malformed header": {"admin", codes.Unauthenticated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream, err := s.client(t).TailLogs(as(t, test.token), &merchstorev1.TailLogsRequest{})
@@ -68,7 +68,7 @@ func TestTailLogs(t *testing.T) {
 	}
 }
 
-func TestATailEndsWithTheService(t *testing.T) {
+func TestTailLogsEndsWithTheService(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	db := startAccounts(t)
@@ -86,7 +86,7 @@ func TestATailEndsWithTheService(t *testing.T) {
 	}
 }
 
-// tail opens a tail and gives its next message.
+// tail calls TailLogs and returns a function that receives the next message.
 func (s *service) tail(t *testing.T, token string, request *merchstorev1.TailLogsRequest) (next func() *merchstorev1.LogMessage) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(as(t, token), limit)
@@ -95,7 +95,7 @@ func (s *service) tail(t *testing.T, token string, request *merchstorev1.TailLog
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream.Header(); err != nil { // from now on nothing is missed
+	if _, err := stream.Header(); err != nil { // from here on no message is missed
 		t.Fatal(err)
 	}
 	return func() *merchstorev1.LogMessage {

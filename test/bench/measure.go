@@ -69,6 +69,7 @@ func measure(ctx context.Context, only string) (err error) {
 		{"orders", b.orders},
 		{"standby", b.standby},
 		{"reads", b.reads},
+		{"cache", b.cache},
 		{"watching", b.watching},
 		{"pictures", b.pictures},
 		{"storefront", b.storefront},
@@ -80,7 +81,7 @@ func measure(ctx context.Context, only string) (err error) {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("there is no measurement %q; there are orders, standby, reads, watching, pictures, storefront, logins, logs and operator", only)
+		return fmt.Errorf("there is no measurement %q; there are orders, standby, reads, cache, watching, pictures, storefront, logins, logs and operator", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {

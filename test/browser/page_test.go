@@ -33,7 +33,7 @@ var (
 // visitor is somebody with a browser of their own: cookies and storage are nobody else's.
 type visitor struct {
 	t      *testing.T
-	ctx    context.Context //nolint:containedctx // the tab, as chromedp has it
+	ctx    context.Context
 	url    string
 	screen screen
 

@@ -151,11 +151,11 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 				"proxy→grafana:3000", "alertmanager→prometheus:9090", "client→prometheus:9090",
 			}, ours...),
 		},
-		"shoppers get to the API, whoever else may": {
+		"the load generator reaches the API, whoever else may": {
 			values: []string{
-				"--set", "infrastructure.shoppers.enabled=true", "--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`,
+				"--set", "infrastructure.loadgen.enabled=true", "--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`,
 			},
-			want: append([]string{"shoppers→api:8081", "prometheus→shoppers:9090"}, ours...),
+			want: append([]string{"loadgen→api:8081", "prometheus→loadgen:9090"}, ours...),
 		},
 		"traces are sent, and looked at": {
 			values: []string{

@@ -72,20 +72,20 @@ func TestPrometheusSeesPodsOfItsNamespaceAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestShoppersAreAskedFor(t *testing.T) {
+func TestTheLoadGeneratorIsOptional(t *testing.T) {
 	t.Parallel()
-	if has[*appsv1.Deployment](render(t, store), "store-shoppers") {
-		t.Error("they are there by default")
+	if has[*appsv1.Deployment](render(t, store), "store-loadgen") {
+		t.Error("it is there by default")
 	}
-	o := render(t, store, "--set", "infrastructure.shoppers.enabled=true,infrastructure.shoppers.rate=2.5,global.imageTag=v3")
-	pod := find[*appsv1.Deployment](t, o, "store-shoppers").Spec.Template
+	o := render(t, store, "--set", "infrastructure.loadgen.enabled=true,infrastructure.loadgen.rate=2.5,global.imageTag=v3")
+	pod := find[*appsv1.Deployment](t, o, "store-loadgen").Spec.Template
 	variables := env(pod)
-	for name, want := range map[string]string{"STORE_URL": "http://store-api:8081", "SHOPPERS": "10", "RATE": "2.5", "GOMEMLIMIT": "115MiB"} {
+	for name, want := range map[string]string{"STORE_URL": "http://store-api:8081", "USERS": "10", "RATE": "2.5", "GOMEMLIMIT": "115MiB"} {
 		if got := variables[name].Value; got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if image := pod.Spec.Containers[0].Image; image != "merchstore/shoppers:v3" || pod.Annotations["prometheus.io/scrape"] != "true" {
+	if image := pod.Spec.Containers[0].Image; image != "merchstore/loadgen:v3" || pod.Annotations["prometheus.io/scrape"] != "true" {
 		t.Errorf("image %s, annotations %v", image, pod.Annotations)
 	}
 }

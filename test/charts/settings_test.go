@@ -31,7 +31,7 @@ var sources = map[string][]string{
 		"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/tracing", "internal/process",
 	},
 	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
-	"shoppers": {"services/shoppers", "services/shoppers/rehearsal", "internal/process"},
+	"loadgen":  {"services/loadgen", "services/loadgen/faults", "internal/process"},
 }
 
 // fixed are settings that nobody can set, because the chart relies on what they are by default, or sets them for `helm test`.
@@ -40,8 +40,8 @@ var fixed = map[string][]string{
 	"db":       {"GRPC_ADDR", "OPS_ADDR"},
 	"logging":  {"GRPC_ADDR", "OPS_ADDR", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
 	"operator": {"OPS_ADDR", "KUBECONFIG"},
-	"shoppers": { // those for faults are for a terminal
-		"FAULT_CONTEXT", "FAULT_FOR", "FAULT_EVERY", "FAULT_COMPONENT", "FAULT_NAMESPACE", "FAULT_RELEASE", "KUBECTL",
+	"loadgen": { // faults are injected from a terminal
+		"FAULT_CONTEXT", "FAULT_DURATION", "FAULT_INTERVAL", "FAULT_COMPONENT", "FAULT_NAMESPACE", "FAULT_RELEASE", "KUBECTL",
 		"LOG_LEVEL", "PROFILING", "MEASURE_CALLS", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT",
 	},
 }
@@ -54,7 +54,7 @@ func TestSettingsAreThoseOfThePrograms(t *testing.T) {
 		schemas[name] = readSchema(t, store).Properties[name].Properties["settings"]
 	}
 	schemas["operator"] = readSchema(t, operator).Properties["settings"]
-	schemas["shoppers"] = schema{} // have values of their own
+	schemas["loadgen"] = schema{} // has its own values
 
 	given := given(t)
 	for program, settings := range schemas {

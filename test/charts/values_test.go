@@ -38,7 +38,7 @@ func TestBadValuesGetASentence(t *testing.T) {
 		"a Grafana with nothing to show":        {"infrastructure.prometheus.enabled=false", "set grafana.enabled to false as well"},
 		"a retention that is none":              {"infrastructure.prometheus.retention.size=10", "at '/prometheus/retention/size'"},
 		"a typo about Grafana":                  {"infrastructure.grafana.adminPassword=x", "at '/grafana': additional properties 'adminPassword'"},
-		"more load than may be":                 {"infrastructure.shoppers.rate=1000", "at '/shoppers/rate'"},
+		"more load than may be":                 {"infrastructure.loadgen.rate=1000", "at '/loadgen/rate'"},
 		"a typo about monitoring":               {"monitoring.podMonitor=true", "at '/monitoring': additional properties 'podMonitor'"},
 		"neither yes nor no":                    {"global.prometheusOperator=maybe", "value must be one of"},
 		"more than all requests":                {"tracing.sampleRatio=2", "at '/tracing/sampleRatio'"},

@@ -16,19 +16,20 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Namespace creates a namespace of a name of its own and returns that. It stays when the test ends: without the controllers that
-// empty it, a namespace that is deleted never goes away, and would only refuse what still runs.
+// Namespace creates a namespace and returns its unique name. It is not deleted when the test ends,
+// because without controllers a deleted namespace remains and only rejects new objects.
 func (p *ControlPlane) Namespace(t testing.TB) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	if err := p.client.Create(t.Context(), namespace); err != nil {
-		t.Fatalf("create a namespace: %v", err)
+		t.Fatalf("create namespace: %v", err)
 	}
 	return namespace.Name
 }
 
-// Grant makes a user who may do in the namespace what the Roles in a YAML file say, whatever namespace they name, and nothing
-// else, and returns how that user gets at the API server. A file may be granted several times, also in the same namespace.
+// Grant creates a user with exactly the permissions of the Roles in a YAML file, granted in the
+// given namespace instead of the one they name. It returns a client configuration of the user. A
+// file may be granted several times.
 func (p *ControlPlane) Grant(t testing.TB, namespace, roleFile string) *rest.Config {
 	t.Helper()
 	user := fmt.Sprintf("test-user-%d", p.users.Add(1))
@@ -41,21 +42,21 @@ func (p *ControlPlane) Grant(t testing.TB, namespace, roleFile string) *rest.Con
 		t.Fatal(err)
 	}
 	if len(roles) == 0 {
-		t.Fatalf("there is no Role in %s", roleFile)
+		t.Fatalf("no Role in %s", roleFile)
 	}
 	for i, role := range roles {
 		role.Namespace, role.Name = namespace, fmt.Sprintf("%s-%d", user, i)
 		if err := p.bind(t.Context(), role, user); err != nil {
-			t.Fatalf("grant what is in %s: %v", roleFile, err)
+			t.Fatalf("grant roles of %s: %v", roleFile, err)
 		}
 	}
 	return config
 }
 
-// bind creates a role, gives it to a user, and returns when the user can make use of it.
+// bind creates a role, binds it to a user, and waits until it is in effect.
 func (p *ControlPlane) bind(ctx context.Context, role *rbacv1.Role, user string) error {
 	if err := p.client.Create(ctx, role); err != nil {
-		return fmt.Errorf("create a role: %w", err)
+		return fmt.Errorf("create role: %w", err)
 	}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: role.Namespace, Name: role.Name},
@@ -63,7 +64,7 @@ func (p *ControlPlane) bind(ctx context.Context, role *rbacv1.Role, user string)
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 	}
 	if err := p.client.Create(ctx, binding); err != nil {
-		return fmt.Errorf("bind a role: %w", err)
+		return fmt.Errorf("bind role: %w", err)
 	}
 	for _, rule := range role.Rules {
 		err := awaitEffect(ctx, func(ctx context.Context) error { return p.allowed(ctx, user, role.Namespace, rule) })
@@ -74,7 +75,7 @@ func (p *ControlPlane) bind(ctx context.Context, role *rbacv1.Role, user string)
 	return nil
 }
 
-// allowed asks the API server about the first thing that a rule allows. A rule that says less than one thing allows nothing.
+// allowed returns errNotYet unless the user has the first permission of a rule.
 func (p *ControlPlane) allowed(ctx context.Context, user, namespace string, rule rbacv1.PolicyRule) error {
 	if len(rule.Verbs) == 0 || len(rule.APIGroups) == 0 || len(rule.Resources) == 0 {
 		return nil
@@ -88,7 +89,7 @@ func (p *ControlPlane) allowed(ctx context.Context, user, namespace string, rule
 		Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: attributes},
 	}
 	if err := p.client.Create(ctx, review); err != nil {
-		return fmt.Errorf("ask what %s may do: %w", user, err)
+		return fmt.Errorf("review access of %s: %w", user, err)
 	}
 	if !review.Status.Allowed {
 		return errNotYet
@@ -96,7 +97,7 @@ func (p *ControlPlane) allowed(ctx context.Context, user, namespace string, rule
 	return nil
 }
 
-// Kubeconfig writes how to get at the API server into a file that is gone when the test ends, and returns its path.
+// Kubeconfig writes a kubeconfig file that is removed when the test ends, and returns its path.
 func (p *ControlPlane) Kubeconfig(t testing.TB, config *rest.Config) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -106,7 +107,7 @@ func (p *ControlPlane) Kubeconfig(t testing.TB, config *rest.Config) string {
 	return path
 }
 
-// WriteKubeconfig writes how to get at the API server into a file that only we can read.
+// WriteKubeconfig writes a kubeconfig file with mode 0600.
 func WriteKubeconfig(path string, config *rest.Config) error {
 	const name = "merchstore"
 	c := clientcmdapi.NewConfig()
@@ -114,8 +115,8 @@ func WriteKubeconfig(path string, config *rest.Config) error {
 	c.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
 	c.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	c.CurrentContext = name
-	if err := clientcmd.WriteToFile(*c, path); err != nil { // with mode 0600
-		return fmt.Errorf("write a kubeconfig: %w", err)
+	if err := clientcmd.WriteToFile(*c, path); err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func roleFile(t *testing.T) string {
 	return path
 }
 
-// mayDoWhatTheRoleSays tries what the role allows in a namespace, and what it does not.
-func mayDoWhatTheRoleSays(t *testing.T, config *rest.Config, namespace, other string) {
+// checkPermissions tries what the role allows in a namespace, and what it does not allow.
+func checkPermissions(t *testing.T, config *rest.Config, namespace, other string) {
 	t.Helper()
 	c := newClient(t, config)
 	secret := func(name string) error {
@@ -55,7 +55,7 @@ func mayDoWhatTheRoleSays(t *testing.T, config *rest.Config, namespace, other st
 	if err := c.Create(t.Context(), mug); err != nil {
 		t.Errorf("create a ConfigMap: %v", err)
 	}
-	if err := secret("known"); !apierrors.IsNotFound(err) { // asked and answered: there is none
+	if err := secret("known"); !apierrors.IsNotFound(err) { // allowed, but it does not exist
 		t.Errorf("get the Secret: %v", err)
 	}
 	for what, err := range map[string]error{
@@ -70,16 +70,16 @@ func mayDoWhatTheRoleSays(t *testing.T, config *rest.Config, namespace, other st
 	}
 }
 
-func TestAUserMayDoWhatTheRoleSaysAndNothingElse(t *testing.T) {
+func TestGrantGivesThePermissionsOfTheRole(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	namespace, other, file := plane.Namespace(t), plane.Namespace(t), roleFile(t)
 	for range 2 { // the same file twice: two users
-		mayDoWhatTheRoleSays(t, plane.Grant(t, namespace, file), namespace, other)
+		checkPermissions(t, plane.Grant(t, namespace, file), namespace, other)
 	}
 }
 
-func TestAKubeconfigSaysTheSame(t *testing.T) {
+func TestKubeconfigHasTheSameAccess(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	namespace, other := plane.Namespace(t), plane.Namespace(t)
@@ -91,11 +91,11 @@ func TestAKubeconfigSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mode := info.Mode().Perm(); mode != 0o600 {
-		t.Errorf("its mode is %o: a key is in it", mode)
+		t.Errorf("mode %o of a file with a key", mode)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mayDoWhatTheRoleSays(t, config, namespace, other)
+	checkPermissions(t, config, namespace, other)
 }

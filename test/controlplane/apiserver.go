@@ -17,20 +17,21 @@ import (
 )
 
 const (
-	// serviceRange is within the range that is set aside for benchmarks, which collides with nobody's private network.
+	// serviceRange is part of the range reserved for benchmarks, which does not collide with
+	// private networks.
 	serviceRange = "198.19.0.0/16"
-	// firstService is the address that Kubernetes gives to the API server itself.
+	// firstService is the service address of the API server itself.
 	firstService = "198.19.0.1"
 )
 
-// startAPIServer starts an API server on etcd and returns when it is ready.
+// startAPIServer starts an API server that uses etcd, and waits until it is ready.
 func (p *ControlPlane) startAPIServer(ctx context.Context, program, etcd string, port int, options []Option) error {
 	s := settings{host: host, port: port, keys: p.KeyFile(""), apiserver: flags{}}
 	for _, option := range options {
 		option(&s)
 	}
 	if err := p.writeKeys(s.keys, s.host); err != nil {
-		return fmt.Errorf("make its keys: %w", err)
+		return fmt.Errorf("create keys: %w", err)
 	}
 	all := apiserverFlags(s.keys, etcd, s.host, s.port)
 	maps.Copy(all, s.apiserver)
@@ -66,14 +67,14 @@ func apiserverFlags(keys, etcd, host string, port int) flags {
 		"service-account-signing-key-file": filepath.Join(keys, "service-accounts.key"),
 		"service-cluster-ip-range":         serviceRange,
 		"authorization-mode":               "Node,RBAC",
-		// Nobody looks the API server up in the cluster: it need not look for an address that others reach, nor keep telling it.
+		// The API server need not publish its address, because nothing runs in the cluster.
 		"advertise-address":        host,
 		"endpoint-reconciler-type": "none",
 		"profiling":                "false",
 	}
 }
 
-// writeKeys writes the certificates and keys of an API server, and the authority's own certificate beside them.
+// writeKeys writes the certificates and keys of an API server, and the CA certificate.
 func (p *ControlPlane) writeKeys(dir, host string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -88,7 +89,7 @@ func (p *ControlPlane) writeKeys(dir, host string) error {
 	if err != nil {
 		return err
 	}
-	// Its key signs the tokens of service accounts; who it is issued to does not matter.
+	// Its key signs the tokens of service accounts. The subject does not matter.
 	accounts, err := p.authority.issueClient("service-accounts")
 	if err != nil {
 		return err
@@ -96,38 +97,38 @@ func (p *ControlPlane) writeKeys(dir, host string) error {
 	return errors.Join(serving.write(dir, "apiserver"), accounts.write(dir, "service-accounts"), p.writeNodeKeys(dir))
 }
 
-// userConfig is how a user with these groups gets at an API server that believes our authority.
+// userConfig returns a client configuration of a user with the given groups.
 func (p *ControlPlane) userConfig(url, user string, groups ...string) (*rest.Config, error) {
 	pair, err := p.authority.issueClient(user, groups...)
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate for %s: %w", user, err)
+		return nil, fmt.Errorf("create certificate of %s: %w", user, err)
 	}
 	return &rest.Config{
 		Host:            url,
 		TLSClientConfig: rest.TLSClientConfig{CAData: p.authority.certificate(), CertData: pair.certificate, KeyData: pair.key},
-		QPS:             -1, // no limit: the server has its own
+		QPS:             -1, // no rate limiting by the client
 	}, nil
 }
 
-// awaitReady returns when the API server says it is ready, which includes that etcd answers and that the roles Kubernetes brings
-// along are there. It gives up when the process has ended.
+// awaitReady waits until the API server is ready, which includes etcd and the default roles. It
+// returns an error if the process ends before.
 func (p *ControlPlane) awaitReady(ctx context.Context) error {
-	asker, err := discovery.NewDiscoveryClientForConfig(p.config)
+	client, err := discovery.NewDiscoveryClientForConfig(p.config)
 	if err != nil {
 		return err
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		_, err := asker.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		_, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-p.apiserver.Done():
-			return fmt.Errorf("it ended while it started: %w", p.apiserver.Err())
+			return fmt.Errorf("ended while starting: %w", p.apiserver.Err())
 		case <-ctx.Done():
-			return fmt.Errorf("it did not become ready: %w; last: %w", context.Cause(ctx), err)
+			return fmt.Errorf("not ready: %w; last attempt: %w", context.Cause(ctx), err)
 		case <-ticker.C:
 		}
 	}

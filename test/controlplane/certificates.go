@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// validity outlasts every control plane.
+// validity is longer than the life of any control plane.
 const validity = 365 * 24 * time.Hour
 
-// authority signs the certificates of one control plane. Whoever holds one of another control plane is a stranger to this one.
+// authority is the certificate authority of one control plane.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -43,10 +43,10 @@ func newAuthority() (*authority, error) {
 	return &authority{cert: cert, key: key}, nil
 }
 
-// certificate is the authority's own, in PEM.
+// certificate returns the CA certificate in PEM.
 func (a *authority) certificate() []byte { return encode("CERTIFICATE", a.cert.Raw) }
 
-// issueServer makes a certificate for a server that is reached by these addresses and names.
+// issueServer issues a server certificate for the given addresses and names.
 func (a *authority) issueServer(ips []net.IP, names []string) (keyPair, error) {
 	template := newTemplate(pkix.Name{CommonName: names[0]})
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -54,7 +54,8 @@ func (a *authority) issueServer(ips []net.IP, names []string) (keyPair, error) {
 	return a.issue(template)
 }
 
-// issueClient makes a certificate for a user, as Kubernetes reads it: the common name is the user, the organizations the groups.
+// issueClient issues a client certificate of a Kubernetes user: the common name is the user,
+// organizations are groups.
 func (a *authority) issueClient(user string, groups ...string) (keyPair, error) {
 	template := newTemplate(pkix.Name{CommonName: user, Organization: groups})
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -80,7 +81,7 @@ func (a *authority) issue(template *x509.Certificate) (keyPair, error) {
 
 func newTemplate(subject pkix.Name) *x509.Certificate {
 	now := time.Now()
-	// From a minute ago: times in certificates have no fractions of a second.
+	// Times in certificates have no fractions of a second, so start a minute earlier.
 	return &x509.Certificate{Subject: subject, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(validity)}
 }
 
@@ -91,14 +92,14 @@ func encode(kind string, der []byte) []byte {
 // keyPair is a certificate and its private key, in PEM.
 type keyPair struct{ certificate, key []byte }
 
-// write makes the files NAME.crt and NAME.key.
+// write writes the files NAME.crt and NAME.key.
 func (k keyPair) write(dir, name string) error {
 	err := errors.Join(
 		os.WriteFile(filepath.Join(dir, name+".crt"), k.certificate, 0o600),
 		os.WriteFile(filepath.Join(dir, name+".key"), k.key, 0o600),
 	)
 	if err != nil {
-		return fmt.Errorf("write a key pair: %w", err)
+		return fmt.Errorf("write key pair: %w", err)
 	}
 	return nil
 }

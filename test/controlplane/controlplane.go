@@ -1,8 +1,10 @@
-// Package controlplane runs a real Kubernetes API server with its etcd for tests, on free ports of 127.0.0.1. Nothing else of
-// Kubernetes runs: no controller makes pods of deployments, gives namespaces their default service account or deletes what is in
-// a namespace that is deleted. The programs are built once, by `make kubernetes`.
+// Package controlplane runs a real Kubernetes API server with etcd for tests, on free ports of
+// 127.0.0.1. Nothing else of Kubernetes runs: no controller creates pods of deployments, creates
+// the default service account of a namespace, or empties a deleted namespace. `make kubernetes`
+// builds the programs once.
 //
-// A test binary asks for it in TestMain, and says which kinds of objects the API server shall know besides Kubernetes' own:
+// Tests that do not stop the API server use one shared by the test binary, with
+// CustomResourceDefinitions from a folder:
 //
 //	func TestMain(m *testing.M) { os.Exit(controlplane.With(m, "../k8s/operator/crds").Run()) }
 //
@@ -13,8 +15,8 @@
 //		…
 //	}
 //
-// A test that takes the API server away starts one of its own with [Start]. A whole cluster is made of one that is started
-// [WithNodes]; see test/cluster.
+// Tests that stop the API server start one of their own with [Start]. The option [WithNodes] is for
+// whole clusters, see test/cluster.
 package controlplane
 
 import (
@@ -36,14 +38,15 @@ import (
 )
 
 const (
-	// startTimeout is what etcd and the API server may take until they are ready; five seconds are usual on two idle cores.
+	// startTimeout bounds the start of etcd and the API server, which takes five seconds on two
+	// idle cores.
 	startTimeout = 2 * time.Minute
-	// stopTimeout is what etcd may take to end in an orderly way; a tenth of a second is usual.
+	// stopTimeout bounds the shutdown of etcd, which usually takes a tenth of a second.
 	stopTimeout = 30 * time.Second
 )
 
-// ControlPlane is an etcd and an API server in child processes, which die with this one. Start and Stop apart, its methods may be
-// called at the same time.
+// ControlPlane is an etcd and an API server in child processes, which end with this one. Stop must
+// not be called concurrently with any other method.
 type ControlPlane struct {
 	dir       string
 	authority *authority
@@ -54,23 +57,24 @@ type ControlPlane struct {
 	users     atomic.Int64
 }
 
-// Option changes how [Start] sets a control plane up.
+// Option configures [Start].
 type Option func(*settings)
 
 type settings struct {
-	host      string // where the API server listens
+	host      string // address of the API server
 	port      int
-	keys      string // the folder of its keys
-	apiserver flags  // besides, or instead of, the usual ones
+	keys      string // folder of its keys
+	apiserver flags  // override the default flags
 }
 
-// WithFlag sets a flag of the API server, named without its dashes, or replaces what it is set to otherwise.
+// WithFlag sets a flag of the API server, named without dashes.
 func WithFlag(name, value string) Option {
 	return func(s *settings) { s.apiserver[name] = value }
 }
 
-// Start starts etcd and an API server with all they keep in dir: data, keys and certificates, and what they say, in etcd.log and
-// kube-apiserver.log. It returns when the API server is ready; when the start fails, the end of the log is part of the error.
+// Start starts etcd and an API server, and returns when the API server is ready. Their data, keys
+// and logs (etcd.log and kube-apiserver.log) are in dir. If one does not start, the error contains
+// the end of its log.
 func Start(ctx context.Context, dir string, options ...Option) (*ControlPlane, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -88,13 +92,13 @@ func (p *ControlPlane) start(ctx context.Context, options []Option) error {
 	}
 	free, err := ports.Free(ctx, 3)
 	if err != nil {
-		return fmt.Errorf("look for free ports: %w", err)
+		return fmt.Errorf("find free ports: %w", err)
 	}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
-		return fmt.Errorf("make the control plane's folder: %w", err)
+		return fmt.Errorf("create folder of the control plane: %w", err)
 	}
 	if p.authority, err = newAuthority(); err != nil {
-		return fmt.Errorf("make the certificate authority: %w", err)
+		return fmt.Errorf("create certificate authority: %w", err)
 	}
 	if err := p.startEtcd(ctx, programs.etcd, free[0], free[1]); err != nil {
 		return fmt.Errorf("start etcd: %w\n%s", err, p.logTail("etcd"))
@@ -105,13 +109,14 @@ func (p *ControlPlane) start(ctx context.Context, options []Option) error {
 	return nil
 }
 
-// Config is how an administrator of the cluster gets at the API server: with every right, and with no limit in the client.
+// Config returns a client configuration of a cluster administrator, without client-side rate
+// limiting.
 func (p *ControlPlane) Config() *rest.Config { return rest.CopyConfig(p.config) }
 
-// Stop ends both and waits until they have. Stopping a stopped control plane does nothing.
+// Stop stops both processes. Stopping a stopped control plane does nothing.
 func (p *ControlPlane) Stop() error {
 	if p.apiserver != nil {
-		// All it knows is in etcd, and asked nicely it waits up to a minute for clients that still watch something.
+		// It has no state of its own, and on SIGTERM it would wait up to a minute for open watches.
 		p.apiserver.Kill()
 	}
 	if p.etcd == nil {
@@ -125,11 +130,11 @@ func (p *ControlPlane) Stop() error {
 	return nil
 }
 
-// run starts a program that says what it has to say into a log named after it.
+// run starts a program that writes to a log with its name.
 func (p *ControlPlane) run(program string, f flags) (*child.Process, error) {
 	log, err := os.OpenFile(p.logFile(filepath.Base(program)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open its log: %w", err)
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()
 	return child.Start(child.Command{Path: program, Args: f.arguments(), Dir: p.dir, Output: log})
@@ -137,11 +142,11 @@ func (p *ControlPlane) run(program string, f flags) (*child.Process, error) {
 
 func (p *ControlPlane) logFile(program string) string { return filepath.Join(p.dir, program+".log") }
 
-// logTail is the last part of a program's log.
+// logTail returns the end of a program's log.
 func (p *ControlPlane) logTail(program string) string { return child.Tail(p.logFile(program), 8<<10) }
 
-// host is where everything listens: reachable for nobody else.
+// host is the address on which everything listens.
 const host = "127.0.0.1"
 
-// address is where a port of ours is found, host:port.
+// address returns the address of a port, host:port.
 func address(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

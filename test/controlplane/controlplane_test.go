@@ -36,7 +36,7 @@ func configMap(namespace, name string) *corev1.ConfigMap {
 	}
 }
 
-func TestWhatIsWrittenCanBeRead(t *testing.T) {
+func TestObjectsAreStored(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	c, one, two := newClient(t, plane.Config()), plane.Namespace(t), plane.Namespace(t)
@@ -54,7 +54,7 @@ func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	}
 }
 
-func TestKindsOfItsOwnAreServedAndChecked(t *testing.T) {
+func TestCustomResourcesAreServedAndValidated(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	c, namespace := newClient(t, plane.Config()), plane.Namespace(t)
@@ -74,7 +74,7 @@ func TestKindsOfItsOwnAreServedAndChecked(t *testing.T) {
 	}
 }
 
-func TestFoldersWithoutUsableKindsAreRefused(t *testing.T) {
+func TestInstallCRDsRejectsInvalidFolders(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	good, err := os.ReadFile("testdata/mugs.yaml")
@@ -82,23 +82,23 @@ func TestFoldersWithoutUsableKindsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ file, content, want string }{
-		"nothing there":           {"README", "", "no YAML files"},
-		"an object of other kind": {"a.yaml", "apiVersion: v1\nkind: ConfigMap\n", "found a *v1.ConfigMap"},
-		"a mistyped field":        {"a.yaml", strings.Replace(string(good), "scope:", "scoop:", 1), `unknown field "spec.scoop"`},
-		"a kind that is taken":    {"a.yaml", string(good), "already exists"},
+		"no YAML file":           {"README", "", "no YAML files"},
+		"another kind":           {"a.yaml", "apiVersion: v1\nkind: ConfigMap\n", "found a *v1.ConfigMap"},
+		"an unknown field":       {"a.yaml", strings.Replace(string(good), "scope:", "scoop:", 1), `unknown field "spec.scoop"`},
+		"an existing definition": {"a.yaml", string(good), "already exists"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			writeFile(t, filepath.Join(folder, c.file), c.content)
 			if err := plane.InstallCRDs(t.Context(), folder); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error is %v, want one about %q", err, c.want)
+				t.Errorf("error is %v, want one with %q", err, c.want)
 			}
 		})
 	}
 }
 
-func TestStopLeavesNothingRunning(t *testing.T) {
+func TestStopLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	began := time.Now()
@@ -110,7 +110,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	if n := len(processes(t, dir)); n != 2 {
 		t.Errorf("%d processes run, want etcd and the API server", n)
 	}
-	// One that still listens when the end comes.
+	// A watch that is still open when the API server stops.
 	c, err := client.NewWithWatch(plane.Config(), client.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	defer watch.Stop()
 
 	began = time.Now()
-	for range 2 { // the second has nothing to do
+	for range 2 { // the second call has no effect
 		if err := plane.Stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -130,23 +130,23 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 
 	t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
 	if left := processes(t, dir); len(left) > 0 {
-		t.Errorf("still there: %q", left)
+		t.Errorf("still running: %q", left)
 	}
 }
 
-func TestAFailedStartSaysWhyAndLeavesNothingRunning(t *testing.T) {
+func TestFailedStartReportsTheLogAndLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	_, err := controlplane.Start(t.Context(), dir, controlplane.WithFlag("authorization-mode", "Goodwill"))
 	if err == nil || !strings.Contains(err.Error(), "Goodwill") {
-		t.Errorf("error is %v, want the API server's own words", err)
+		t.Errorf("error is %v, want the API server's log", err)
 	}
 	if left := processes(t, dir); len(left) > 0 {
-		t.Errorf("still there: %q", left)
+		t.Errorf("still running: %q", left)
 	}
 }
 
-func TestStrangersAreRefused(t *testing.T) {
+func TestUnauthenticatedRequestsAreRejected(t *testing.T) {
 	t.Parallel()
 	plane := controlplane.Shared(t)
 	namespace := plane.Namespace(t)
@@ -158,7 +158,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-func TestProgramsThatAreNotBuiltAreNamed(t *testing.T) {
+func TestMissingProgramsAreNamed(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	for _, program := range []struct{ name, project, module string }{
@@ -175,11 +175,11 @@ func TestProgramsThatAreNotBuiltAreNamed(t *testing.T) {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, filepath.Join(folder, program.name), "") // so that the next is looked for
+		writeFile(t, filepath.Join(folder, program.name), "") // so that the next one is missing
 	}
 }
 
-// pinned is the version of a module that tools/build-kubernetes builds.
+// pinned returns the version of a module that tools/build-kubernetes builds.
 func pinned(t *testing.T, project, module string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("../../tools", project, "go.mod"))
@@ -203,7 +203,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// processes are the command lines of all that run with files of a folder.
+// processes returns the command lines of all processes that use files of a folder.
 func processes(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -212,7 +212,7 @@ func processes(t *testing.T, dir string) []string {
 	}
 	var found []string
 	for _, file := range files {
-		line, err := os.ReadFile(file) // fails for what has ended meanwhile
+		line, err := os.ReadFile(file) // fails if the process has ended
 		if err == nil && strings.Contains(string(line), dir) {
 			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
 		}

@@ -17,21 +17,23 @@ import (
 )
 
 const (
-	// effectTimeout is what the API server may take to act on what it has stored; milliseconds are usual.
+	// effectTimeout bounds the time until the API server acts on stored objects, which usually
+	// takes milliseconds.
 	effectTimeout = 30 * time.Second
-	// effectInterval is how often it is asked whether it does: not all of it can be watched.
+	// effectInterval is the polling interval, because not all effects can be watched.
 	effectInterval = 10 * time.Millisecond
 )
 
-// InstallCRDs creates the CustomResourceDefinitions of a folder's YAML files and returns when their objects are served. An object
-// that is created within two seconds after that takes two seconds, so that other API servers, had we any, know of its kind too.
+// InstallCRDs creates the CustomResourceDefinitions of a folder's YAML files and waits until their
+// objects are served. The API server delays the creation of such objects during the first two
+// seconds, for other API servers to catch up.
 func (p *ControlPlane) InstallCRDs(ctx context.Context, folder string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil {
-		return fmt.Errorf("look for CustomResourceDefinitions: %w", err)
+		return fmt.Errorf("find CustomResourceDefinitions: %w", err)
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("look for CustomResourceDefinitions: no YAML files in %s", folder)
+		return fmt.Errorf("find CustomResourceDefinitions: no YAML files in %s", folder)
 	}
 	var all []*apiextensionsv1.CustomResourceDefinition
 	for _, file := range files {
@@ -41,7 +43,7 @@ func (p *ControlPlane) InstallCRDs(ctx context.Context, folder string) error {
 		}
 		for _, crd := range crds {
 			if err := p.client.Create(ctx, crd); err != nil {
-				return fmt.Errorf("create what is in %s: %w", file, err)
+				return fmt.Errorf("create CustomResourceDefinition of %s: %w", file, err)
 			}
 		}
 		all = append(all, crds...)
@@ -54,7 +56,8 @@ func (p *ControlPlane) InstallCRDs(ctx context.Context, folder string) error {
 	return nil
 }
 
-// awaitServed returns when objects of each served version can be listed: the condition Established is there a little earlier.
+// awaitServed waits until objects of each served version can be listed, which is later than the
+// condition Established.
 func (p *ControlPlane) awaitServed(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) error {
 	for _, version := range crd.Spec.Versions {
 		if !version.Served {
@@ -70,10 +73,11 @@ func (p *ControlPlane) awaitServed(ctx context.Context, crd *apiextensionsv1.Cus
 	return nil
 }
 
-// errNotYet is what an effect that can't be seen yet looks like, where it looks like no other error.
+// errNotYet means that an effect is not visible yet.
 var errNotYet = errors.New("not in effect yet")
 
-// awaitEffect tries until it works, or fails otherwise than something does that is not there yet.
+// awaitEffect calls try until it succeeds, or returns an error that does not mean that the effect
+// is not visible yet.
 func awaitEffect(ctx context.Context, try func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, effectInterval, effectTimeout, true, func(ctx context.Context) (bool, error) {

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 )
 
-// startEtcd starts a cluster of one and returns when it can be written to.
+// startEtcd starts a cluster of one member and waits until it is ready.
 func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peerPort int) error {
 	const name = "test"
 	url, peerURL := "http://"+address(port), "http://"+address(peerPort)
@@ -19,7 +19,7 @@ func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peer
 		"initial-advertise-peer-urls": peerURL,
 		"initial-cluster":             name + "=" + peerURL,
 		"log-level":                   "warn",
-		"unsafe-no-fsync":             "true", // no test is about a machine that loses its power
+		"unsafe-no-fsync":             "true", // no test simulates a power failure
 	})
 	if err != nil {
 		return err

@@ -18,20 +18,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// newScheme knows the kinds that this package speaks of.
+// newScheme returns a scheme with the kinds that this package uses.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		authorizationv1.AddToScheme, corev1.AddToScheme, rbacv1.AddToScheme, apiextensionsv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("list the kinds of objects: %w", err)
+			return nil, fmt.Errorf("create scheme: %w", err)
 		}
 	}
 	return scheme, nil
 }
 
-// readObjects reads the YAML documents of a file, all of which must be of one kind, with no field that the kind does not have.
+// readObjects strictly decodes the YAML documents of a file, which must all be of one kind.
 func readObjects[T client.Object](scheme *runtime.Scheme, file string) ([]T, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -49,7 +49,7 @@ func readObjects[T client.Object](scheme *runtime.Scheme, file string) ([]T, err
 			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
 		if json, err := yaml.ToJSON(document); err == nil && string(json) == "null" {
-			continue // nothing but comments
+			continue // only comments
 		}
 		object, _, err := decoder.Decode(document, nil, nil)
 		if err != nil {

@@ -10,20 +10,20 @@ import (
 	"slices"
 )
 
-// What tools/kubernetes/go.mod and tools/etcd/go.mod say.
+// The versions in tools/kubernetes/go.mod and tools/etcd/go.mod.
 const (
 	kubernetesVersion = "v1.36.3"
 	etcdVersion       = "v3.6.13"
 )
 
-// programs are the paths of what runs.
+// programs are the paths of the programs.
 type programs struct{ etcd, apiserver string }
 
-// findPrograms looks where tools/build-kubernetes puts what it builds.
+// findPrograms finds the programs built by tools/build-kubernetes.
 func findPrograms() (programs, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return programs{}, fmt.Errorf("look for the folder of built programs: %w", err)
+		return programs{}, fmt.Errorf("find cache folder: %w", err)
 	}
 	etcd, err := findProgram(cache, "etcd", "etcd", etcdVersion)
 	if err != nil {
@@ -36,11 +36,11 @@ func findPrograms() (programs, error) {
 	return programs{etcd: etcd, apiserver: apiserver}, nil
 }
 
-// Program is the path of one of Kubernetes' own programs, of the version of the API server.
+// Program returns the path of one of Kubernetes' programs.
 func Program(name string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("look for the folder of built programs: %w", err)
+		return "", fmt.Errorf("find cache folder: %w", err)
 	}
 	return findProgram(cache, name, "kubernetes", kubernetesVersion)
 }
@@ -49,15 +49,15 @@ func findProgram(cache, program, project, version string) (string, error) {
 	path := filepath.Join(cache, "merchstore", project+"-"+version, program)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s %s is not built yet: run `make kubernetes` once, it takes about ten minutes", program, version)
+		return "", fmt.Errorf("%s %s is not built yet: run `make kubernetes`, which takes about ten minutes", program, version)
 	}
 	if err != nil {
-		return "", fmt.Errorf("look for %s: %w", program, err)
+		return "", fmt.Errorf("find %s: %w", program, err)
 	}
 	return path, nil
 }
 
-// flags are those of a program, by their names without dashes.
+// flags are a program's flags by their names without dashes.
 type flags map[string]string
 
 func (f flags) arguments() []string {

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Connect opens a connection that ends with the test.
+// Connect returns a connection that is closed when the test ends.
 func Connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -22,7 +22,7 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// Exec executes a statement, or, without arguments, several.
+// Exec executes a statement, or several if there are no arguments.
 func Exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
@@ -30,7 +30,7 @@ func Exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
-// Ask gives the one value that a query finds.
+// Ask returns the single value of a query's result.
 func Ask[T any](t testing.TB, conn *pgx.Conn, sql string, args ...any) T {
 	t.Helper()
 	var v T

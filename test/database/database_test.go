@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(database.With(m, migrate)) }
 
-// migrate stands in for the store's own schema.
+// migrate replaces the store's migrations.
 func migrate(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -63,15 +63,15 @@ func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 		}
 		name = address.Path[1:]
 		if n := database.Ask[int](t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 1 {
-			t.Errorf("database %s is not there", name)
+			t.Errorf("database %s does not exist", name)
 		}
 	})
 	if n := database.Ask[int](t, watch, "SELECT count(*) FROM pg_database WHERE datname = '"+name+"'"); n != 0 {
-		t.Errorf("database %s is left", name)
+		t.Errorf("database %s still exists", name)
 	}
 }
 
-func TestServerOfItsOwn(t *testing.T) {
+func TestStartServerIsIndependentOfTheSharedServer(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
 	other := database.Connect(t, database.Empty(t))
@@ -79,10 +79,10 @@ func TestServerOfItsOwn(t *testing.T) {
 	database.Exec(t, conn, "CREATE TABLE kept (id int)")
 	server.Kill()
 	if _, err := conn.Exec(t.Context(), "SELECT 1"); err == nil {
-		t.Error("a killed server answers")
+		t.Error("a killed server responds")
 	}
 	if n := database.Ask[int](t, other, "SELECT 1"); n != 1 {
-		t.Error("the shared server is gone too")
+		t.Error("the shared server does not respond")
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestServerOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestFoldersOfDeadRunsAreRemoved(t *testing.T) {
+func TestFoldersOfCrashedRunsAreRemoved(t *testing.T) {
 	t.Parallel()
 	abandoned, err := os.MkdirTemp("", "merchstore-test-postgres-")
 	if err != nil {

@@ -13,101 +13,103 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 )
 
-// StartServer starts a server for one test to stop, kill and restart as it likes, with PostgreSQL's default durability
-// unless the settings say otherwise. It has no database but "postgres", and needs no TestMain. When the test ends the
-// server is stopped and removed; the end of its log is shown when the test has failed.
+// StartServer starts a server for one test, which may stop, kill and restart it. It has
+// PostgreSQL's default settings, overridden by settings, and only the database "postgres". It is
+// stopped and removed when the test ends. If the test has failed, the end of its log is printed.
+// StartServer does not need TestMain.
 func StartServer(t testing.TB, settings map[string]string) *postgres.Server {
 	t.Helper()
-	folder, server, err := startIn(settings)
+	dir, server, err := startServer(settings)
 	if err != nil {
-		t.Fatalf("starting a server for the test: %v", err)
+		t.Fatalf("start server: %v", err)
 	}
-	t.Cleanup(func() { endServer(t, server, folder) })
+	t.Cleanup(func() { stopServer(t, server, dir) })
 	return server
 }
 
-func endServer(t testing.TB, server *postgres.Server, folder *folder) {
+func stopServer(t testing.TB, server *postgres.Server, dir *tempDir) {
 	t.Helper()
 	err := stop(server)
 	if log, readErr := os.ReadFile(server.LogFile()); readErr == nil && (t.Failed() || err != nil) {
-		t.Logf("the end of the server's log:\n%s", log[max(0, len(log)-4<<10):])
+		t.Logf("end of the server's log:\n%s", log[max(0, len(log)-4<<10):])
 	}
-	if err := errors.Join(err, folder.remove()); err != nil {
-		t.Errorf("ending the test's server: %v", err)
+	if err := errors.Join(err, dir.remove()); err != nil {
+		t.Errorf("stop server: %v", err)
 	}
 }
 
-func startIn(settings map[string]string) (*folder, *postgres.Server, error) {
-	folder, err := makeFolder()
+func startServer(settings map[string]string) (*tempDir, *postgres.Server, error) {
+	dir, err := newTempDir()
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	server, err := postgres.Start(ctx, postgres.Options{Dir: folder.path, Settings: settings})
+	server, err := postgres.Start(ctx, postgres.Options{Dir: dir.path, Settings: settings})
 	if err != nil {
-		return nil, nil, errors.Join(err, folder.remove())
+		return nil, nil, errors.Join(err, dir.remove())
 	}
-	return folder, server, nil
+	return dir, server, nil
 }
 
 func stop(server *postgres.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	server.Resume() // a paused one could not stop
+	server.Resume() // a paused server cannot stop
 	return server.Stop(ctx)
 }
 
-// folder is a temporary one that can be told from those of runs that died without removing theirs: its mark is locked
-// by a living process. (t.TempDir would not do: only its owner may enter, and a server started by root is another user.)
-type folder struct {
+// tempDir is a temporary folder with a lock file, which is locked while the process runs, so that
+// folders left by crashed runs can be removed. t.TempDir is private, but a server started by root
+// runs as another user.
+type tempDir struct {
 	path string
-	mark *os.File
+	lock *os.File
 }
 
 const (
-	folderPattern = "merchstore-test-postgres-*"
-	markName      = "in-use"
+	tempDirPattern = "merchstore-test-postgres-*"
+	lockName       = "in-use"
 )
 
-func makeFolder() (*folder, error) {
+func newTempDir() (*tempDir, error) {
 	removeAbandoned()
-	path, err := os.MkdirTemp("", folderPattern)
+	path, err := os.MkdirTemp("", tempDirPattern)
 	if err != nil {
-		return nil, fmt.Errorf("making a temporary folder: %w", err)
+		return nil, fmt.Errorf("create temporary folder: %w", err)
 	}
-	mark, err := os.Create(filepath.Join(path, markName))
+	lock, err := os.Create(filepath.Join(path, lockName))
 	if err != nil {
-		return nil, fmt.Errorf("marking a temporary folder: %w", err)
+		return nil, fmt.Errorf("lock temporary folder: %w", err)
 	}
-	if err := syscall.Flock(int(mark.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("marking a temporary folder: %w", err)
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock temporary folder: %w", err)
 	}
-	return &folder{path: path, mark: mark}, nil
+	return &tempDir{path: path, lock: lock}, nil
 }
 
-func (f *folder) remove() error {
-	defer f.mark.Close()
-	if err := os.RemoveAll(f.path); err != nil {
-		return fmt.Errorf("removing a temporary folder: %w", err)
+func (d *tempDir) remove() error {
+	defer d.lock.Close()
+	if err := os.RemoveAll(d.path); err != nil {
+		return fmt.Errorf("remove temporary folder: %w", err)
 	}
 	return nil
 }
 
-// removeAbandoned clears what runs left that panicked, timed out or were killed: their servers end with them, but 40 MB
-// each would stay. Failing to is no reason to fail a test.
+// removeAbandoned removes folders of runs that panicked, timed out or were killed, which have 40 MB
+// each. Errors are ignored.
 func removeAbandoned() {
-	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPattern))
+	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), tempDirPattern))
 	for _, path := range paths {
-		mark, err := os.Open(filepath.Join(path, markName))
+		lock, err := os.Open(filepath.Join(path, lockName))
 		if err != nil {
-			continue // not marked yet, or not ours
+			continue // not locked yet, or not a tempDir
 		}
-		info, err := mark.Stat()
-		old := err == nil && time.Since(info.ModTime()) > time.Minute // younger may be about to be locked
-		if old && syscall.Flock(int(mark.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		info, err := lock.Stat()
+		old := err == nil && time.Since(info.ModTime()) > time.Minute // a newer one may not be locked yet
+		if old && syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			_ = os.RemoveAll(path)
 		}
-		_ = mark.Close()
+		_ = lock.Close()
 	}
 }

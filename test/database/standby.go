@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os/exec"
@@ -13,33 +14,35 @@ import (
 	"merchstore.io/merchstore/internal/postgres"
 )
 
-// StartPair starts a server and a synchronous standby of it: a commit on the primary waits until the standby has it on disk.
-// When the test ends both are stopped and removed.
+// StartPair starts a server and a synchronous standby: commits on the primary wait until the
+// standby has flushed them. Both are stopped and removed when the test ends.
 func StartPair(t testing.TB) (primary, standby *postgres.Server) {
 	t.Helper()
 	primary = StartServer(t, map[string]string{Synchronous: "ANY 1 (standby)"})
-	folder, err := makeFolder()
+	dir, err := newTempDir()
 	if err != nil {
-		t.Fatalf("making the standby's folder: %v", err)
+		t.Fatalf("create folder of the standby: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	standby, err = Follow(ctx, primary, folder.path)
+	standby, err = Follow(ctx, primary, dir.path)
 	if err != nil {
-		t.Fatalf("starting a standby: %v", err)
+		t.Fatalf("start standby: %v", errors.Join(err, dir.remove()))
 	}
-	t.Cleanup(func() { endServer(t, standby, folder) })
+	t.Cleanup(func() { stopServer(t, standby, dir) })
 	return primary, standby
 }
 
-// Synchronous is the setting that makes a server's commits wait for standbys. Follow's is called "standby".
+// Synchronous is the name of the setting that makes commits wait for standbys. Follow names its
+// standby "standby".
 const Synchronous = "synchronous_standby_names"
 
-// Follow starts a standby of primary in the folder dir, and returns once it has a commit of the primary.
+// Follow starts a standby of primary in the folder dir, and returns once it has replicated a
+// commit.
 func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgres.Server, error) {
 	source, err := url.Parse(primary.URL("postgres"))
 	if err != nil {
-		return nil, fmt.Errorf("reading the primary's address: %w", err)
+		return nil, fmt.Errorf("parse URL of the primary: %w", err)
 	}
 	password, _ := source.User.Password()
 	query := source.Query()
@@ -48,32 +51,35 @@ func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgre
 	backup := exec.CommandContext(ctx, "pg_basebackup", "--pgdata="+filepath.Join(dir, "data"), "--write-recovery-conf",
 		"--checkpoint=fast", "--no-sync", "--dbname="+source.String())
 	if output, err := backup.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("copying the primary: %w\n%s", err, output)
+		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, output)
 	}
 	standby, err := postgres.Start(ctx, postgres.Options{Dir: dir, Password: password})
 	if err != nil {
 		return nil, err
 	}
-	return standby, awaitCommit(ctx, primary)
+	if err := awaitCommit(ctx, primary); err != nil {
+		return nil, errors.Join(err, stop(standby))
+	}
+	return standby, nil
 }
 
-// awaitCommit commits something on the primary, which returns once the standby has it.
+// awaitCommit commits a transaction on the primary, which waits for the synchronous standby.
 func awaitCommit(ctx context.Context, primary *postgres.Server) error {
 	conn, err := pgx.Connect(ctx, primary.URL("postgres"))
 	if err != nil {
-		return fmt.Errorf("connecting to the primary: %w", err)
+		return fmt.Errorf("connect to the primary: %w", err)
 	}
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, `SELECT pg_logical_emit_message(true, '', '')`); err != nil {
-		return fmt.Errorf("waiting for the standby: %w", err)
+		return fmt.Errorf("wait for the standby: %w", err)
 	}
 	return nil
 }
 
-// Promote makes a standby a primary.
+// Promote promotes a standby to a primary.
 func Promote(t testing.TB, standby *postgres.Server) {
 	t.Helper()
 	if err := execute(standby.URL("postgres"), "SELECT pg_promote()"); err != nil {
-		t.Fatalf("promoting the standby: %v", err)
+		t.Fatalf("promote the standby: %v", err)
 	}
 }

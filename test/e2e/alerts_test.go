@@ -35,7 +35,7 @@ func TestAlerts(t *testing.T) {
 		p.settle()
 	})
 	t.Run("no Kafka", func(t *testing.T) {
-		fault(p.in(t), kafkaAway, "MerchstoreLogMessagesDelayed", "MerchstoreKafkaTopicUnreachable")
+		fault(p.in(t), kafkaUnavailable, "MerchstoreLogMessagesDelayed", "MerchstoreKafkaTopicUnreachable")
 	})
 	t.Run("a table that is locked", func(t *testing.T) { fault(p.in(t), productsLocked, "MerchstoreLocksHeld") })
 	t.Run("the process that ended is well", func(t *testing.T) {
@@ -44,31 +44,31 @@ func TestAlerts(t *testing.T) {
 	})
 }
 
-// fault causes one, awaits its alerts, mends it, and awaits their end.
-func fault(p prometheus, cause func(cluster) (mend func()), alerts ...string) {
+// fault injects a fault, awaits its alerts, recovers from it, and awaits their end.
+func fault(p prometheus, inject func(cluster) (undo func()), alerts ...string) {
 	for _, alert := range alerts {
 		if p.fires(alert) {
 			p.t.Fatalf("%s fires before there is a reason", alert)
 		}
 	}
-	mend := cause(p.cluster)
-	began, mended := time.Now(), false
+	undo := inject(p.cluster)
+	injected, recovered := time.Now(), false
 	defer func() {
-		if !mended { // something failed
-			mend()
+		if !recovered { // the test failed
+			undo()
 		}
 	}()
 	for _, alert := range alerts {
 		p.within(toFire, alert+" fires", func() bool { return p.fires(alert) })
-		p.t.Logf("%s fires %s after its cause began", alert, time.Since(began).Round(time.Second))
+		p.t.Logf("%s fires %s after the fault", alert, time.Since(injected).Round(time.Second))
 	}
-	mend()
-	mended = true
+	undo()
+	recovered = true
 	ended := time.Now()
 	p.settle()
 	for _, alert := range alerts {
 		p.within(toResolve, alert+" is resolved", func() bool { return !p.fires(alert) })
-		p.t.Logf("%s is resolved %s after its cause ended", alert, time.Since(ended).Round(time.Second))
+		p.t.Logf("%s is resolved %s after the recovery", alert, time.Since(ended).Round(time.Second))
 	}
 }
 
@@ -85,7 +85,7 @@ func killAgainAndAgain(p prometheus) {
 	}
 }
 
-func kafkaAway(c cluster) (mend func()) {
+func kafkaUnavailable(c cluster) (undo func()) {
 	c.kubectl("scale", "statefulset/store-kafka", "--replicas=0")
 	return func() { c.kubectl("scale", "statefulset/store-kafka", "--replicas=1") }
 }
@@ -95,7 +95,7 @@ const locker = "alerts-test"
 
 // productsLocked has a transaction hold the table that all who buy or look at something need, as a migration by hand would that somebody has
 // forgotten about.
-func productsLocked(c cluster) (mend func()) {
+func productsLocked(c cluster) (undo func()) {
 	psql := func(command string) []string {
 		return []string{
 			"exec", "store-postgresql-0", "--", "psql", "--no-psqlrc", "--quiet", "--username=postgres",

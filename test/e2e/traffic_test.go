@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	shoppers = 8
-	// pause is what a shopper waits for after an order and a look at the product: together they make some 150 requests a second.
+	buyers = 8
+	// pause is what a buyer waits for after an order and a look at the product: together they make some 150 requests a second.
 	pause = 100 * time.Millisecond
 	stock = 1_000_000
 
-	password = "a long password" // of each shopper
+	password = "a long password" // of each buyer
 )
 
 // traffic is people who buy and look around all the time. Who gets no answer, or one that says to come again, asks again with the
@@ -62,8 +62,8 @@ func openShop(t *testing.T, c cluster) *traffic {
 	var made struct{ ID int64 }
 	s.must(t, anyone, "/api/v1/products", fmt.Sprintf(`{"name":"Hoodie %s","price":199,"stock":%d}`, s.round, stock), &made)
 	s.product = made.ID
-	for i := range shoppers {
-		b := newBuyer(fmt.Sprintf("shopper-%s-%d", s.round, i))
+	for i := range buyers {
+		b := newBuyer(fmt.Sprintf("buyer-%s-%d", s.round, i))
 		s.must(t, b, "/api/v1/users/create", fmt.Sprintf(`{"sid":"%s","username":"%[1]s","email":"%[1]s@example.com","password":"%s"}`, b.name, password), nil)
 		b.token = s.login(t, b, b.name, password)
 		s.buyers = append(s.buyers, b)

@@ -1,4 +1,4 @@
-// Package eventually waits, in tests, for states that give no signal.
+// Package eventually polls, in tests, for states that give no signal.
 package eventually
 
 import (
@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-const pace = 20 * time.Millisecond
+const interval = 20 * time.Millisecond
 
-var errNot = errors.New("it is not so")
+var errNotMet = errors.New("condition not met")
 
-// True asks again and again until something is so. What ends the sentence "waited a minute for".
-func True(t testing.TB, limit time.Duration, what string, is func() bool) {
+// True polls until a condition is true. The test fails after the limit with the message "waited
+// <limit> for <what>".
+func True(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	NoError(t, limit, what, func() error {
-		if !is() {
-			return errNot
+		if !condition() {
+			return errNotMet
 		}
 		return nil
 	})
 }
 
-// NoError is True for those who can say what is missing.
-func NoError(t testing.TB, limit time.Duration, what string, missing func() error) {
+// NoError polls until check returns nil. The test fails after the limit with the last error.
+func NoError(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
-	ticker := time.NewTicker(pace)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for end := time.Now().Add(limit); ; <-ticker.C {
-		err := missing()
+		err := check()
 		if err == nil {
 			return
 		}

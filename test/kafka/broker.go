@@ -1,9 +1,10 @@
-// Package kafka runs a real Apache Kafka broker for tests and benchmarks: one node in KRaft's combined mode, started from
-// Kafka's own jars on free ports of 127.0.0.1. It needs a Java runtime, and Maven the first time (see package jars).
+// Package kafka runs a real Apache Kafka broker for tests and benchmarks: one node in KRaft's
+// combined mode, started from Kafka's own jars on free ports of 127.0.0.1. It needs a Java runtime,
+// and Maven the first time (see package jars).
 //
-// A test that only wants topics uses the broker that its test binary shares:
+// Tests that only need topics use the broker shared by the test binary:
 //
-//	func TestMain(m *testing.M) { kafka.Main(m) }
+//	func TestMain(m *testing.M) { os.Exit(kafka.StopAfter(m).Run()) }
 //
 //	func TestPublish(t *testing.T) {
 //		broker := kafka.Shared(t)
@@ -12,7 +13,7 @@
 //		records := broker.Records(t, topic, 1)
 //	}
 //
-// A test that takes the broker away starts one of its own with [Start].
+// Tests that stop or pause the broker start one of their own with [Start].
 package kafka
 
 import (
@@ -29,14 +30,14 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// startTimeout is what a broker may take until it answers; about five seconds are usual on two idle cores.
+// startTimeout bounds the start of a broker, which takes about five seconds on two idle cores.
 const startTimeout = 2 * time.Minute
 
-// stopTimeout is what a broker may take to close its logs; half a second is usual.
+// stopTimeout bounds the shutdown of a broker, which usually takes half a second.
 const stopTimeout = 30 * time.Second
 
-// Broker is a Kafka broker in a child process, which dies with this one. While one of Stop, Kill and Restart runs, no other method
-// may be called; the rest may be called at the same time.
+// Broker is a Kafka broker in a child process, which ends with this one. Stop, Kill and Restart
+// must not be called concurrently with any other method.
 type Broker struct {
 	dir        string
 	jars       string
@@ -45,30 +46,33 @@ type Broker struct {
 	clusterID  string
 	port       int
 	saslPort   int
-	users      []string // as the storage tool wants them
+	users      []string // in the format of the storage tool
 	process    *child.Process
 }
 
-// Option changes how [Start] sets a broker up.
+// Option configures [Start].
 type Option func(*Broker)
 
-// WithProperty sets a line of server.properties.
+// WithProperty sets a property of server.properties.
 func WithProperty(key, value string) Option {
 	return func(b *Broker) { b.properties[key] = value }
 }
 
-// WithJVM replaces the virtual machine's flags. The default ones favour a quick start over peak speed, which a benchmark may not want.
+// WithJVM replaces the flags of the virtual machine. The default ones favor a quick start over peak
+// performance.
 func WithJVM(flags ...string) Option {
 	return func(b *Broker) { b.jvm = flags }
 }
 
-// WithClusterID makes the broker one of another cluster than all other test brokers. The id has 22 characters of URL-safe base64.
+// WithClusterID sets the cluster id, which has 22 characters of URL-safe base64. By default all
+// test brokers have the same.
 func WithClusterID(id string) Option {
 	return func(b *Broker) { b.clusterID = id }
 }
 
-// Start formats a log directory in dir and starts a broker on it. It returns when the broker answers a metadata request.
-// What the broker says goes to broker.log in dir; its end is part of the error when the start fails.
+// Start formats a log directory in dir, starts a broker and waits until it responds to a metadata
+// request. The broker writes its log to broker.log in dir. If it does not start, the error contains
+// the end of the log.
 func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) {
 	libraries, err := jars.Dir(ctx)
 	if err != nil {
@@ -76,7 +80,7 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	}
 	free, err := ports.Free(ctx, 3)
 	if err != nil {
-		return nil, fmt.Errorf("looking for free ports: %w", err)
+		return nil, fmt.Errorf("find free ports: %w", err)
 	}
 	b := &Broker{
 		dir:        dir,
@@ -91,10 +95,10 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 		option(b)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the broker's directory: %w", err)
+		return nil, fmt.Errorf("create directory of the broker: %w", err)
 	}
 	if err := os.WriteFile(b.propertiesFile(), b.properties.bytes(), 0o600); err != nil {
-		return nil, fmt.Errorf("writing the broker's settings: %w", err)
+		return nil, fmt.Errorf("write server.properties: %w", err)
 	}
 	if err := b.format(ctx); err != nil {
 		return nil, err
@@ -105,40 +109,42 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	return b, nil
 }
 
-// Addr is the bootstrap address, host:port. It stays the same over a restart.
+// Addr returns the bootstrap address, host:port. A restart does not change it.
 func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
 
-// Stop asks the broker to shut down as an operator would (SIGTERM) and waits until it has. Stopping a stopped broker does nothing.
+// Stop sends SIGTERM and waits until the broker has shut down. Stopping a stopped broker does
+// nothing.
 func (b *Broker) Stop() error {
-	// A paused broker has to go on to hear of it.
+	// A paused broker does not handle the signal.
 	if err := b.Resume(); err != nil {
-		return fmt.Errorf("stopping the broker: %w", err)
+		return fmt.Errorf("stop broker: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := b.process.Stop(ctx); err != nil {
-		return fmt.Errorf("stopping the broker: %w\n%s", err, b.logTail())
+		return fmt.Errorf("stop broker: %w\n%s", err, b.logTail())
 	}
 	return nil
 }
 
-// Kill ends the broker at once (SIGKILL), as a crash would, and waits until it is gone.
+// Kill sends SIGKILL, to simulate a crash, and waits until the broker has ended.
 func (b *Broker) Kill() { b.process.Kill() }
 
-// Pause freezes the broker (SIGSTOP): connections stay open and nothing answers, as on a machine that hangs.
+// Pause suspends the broker with SIGSTOP, to simulate a hanging machine: connections stay open but
+// nothing responds.
 func (b *Broker) Pause() error { return b.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused broker go on (SIGCONT).
+// Resume continues a paused broker.
 func (b *Broker) Resume() error { return b.signal(syscall.SIGCONT) }
 
 func (b *Broker) signal(s syscall.Signal) error {
 	if err := b.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("sending %v: %w", s, err)
+		return fmt.Errorf("send %v to the broker: %w", s, err)
 	}
 	return nil
 }
 
-// Restart starts a broker that was stopped or killed, and stops one that runs before that. Address and data are the same as before.
+// Restart stops the broker if it is running, and starts it with the same address and data.
 func (b *Broker) Restart(ctx context.Context) error {
 	if err := b.Stop(); err != nil {
 		return err
@@ -155,7 +161,7 @@ func (b *Broker) format(ctx context.Context) error {
 	}
 	out, err := b.tool(ctx, "kafka.tools.StorageTool", arguments...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("formatting the broker's log directory: %w\n%s", err, tail(out))
+		return fmt.Errorf("format log directory: %w\n%s", err, tail(out))
 	}
 	return nil
 }
@@ -168,15 +174,15 @@ func (b *Broker) launch(ctx context.Context) error {
 	arguments = append(arguments, "-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile())
 	log, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the broker's log: %w", err)
+		return fmt.Errorf("open log of the broker: %w", err)
 	}
 	defer log.Close()
 	if b.process, err = child.Start(child.Command{Path: "java", Args: arguments, Output: log}); err != nil {
-		return fmt.Errorf("starting the broker: %w", err)
+		return fmt.Errorf("start broker: %w", err)
 	}
-	if err := b.waitUntilReady(ctx); err != nil {
+	if err := b.awaitReady(ctx); err != nil {
 		b.Kill()
-		return fmt.Errorf("starting the broker: %w\n%s", err, b.logTail())
+		return fmt.Errorf("start broker: %w\n%s", err, b.logTail())
 	}
 	return nil
 }
@@ -185,8 +191,8 @@ func (b *Broker) logFile() string { return filepath.Join(b.dir, "broker.log") }
 
 func (b *Broker) logTail() string { return child.Tail(b.logFile(), tailLimit) }
 
-// tailLimit is how much of some output goes into an error, in bytes.
+// tailLimit is the number of bytes of output included in an error.
 const tailLimit = 8 << 10
 
-// tail is the last part of some output.
+// tail returns the end of out.
 func tail(out []byte) []byte { return out[max(0, len(out)-tailLimit):] }

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// clusterID is 16 bytes in URL-safe base64, as Kafka wants them. Test clusters share one unless told otherwise.
+// clusterID is the default cluster id: 16 bytes in URL-safe base64.
 const clusterID = "merchstore-test-broker"
 
-// logFlags keep a broker quiet unless something is wrong.
+// logFlags set the log level to WARN.
 var logFlags = []string{
 	"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 	"-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -20,7 +20,8 @@ var logFlags = []string{
 // properties are the lines of a server.properties file.
 type properties map[string]string
 
-// newProperties describes a broker that is its own controller, with the internal topics as small as one node allows.
+// newProperties returns the properties of a broker that is its own controller, with internal topics
+// of one replica.
 func newProperties(data string, port, controllerPort int) properties {
 	broker, controller := fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", controllerPort)
 	return properties{
@@ -42,11 +43,12 @@ func newProperties(data string, port, controllerPort int) properties {
 		"share.coordinator.state.topic.min.isr":            "1",
 		"share.coordinator.state.topic.num.partitions":     "1",
 
-		// Nobody else can win the election or join a group: waiting for them only costs time.
+		// There is one node, so waiting for others in elections and rebalances only costs time.
 		"controller.quorum.election.timeout.ms":     "100",
 		"controller.quorum.election.backoff.max.ms": "100",
 		"group.initial.rebalance.delay.ms":          "0",
-		// A killed broker may only come back when its old session is over, after nine seconds by default.
+		// A killed broker can only return when its session has expired, by default after nine
+		// seconds.
 		"broker.session.timeout.ms":    "3000",
 		"broker.heartbeat.interval.ms": "500",
 

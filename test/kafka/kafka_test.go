@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(kafka.StopAfter(m)) }
 
-func TestRecordsComeBackWithTheirHeaders(t *testing.T) {
+func TestRecordsReturnsValuesAndHeaders(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 3)
@@ -32,7 +32,7 @@ func TestRecordsComeBackWithTheirHeaders(t *testing.T) {
 	}
 }
 
-func TestTheConsoleConsumerPrintsEveryValue(t *testing.T) {
+func TestConsoleConsumePrintsAllValues(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -44,11 +44,11 @@ func TestTheConsoleConsumerPrintsEveryValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the console shows %q, want %q", got, want)
+		t.Errorf("the console consumer printed %q, want %q", got, want)
 	}
 }
 
-func TestDataOutlivesTheBroker(t *testing.T) {
+func TestDataSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*kafka.Broker) error{
 		"stopped": (*kafka.Broker).Stop,
@@ -68,16 +68,16 @@ func TestDataOutlivesTheBroker(t *testing.T) {
 			}
 
 			if broker.Addr() != address {
-				t.Errorf("it came back at %s, not %s", broker.Addr(), address)
+				t.Errorf("address after the restart is %s, want %s", broker.Addr(), address)
 			}
 			if got := values(broker.Records(t, topic, 50)); !slices.Equal(got, want) {
-				t.Errorf("it came back with %q, want %q", got, want)
+				t.Errorf("records after the restart: %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-func TestAPausedBrokerKeepsConnectionsAndAnswersLater(t *testing.T) {
+func TestPausedBrokerKeepsConnections(t *testing.T) {
 	t.Parallel()
 	broker := start(t)
 	topic := broker.Topic(t, 1)
@@ -92,7 +92,7 @@ func TestAPausedBrokerKeepsConnectionsAndAnswersLater(t *testing.T) {
 	}
 	select {
 	case event := <-delivered:
-		t.Fatalf("a paused broker answered: %v", event)
+		t.Fatalf("a paused broker responded: %v", event)
 	case <-time.After(500 * time.Millisecond):
 	}
 	if err := broker.Resume(); err != nil {
@@ -117,7 +117,7 @@ func start(t *testing.T) *kafka.Broker {
 	return broker
 }
 
-// produce writes n records with the settings that the store relies on, and returns their values.
+// produce writes n records with the producer settings of the store, and returns their values.
 func produce(t *testing.T, broker *kafka.Broker, topic string, n int) []string {
 	t.Helper()
 	producer := newProducer(t, broker)

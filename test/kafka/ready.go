@@ -10,9 +10,9 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// waitUntilReady returns when the broker answers a metadata request that names at least one broker.
-func (b *Broker) waitUntilReady(ctx context.Context) error {
-	if err := b.waitForPort(ctx); err != nil {
+// awaitReady waits until the broker responds to a metadata request with at least one broker.
+func (b *Broker) awaitReady(ctx context.Context) error {
+	if err := b.awaitPort(ctx); err != nil {
 		return err
 	}
 	admin, err := b.admin()
@@ -21,19 +21,19 @@ func (b *Broker) waitUntilReady(ctx context.Context) error {
 	}
 	defer admin.Close()
 	for {
-		const patience = 500 * time.Millisecond
-		metadata, err := admin.GetMetadata(nil, false, int(patience.Milliseconds()))
+		const timeout = 500 * time.Millisecond
+		metadata, err := admin.GetMetadata(nil, false, int(timeout.Milliseconds()))
 		if err == nil && len(metadata.Brokers) > 0 {
 			return nil
 		}
-		if gone := b.gone(ctx); gone != nil {
-			return errors.Join(gone, err)
+		if failure := b.failure(ctx); failure != nil {
+			return errors.Join(failure, err)
 		}
 	}
 }
 
-// waitForPort goes before the first request only because a Kafka client complains about every connection it can't make.
-func (b *Broker) waitForPort(ctx context.Context) error {
+// awaitPort waits until the port is open, because a Kafka client logs every failed connection.
+func (b *Broker) awaitPort(ctx context.Context) error {
 	retry := time.NewTicker(20 * time.Millisecond)
 	defer retry.Stop()
 	var dialer net.Dialer
@@ -47,22 +47,22 @@ func (b *Broker) waitForPort(ctx context.Context) error {
 		case <-b.process.Done():
 		case <-ctx.Done():
 		}
-		if gone := b.gone(ctx); gone != nil {
-			return errors.Join(gone, err)
+		if failure := b.failure(ctx); failure != nil {
+			return errors.Join(failure, err)
 		}
 	}
 }
 
-// gone tells why there is nothing left to wait for, if so.
-func (b *Broker) gone(ctx context.Context) error {
+// failure returns an error if the broker has ended or ctx is done.
+func (b *Broker) failure(ctx context.Context) error {
 	select {
 	case <-b.process.Done():
 		if err := b.process.Err(); err != nil {
-			return fmt.Errorf("it ended by itself: %w", err)
+			return fmt.Errorf("the broker ended: %w", err)
 		}
-		return errors.New("it ended by itself")
+		return errors.New("the broker ended")
 	case <-ctx.Done():
-		return fmt.Errorf("it does not answer: %w", ctx.Err())
+		return fmt.Errorf("the broker does not respond: %w", ctx.Err())
 	default:
 		return nil
 	}
@@ -71,7 +71,7 @@ func (b *Broker) gone(ctx context.Context) error {
 func (b *Broker) admin() (*kafka.AdminClient, error) {
 	admin, err := kafka.NewAdminClient(&kafka.ConfigMap{"bootstrap.servers": b.Addr(), "log_level": 2})
 	if err != nil {
-		return nil, fmt.Errorf("making an admin client: %w", err)
+		return nil, fmt.Errorf("create admin client: %w", err)
 	}
 	return admin, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// Record is a message as it lies in a topic.
+// Record is a record of a topic.
 type Record struct {
 	Partition int32
 	Offset    int64
@@ -17,20 +17,20 @@ type Record struct {
 	Headers   map[string]string
 }
 
-// Records waits until the topic holds at least n records, then returns all there are, so that one too many is seen as well as one
-// too few. Within a partition they come in order. The test fails when they have not come within half a minute.
+// Records waits until the topic has at least n records, and returns all of them, so that tests
+// notice extra records. Records of a partition are in order. The test fails after half a minute.
 func (b *Broker) Records(t testing.TB, topic string, n int) []Record {
 	t.Helper()
 	consumer, err := kafka.NewConsumer(&kafka.ConfigMap{
 		"bootstrap.servers":    b.Addr(),
-		"group.id":             "unused", // partitions are assigned by hand
+		"group.id":             "unused", // partitions are assigned manually
 		"enable.auto.commit":   false,
 		"enable.partition.eof": true,
 		"fetch.wait.max.ms":    10,
 		"log_level":            2,
 	})
 	if err != nil {
-		t.Fatalf("making a consumer: %v", err)
+		t.Fatalf("create consumer: %v", err)
 	}
 	defer consumer.Close()
 
@@ -40,12 +40,12 @@ func (b *Broker) Records(t testing.TB, topic string, n int) []Record {
 	ended := map[int32]bool{}
 	for len(records) < n || len(ended) < partitions {
 		if time.Now().After(deadline) {
-			t.Fatalf("topic %s holds %d records after %v, not %d", topic, len(records), requestTimeout, n)
+			t.Fatalf("topic %s has %d records after %v, want %d", topic, len(records), requestTimeout, n)
 		}
 		switch event := consumer.Poll(100).(type) {
 		case *kafka.Message:
 			if event.TopicPartition.Error != nil {
-				t.Fatalf("reading from %s: %v", topic, event.TopicPartition.Error)
+				t.Fatalf("read %s: %v", topic, event.TopicPartition.Error)
 			}
 			delete(ended, event.TopicPartition.Partition)
 			records = append(records, newRecord(event))
@@ -53,19 +53,19 @@ func (b *Broker) Records(t testing.TB, topic string, n int) []Record {
 			ended[event.Partition] = true
 		case kafka.Error:
 			if event.IsFatal() {
-				t.Fatalf("reading from %s: %v", topic, event)
+				t.Fatalf("read %s: %v", topic, event)
 			}
 		}
 	}
 	return records
 }
 
-// assignAll has the consumer read every partition from its beginning.
+// assignAll assigns all partitions from their beginning and returns their number.
 func assignAll(t testing.TB, consumer *kafka.Consumer, topic string) (partitions int) {
 	t.Helper()
 	metadata, err := consumer.GetMetadata(&topic, false, int(requestTimeout.Milliseconds()))
 	if err != nil {
-		t.Fatalf("asking for the partitions of %s: %v", topic, err)
+		t.Fatalf("get partitions of %s: %v", topic, err)
 	}
 	var assigned []kafka.TopicPartition
 	for _, partition := range metadata.Topics[topic].Partitions {
@@ -75,7 +75,7 @@ func assignAll(t testing.TB, consumer *kafka.Consumer, topic string) (partitions
 		t.Fatalf("topic %s does not exist", topic)
 	}
 	if err := consumer.Assign(assigned); err != nil {
-		t.Fatalf("assigning the partitions of %s: %v", topic, err)
+		t.Fatalf("assign partitions of %s: %v", topic, err)
 	}
 	return len(assigned)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// WithUser adds a listener, at [Broker.SASLAddr], that lets in only who knows a password, by SASL PLAIN, SCRAM-SHA-256 or
-// SCRAM-SHA-512. The other listener stays open to all.
+// WithUser adds a user, and a listener at [Broker.SASLAddr] that requires SASL PLAIN, SCRAM-SHA-256
+// or SCRAM-SHA-512. The other listener does not require authentication.
 func WithUser(name, password string) Option {
 	return func(b *Broker) {
 		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
@@ -34,8 +34,8 @@ func WithUser(name, password string) Option {
 	}
 }
 
-// WithTLS encrypts the listener that [WithUser] adds. Both files are PEM: the broker's key with its certificate, and the authority
-// whose certificates clients must have.
+// WithTLS enables TLS on the listener of [WithUser]. Both files are PEM: the broker's key and
+// certificate, and the CA of client certificates, which are required.
 func WithTLS(keyAndCertificate, clientAuthority string) Option {
 	return func(b *Broker) {
 		b.properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,USERS:SASL_SSL"
@@ -49,10 +49,10 @@ func WithTLS(keyAndCertificate, clientAuthority string) Option {
 	}
 }
 
-// SASLAddr is the bootstrap address, host:port, for users with passwords.
+// SASLAddr returns the bootstrap address, host:port, of the listener that requires authentication.
 func (b *Broker) SASLAddr() string { return fmt.Sprintf("127.0.0.1:%d", b.saslPort) }
 
-// SetPassword gives a user another password for SCRAM-SHA-256, and leaves those for the other mechanisms.
+// SetPassword changes a user's password for SCRAM-SHA-256 only.
 func (b *Broker) SetPassword(t testing.TB, name, password string) {
 	t.Helper()
 	admin, err := b.admin()
@@ -67,9 +67,9 @@ func (b *Broker) SetPassword(t testing.TB, name, password string) {
 		ScramCredentialInfo: kafka.ScramCredentialInfo{Mechanism: kafka.ScramMechanismSHA256, Iterations: 4096},
 	}}, nil)
 	if err != nil {
-		t.Fatalf("setting %s's password: %v", name, err)
+		t.Fatalf("set password of %s: %v", name, err)
 	}
 	if failed := result.Errors[name]; failed.Code() != kafka.ErrNoError {
-		t.Fatalf("setting %s's password: %v", name, failed)
+		t.Fatalf("set password of %s: %v", name, failed)
 	}
 }

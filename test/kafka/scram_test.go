@@ -9,7 +9,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-func TestUsersGetInWithTheirPasswordOnly(t *testing.T) {
+func TestUserNeedsThePassword(t *testing.T) {
 	t.Parallel()
 	const id = "another-test-cluster-0"
 	broker, err := kafka.Start(t.Context(), t.TempDir(), kafka.WithUser("alice", "first"), kafka.WithUser("bob", "x"), kafka.WithClusterID(id))
@@ -35,10 +35,10 @@ func TestUsersGetInWithTheirPasswordOnly(t *testing.T) {
 		return err == nil
 	}
 	if !in("first") || in("second") {
-		t.Error("the first password does not let in, or another does")
+		t.Error("the first password is rejected, or another is accepted")
 	}
 	broker.SetPassword(t, "alice", "second")
 	if !in("second") || in("first") {
-		t.Error("the second password does not let in, or the first still does")
+		t.Error("the second password is rejected, or the first is still accepted")
 	}
 }

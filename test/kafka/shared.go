@@ -2,79 +2,39 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
+
+	"merchstore.io/merchstore/test/shared"
 )
 
-// shared is a global because a test binary is one program with one broker: tests can't hand things to each other.
-var shared struct {
-	sync.Mutex
-	stopped bool // whether [StopAfter] will stop the broker
-	dir     string
-	broker  *Broker
-	err     error
+var sharedBroker = shared.New[*Broker]("Kafka broker")
+
+// StopAfter returns a runner for TestMain that lets the tests of m call Shared, and stops the
+// broker after them.
+func StopAfter(m shared.Runner) shared.Runner {
+	return sharedBroker.With(m, startShared, func(b *Broker) error {
+		return errors.Join(b.Stop(), os.RemoveAll(b.dir))
+	})
 }
 
-// Shared returns the broker of this test binary, started by the first test that asks. It belongs to all tests, which may run at the
-// same time: none may stop it or pause it, and each has its own topics ([Broker.Topic]). TestMain must call [Main] or use [StopAfter].
+// Shared returns the broker shared by all tests of this binary. The first call starts it. Tests
+// must not stop or pause it, and use topics of their own, see [Broker.Topic].
 func Shared(t testing.TB) *Broker {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if !shared.stopped {
-		t.Fatal("kafka.Shared needs func TestMain(m *testing.M) { kafka.Main(m) }")
-	}
-	if shared.broker == nil && shared.err == nil {
-		shared.broker, shared.err = startShared()
-	}
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	return shared.broker
+	return sharedBroker.Get(t)
 }
 
 func startShared() (*Broker, error) {
-	var err error
-	if shared.dir, err = os.MkdirTemp("", "merchstore-kafka-"); err != nil {
-		return nil, fmt.Errorf("making the shared broker's directory: %w", err)
+	dir, err := os.MkdirTemp("", "merchstore-kafka-")
+	if err != nil {
+		return nil, fmt.Errorf("create directory: %w", err)
 	}
-	// Not the context of the test that happens to be the first: the broker outlives it.
-	return Start(context.Background(), shared.dir)
-}
-
-// Main runs a package's tests, stops the shared broker and exits.
-func Main(m *testing.M) { os.Exit(StopAfter(m).Run()) }
-
-// Runner is what a TestMain function gets, or something around it.
-type Runner interface{ Run() (code int) }
-
-// StopAfter is m with the shared broker stopped at its end, for a TestMain that has more to do:
-//
-//	func TestMain(m *testing.M) { goleak.VerifyTestMain(kafka.StopAfter(m)) }
-func StopAfter(m Runner) Runner {
-	shared.Lock()
-	defer shared.Unlock()
-	shared.stopped = true
-	return stopAfter{m}
-}
-
-type stopAfter struct{ Runner }
-
-func (s stopAfter) Run() int {
-	code := s.Runner.Run()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.broker != nil {
-		if err := shared.broker.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
-		shared.broker = nil
+	b, err := Start(context.Background(), dir) // outlives the test that calls Shared first
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir)
-	}
-	return code
+	return b, nil
 }

@@ -37,12 +37,12 @@ func TestSum(t *testing.T) {
 		want   float64
 	}{
 		"all samples of a counter":      {"calls", nil, 7},
-		"those with a label":            {"calls", map[string]string{"method": "get"}, 3},
-		"those with both":               {"calls", map[string]string{"method": "get", "code": "404"}, 2},
-		"those with a label it has not": {"calls", map[string]string{"status": "404"}, 0},
+		"samples with a label":          {"calls", map[string]string{"method": "get"}, 3},
+		"samples with two labels":       {"calls", map[string]string{"method": "get", "code": "404"}, 2},
+		"samples with an unknown label": {"calls", map[string]string{"status": "404"}, 0},
 		"a gauge":                       {"depth", nil, -3},
-		"how many a histogram has seen": {"took", nil, 2},
-		"what is not there":             {"other", nil, 0},
+		"count of a histogram":          {"took", nil, 2},
+		"missing metric":                {"other", nil, 0},
 	} {
 		if got := read.Sum(tt.metric, tt.labels); got != tt.want {
 			t.Errorf("%s: %g, want %g", name, got, tt.want)
@@ -50,11 +50,11 @@ func TestSum(t *testing.T) {
 	}
 }
 
-func TestAProcessThatDoesNotAnswerIsAnError(t *testing.T) {
+func TestReadFailsIfTheProcessDoesNotRespond(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(nil)
 	server.Close()
-	if _, err := metrics.Read(t.Context(), server.URL); err == nil || !strings.Contains(err.Error(), "ask for metrics") {
+	if _, err := metrics.Read(t.Context(), server.URL); err == nil || !strings.Contains(err.Error(), "get metrics") {
 		t.Errorf("%v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"merchstore.io/merchstore/services/shoppers/rehearsal"
+	"merchstore.io/merchstore/services/loadgen/faults"
 )
 
 func promtool(t *testing.T, arguments ...string) {
@@ -97,19 +97,18 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestARehearsalNamesAlertsThatThereAre when it says what to expect.
-func TestARehearsalNamesAlertsThatThereAre(t *testing.T) {
+func TestFaultsNameExistingAlerts(t *testing.T) {
 	t.Parallel()
-	there := map[string]bool{}
+	exists := map[string]bool{}
 	for _, r := range rules(t) {
-		there[r.Alert] = true
+		exists[r.Alert] = true
 	}
-	for _, fault := range rehearsal.Faults() {
+	for _, fault := range faults.All() {
 		if len(fault.Alerts) == 0 {
-			t.Errorf("%s makes nothing fire", fault.Name)
+			t.Errorf("%s names no alert", fault.Name)
 		}
 		for _, alert := range fault.Alerts {
-			if !there[alert] {
+			if !exists[alert] {
 				t.Errorf("%s: there is no alert %s", fault.Name, alert)
 			}
 		}

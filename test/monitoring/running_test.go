@@ -28,7 +28,7 @@ import (
 // rateInterval is above the few rounds of load that it takes until everything has happened.
 const rateInterval = "20s"
 
-// watched is a store, its shoppers and an operator with something to do, and a Prometheus that watches them.
+// watched is a store, its load generator and an operator with something to do, and a Prometheus that watches them.
 type watched struct {
 	targets map[string]string // operations ports, host:port, by the names of pods
 	api     v1.API
@@ -36,7 +36,7 @@ type watched struct {
 
 func startWatched(t *testing.T) *watched {
 	t.Helper()
-	programs, err := stack.Build(t.Context(), stack.API, stack.DB, stack.Logging, stack.Operator, "shoppers")
+	programs, err := stack.Build(t.Context(), stack.API, stack.DB, stack.Logging, stack.Operator, "loadgen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func startWatched(t *testing.T) *watched {
 		w.targets[name+"-1"] = strings.TrimPrefix(s.OpsURL(name), "http://")
 	}
 	startLoad(t, s, address)
-	w.targets["shoppers-1"] = startProgram(t, filepath.Join(programs, "shoppers"), "STORE_URL="+s.URL, "SHOPPERS=2", "RATE=5")
+	w.targets["loadgen-1"] = startProgram(t, filepath.Join(programs, "loadgen"), "STORE_URL="+s.URL, "USERS=2", "RATE=5")
 	w.api = prometheus.Start(t, w.config(t)).API()
 	return w
 }

@@ -1,4 +1,5 @@
-// Package otlp is a small OpenTelemetry collector for tests: a real gRPC server on 127.0.0.1 that keeps every span it is sent.
+// Package otlp implements a small OpenTelemetry collector for tests: a real gRPC server on
+// 127.0.0.1 that stores spans.
 //
 //	receiver := otlp.Receive(t)
 //	… run something with OTEL_EXPORTER_OTLP_ENDPOINT set to receiver.URL(), and stop it, which flushes …
@@ -18,21 +19,21 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // as exporters send it
+	_ "google.golang.org/grpc/encoding/gzip" // exporters may compress
 )
 
-// Span is a span as it came. Ids are in hexadecimal digits; numbers among the attributes are in digits.
+// Span is a received span. Ids are hexadecimal, and integer attributes are formatted as decimal.
 type Span struct {
-	Service              string // of its resource
-	Name, Kind           string // the kind is for instance SERVER
+	Service              string // service.name of its resource
+	Name, Kind           string // Kind is for instance SERVER
 	TraceID, ID          string
-	Parent               string // empty for the first of a trace
+	Parent               string // empty for a root span
 	Attributes, Resource map[string]string
-	Links                []string // the spans that are linked to, as trace/span, and ?state if they bring any
+	Links                []string // linked spans as trace/span, followed by ?state if there is a trace state
 	Failed               bool
 }
 
-// Receiver keeps spans. It is safe for concurrent use.
+// Receiver stores spans. It is safe for concurrent use.
 type Receiver struct {
 	collectorpb.UnimplementedTraceServiceServer
 
@@ -42,12 +43,12 @@ type Receiver struct {
 	spans []Span
 }
 
-// Receive starts a Receiver, which is stopped at the test's end.
+// Receive starts a Receiver that is stopped when the test ends.
 func Receive(t testing.TB) *Receiver {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("starting a receiver of traces: %v", err)
+		t.Fatalf("start receiver of traces: %v", err)
 	}
 	r := &Receiver{addr: l.Addr().String()}
 	server := grpc.NewServer()
@@ -57,29 +58,29 @@ func Receive(t testing.TB) *Receiver {
 	t.Cleanup(func() {
 		server.Stop()
 		if err := <-ended; err != nil {
-			t.Errorf("receiving traces: %v", err)
+			t.Errorf("receive traces: %v", err)
 		}
 	})
 	return r
 }
 
-// URL is what OTEL_EXPORTER_OTLP_ENDPOINT is to be set to.
+// URL returns the value for OTEL_EXPORTER_OTLP_ENDPOINT.
 func (r *Receiver) URL() string { return "http://" + r.addr }
 
-// Spans are those received so far.
+// Spans returns the spans received so far.
 func (r *Receiver) Spans() []Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.spans)
 }
 
-// Export implements the collector's service.
+// Export implements TraceServiceServer.
 func (r *Receiver) Export(_ context.Context, request *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, from := range request.GetResourceSpans() {
-		resource := attributes(from.GetResource().GetAttributes())
-		for _, scope := range from.GetScopeSpans() {
+	for _, group := range request.GetResourceSpans() {
+		resource := attributes(group.GetResource().GetAttributes())
+		for _, scope := range group.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
 				r.spans = append(r.spans, newSpan(s, resource))
 			}

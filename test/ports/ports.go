@@ -1,4 +1,4 @@
-// Package ports finds ports for what tests and benchmarks start.
+// Package ports finds free ports for servers of tests and benchmarks.
 package ports
 
 import (
@@ -12,16 +12,17 @@ import (
 
 const first, count, tries = 20000, 12000, 100
 
-// next is where to look next, as a distance from a random start: no port is given twice by one process, also if it is not in use yet
-// when the next caller looks.
+// next is the offset of the next port to try. It starts at a random value and only grows, so that a
+// process does not get a port twice, even if its first user does not listen on it yet.
 var next = func() *atomic.Uint32 {
 	var start atomic.Uint32
 	start.Store(rand.Uint32N(count))
 	return &start
 }()
 
-// Free returns n free ports of 127.0.0.1, all below the range from which the kernel takes the ports of outgoing connections: from that
-// range, one could be gone when a server is restarted, or a client that retries could end up connected to itself.
+// Free returns n free ports of 127.0.0.1. They are below the ephemeral range: a port of that range
+// could be taken by an outgoing connection while a server restarts, or a client that retries could
+// connect to itself.
 func Free(ctx context.Context, n int) ([]int, error) {
 	var listen net.ListenConfig
 	var ports []int
@@ -36,5 +37,5 @@ func Free(ctx context.Context, n int) ([]int, error) {
 			return ports, nil
 		}
 	}
-	return nil, fmt.Errorf("fewer than %d of %d tried ports from %d on were free", n, n*tries, first)
+	return nil, fmt.Errorf("fewer than %d of %d ports from %d on are free", n, n*tries, first)
 }

@@ -25,16 +25,17 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// startTimeout and stopTimeout are far above the second that either takes.
+// Starting and stopping take about a second.
 const (
 	startTimeout = time.Minute
 	stopTimeout  = 30 * time.Second
 )
 
-// tailLimit is how much of the log goes into an error, in bytes.
+// tailLimit is the number of bytes of the log included in an error.
 const tailLimit = 4 << 10
 
-// Server is a Prometheus in a child process, which dies with this one. It listens on a free port of 127.0.0.1.
+// Server is a Prometheus in a child process, which ends with this one. It listens on a free port of
+// 127.0.0.1.
 type Server struct {
 	dir     string
 	port    int
@@ -43,7 +44,8 @@ type Server struct {
 	idle    *http.Transport
 }
 
-// Start starts a Prometheus with these settings, the text of its configuration file, that ends with the test.
+// Start starts a Prometheus with the given configuration file content. It is stopped when the test
+// ends.
 func Start(t testing.TB, config string) *Server {
 	t.Helper()
 	s, err := open(t.Context(), t.TempDir(), config)
@@ -55,30 +57,30 @@ func Start(t testing.TB, config string) *Server {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("the end of the log of Prometheus:\n%s", s.logTail())
+			t.Logf("end of the log of Prometheus:\n%s", s.logTail())
 		}
 	})
 	return s
 }
 
-// open starts one, and returns when it is ready. Its data and its log are in dir.
+// open starts a Prometheus and waits until it is ready. Its data and log are in dir.
 func open(ctx context.Context, dir, config string) (*Server, error) {
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
-		return nil, fmt.Errorf("looking for Prometheus: %w", err)
+		return nil, fmt.Errorf("find Prometheus: %w", err)
 	}
 	free, err := ports.Free(ctx, 1)
 	if err != nil {
-		return nil, fmt.Errorf("looking for a free port: %w", err)
+		return nil, fmt.Errorf("find free port: %w", err)
 	}
 	s := &Server{dir: dir, port: free[0], idle: new(http.Transport)}
 	client, err := api.NewClient(api.Config{Address: s.URL(), RoundTripper: s.idle})
 	if err != nil {
-		return nil, fmt.Errorf("making a client of Prometheus: %w", err)
+		return nil, fmt.Errorf("create client of Prometheus: %w", err)
 	}
 	s.api = v1.NewAPI(client)
 	if err := os.WriteFile(s.configFile(), []byte(config), 0o600); err != nil {
-		return nil, fmt.Errorf("writing the settings of Prometheus: %w", err)
+		return nil, fmt.Errorf("write configuration of Prometheus: %w", err)
 	}
 	if err := s.launch(ctx, program); err != nil {
 		return nil, err
@@ -86,10 +88,10 @@ func open(ctx context.Context, dir, config string) (*Server, error) {
 	return s, nil
 }
 
-// URL is where it is.
+// URL returns the URL of the server.
 func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.port) }
 
-// API asks it.
+// API returns a client of its HTTP API.
 func (s *Server) API() v1.API { return s.api }
 
 func (s *Server) configFile() string { return filepath.Join(s.dir, "prometheus.yaml") }
@@ -103,7 +105,7 @@ func (s *Server) launch(ctx context.Context, program string) error {
 	defer cancel()
 	log, err := os.Create(s.logFile())
 	if err != nil {
-		return fmt.Errorf("opening the log of Prometheus: %w", err)
+		return fmt.Errorf("open log of Prometheus: %w", err)
 	}
 	defer log.Close()
 	s.process, err = child.Start(child.Command{Path: program, Dir: s.dir, Output: log, Args: []string{
@@ -111,22 +113,22 @@ func (s *Server) launch(ctx context.Context, program string) error {
 		fmt.Sprintf("--web.listen-address=127.0.0.1:%d", s.port), "--enable-feature=exemplar-storage", "--log.level=warn",
 	}})
 	if err != nil {
-		return fmt.Errorf("starting Prometheus: %w", err)
+		return fmt.Errorf("start Prometheus: %w", err)
 	}
 	if err := s.process.AwaitReady(ctx, s.URL()+"/-/ready"); err != nil {
 		s.process.Kill()
-		return fmt.Errorf("starting Prometheus: %w\n%s", err, s.logTail())
+		return fmt.Errorf("start Prometheus: %w\n%s", err, s.logTail())
 	}
 	return nil
 }
 
-// stop ends it in an orderly way.
+// stop sends SIGTERM and waits until the server has ended.
 func (s *Server) stop() error {
 	s.idle.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := errors.Join(s.process.Stop(ctx), s.process.Err()); err != nil {
-		return fmt.Errorf("stopping Prometheus: %w\n%s", err, s.logTail())
+		return fmt.Errorf("stop Prometheus: %w\n%s", err, s.logTail())
 	}
 	return nil
 }

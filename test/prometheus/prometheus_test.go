@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestItAnswers(t *testing.T) {
+func TestQuery(t *testing.T) {
 	t.Parallel()
 	server := Start(t, "global: {scrape_interval: 1s}\n")
 	value, _, _, err := server.API().Query(t.Context(), "vector(1)", time.Now())
@@ -19,11 +19,11 @@ func TestItAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v, ok := value.(model.Vector); !ok || len(v) != 1 || v[0].Value != 1 {
-		t.Errorf("it says %v", value)
+		t.Errorf("result is %v", value)
 	}
 }
 
-func TestSettingsThatItDoesNotUnderstandAreShown(t *testing.T) {
+func TestInvalidConfigurationIsInTheError(t *testing.T) {
 	t.Parallel()
 	_, err := open(t.Context(), t.TempDir(), "nonsense: true\n")
 	if err == nil || !strings.Contains(err.Error(), "nonsense") {

@@ -12,10 +12,11 @@ import (
 	"merchstore.io/merchstore/internal/child"
 )
 
-// tailLimit is how much of a log is shown, in bytes.
+// tailLimit is the number of bytes of a log that are printed.
 const tailLimit = 8 << 10
 
-// Process is one service's process. Its methods are for one goroutine at a time, but for Addr, URL, OpsURL and LogFile.
+// Process is the process of a service. Only Addr, URL, OpsURL and LogFile are safe for concurrent
+// use.
 type Process struct {
 	name    string
 	path    string
@@ -25,10 +26,10 @@ type Process struct {
 	env     []string
 
 	child   *child.Process
-	stopped bool // by us, so that its end is no surprise
+	stopped bool // stopped or killed by this package
 }
 
-// environment is what a process gets besides our own environment.
+// environment returns the environment of a process, which includes that of this process.
 func environment(o Options, p *Process, keys, db, logging string) []string {
 	settings := map[string]string{
 		"OPS_ADDR": p.ops, "HTTP_ADDR": p.addr, "GRPC_ADDR": p.addr,
@@ -41,39 +42,39 @@ func environment(o Options, p *Process, keys, db, logging string) []string {
 	if o.Topic != "" {
 		settings["KAFKA_TOPIC"] = o.Topic
 	}
-	env := os.Environ() //nolint:forbidigo // PATH and the like; the settings that matter are all set here
-	for _, more := range []map[string]string{settings, o.Env[""], o.Env[filepath.Base(p.path)]} {
-		for name, value := range more {
+	env := os.Environ() //nolint:forbidigo // for PATH; relevant settings are all set below
+	for _, extra := range []map[string]string{settings, o.Env[""], o.Env[filepath.Base(p.path)]} {
+		for name, value := range extra {
 			env = append(env, name+"="+value) // the last one wins
 		}
 	}
 	return env
 }
 
-// Addr is where it serves: REST or gRPC.
+// Addr returns the address of the REST or gRPC service.
 func (p *Process) Addr() string { return p.addr }
 
-// URL is the address of a REST service.
+// URL returns the URL of a REST service.
 func (p *Process) URL() string { return "http://" + p.addr }
 
-// OpsURL is where it has its /metrics, /healthz and /readyz.
+// OpsURL returns the URL of /metrics, /healthz and /readyz.
 func (p *Process) OpsURL() string { return "http://" + p.ops }
 
-// LogFile is where it logs to, over restarts too.
+// LogFile returns the path of the log, to which restarts append.
 func (p *Process) LogFile() string { return p.logFile }
 
-// PID is its process id, for looking at its memory.
+// PID returns the process id.
 func (p *Process) PID() int { return p.child.PID() }
 
-// Done is closed when the process has ended. After a start it is another one.
+// Done returns a channel that is closed when the process has ended. Start replaces it by a new one.
 func (p *Process) Done() <-chan struct{} { return p.child.Done() }
 
-// Log is the end of what it has logged.
+// Log returns the end of the log.
 func (p *Process) Log() string {
-	return fmt.Sprintf("the end of the log of %s:\n%s", p.name, child.Tail(p.logFile, tailLimit))
+	return fmt.Sprintf("end of the log of %s:\n%s", p.name, child.Tail(p.logFile, tailLimit))
 }
 
-// Kill ends the process at once (SIGKILL).
+// Kill sends SIGKILL and waits until the process has ended.
 func (p *Process) Kill() {
 	if p.child != nil {
 		p.stopped = true
@@ -81,24 +82,25 @@ func (p *Process) Kill() {
 	}
 }
 
-// Pause freezes the process (SIGSTOP): its connections stay open and nothing answers.
+// Pause suspends the process with SIGSTOP: connections stay open but nothing responds.
 func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process go on (SIGCONT).
+// Resume continues a paused process.
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
 func (p *Process) signal(s syscall.Signal) error {
 	if err := p.child.Signal(s); err != nil {
-		return fmt.Errorf("sending %v to %s: %w", s, p.name, err)
+		return fmt.Errorf("send %v to %s: %w", s, p.name, err)
 	}
 	return nil
 }
 
-// Stop ends the process in an orderly way (SIGTERM). Its error says that it did not end in time, or said that something went wrong.
+// Stop sends SIGTERM and waits until the process has ended. It returns an error if the process did
+// not end in time or exited with an error.
 func (p *Process) Stop(ctx context.Context) error {
 	p.stopped = true
 	if err := p.child.Stop(ctx); err != nil {
-		return fmt.Errorf("stopping %s: %w\n%s", p.name, err, p.Log())
+		return fmt.Errorf("stop %s: %w\n%s", p.name, err, p.Log())
 	}
 	if err := p.child.Err(); err != nil {
 		return fmt.Errorf("%s ended with %w\n%s", p.name, err, p.Log())
@@ -106,7 +108,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Start starts a process again that was stopped or killed, on the same ports, and returns when it is ready.
+// Start starts a stopped or killed process on the same ports, and waits until it is ready.
 func (p *Process) Start(ctx context.Context) error {
 	if err := p.launch(); err != nil {
 		return err
@@ -114,7 +116,7 @@ func (p *Process) Start(ctx context.Context) error {
 	return p.awaitReady(ctx)
 }
 
-// Restart stops the process and starts it again.
+// Restart stops and starts the process.
 func (p *Process) Restart(ctx context.Context) error {
 	if err := p.Stop(ctx); err != nil {
 		return err
@@ -125,12 +127,12 @@ func (p *Process) Restart(ctx context.Context) error {
 func (p *Process) launch() error {
 	log, err := os.OpenFile(p.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the log of %s: %w", p.name, err)
+		return fmt.Errorf("open log of %s: %w", p.name, err)
 	}
 	defer log.Close()
 	started, err := child.Start(child.Command{Path: p.path, Env: p.env, Output: log})
 	if err != nil {
-		return fmt.Errorf("starting %s: %w", p.name, err)
+		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	p.child, p.stopped = started, false
 	return nil
@@ -138,26 +140,27 @@ func (p *Process) launch() error {
 
 func (p *Process) awaitReady(ctx context.Context) error {
 	if err := p.child.AwaitReady(ctx, p.OpsURL()+"/readyz"); err != nil {
-		return fmt.Errorf("starting %s: %w", p.name, err)
+		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	return nil
 }
 
-// finish stops the process if it runs, and looks back at how it was.
+// finish stops the process if it is running. It returns an error if the process has ended on its
+// own or had a data race.
 func (p *Process) finish(ctx context.Context) error {
 	var errs []error
 	select {
 	case <-p.child.Done():
 		if !p.stopped {
-			errs = append(errs, fmt.Errorf("%s ended unasked: %w\n%s", p.name, how(p.child.Err()), p.Log()))
+			errs = append(errs, fmt.Errorf("%s ended on its own: %w\n%s", p.name, exitError(p.child.Err()), p.Log()))
 		}
 	default:
-		_ = p.Resume() // a paused one has to go on to hear of it
+		_ = p.Resume() // a paused process does not handle signals
 		errs = append(errs, p.Stop(ctx))
 	}
 	log, err := os.ReadFile(p.logFile)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("reading the log of %s: %w", p.name, err))
+		errs = append(errs, fmt.Errorf("read log of %s: %w", p.name, err))
 	}
 	if at := bytes.Index(log, []byte("WARNING: DATA RACE")); at >= 0 {
 		errs = append(errs, fmt.Errorf("%s has a data race:\n%s", p.name, log[at:min(len(log), at+tailLimit)]))
@@ -165,7 +168,7 @@ func (p *Process) finish(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func how(err error) error {
+func exitError(err error) error {
 	if err == nil {
 		return errors.New("exit status 0")
 	}

@@ -1,4 +1,5 @@
-// Package stack runs the store's three services as child processes, for tests and benchmarks that go through all of it:
+// Package stack runs the store's three services as child processes, for tests and benchmarks of the
+// whole store:
 //
 //	func TestMain(m *testing.M) { os.Exit(database.With(kafka.StopAfter(m), schema.Migrate).Run()) }
 //
@@ -11,7 +12,7 @@
 //		…
 //	}
 //
-// A program without tests calls [Open] and [Stack.Close].
+// Programs that are not tests call [Open] and [Stack.Close].
 package stack
 
 import (
@@ -29,50 +30,53 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// The services, by the names of their programs. With replicas, the second is called "api-2" and so on.
+// Names of services and their programs. The second replica of a service is named, for instance,
+// "api-2".
 const (
 	API     = "api"
 	DB      = "db"
 	Logging = "logging"
 )
 
-// Operator is no part of a stack, but can be built as its services are.
+// Operator can be built by [Build], but is not part of a stack.
 const Operator = "operator"
 
-// Options say what to run on what.
+// Options configure a stack.
 type Options struct {
-	// DatabaseURL is a database with the newest schema.
+	// DatabaseURL is the URL of a database with the newest schema.
 	DatabaseURL string
 	// KafkaBrokers is Kafka's bootstrap address.
 	KafkaBrokers string
-	// Topic for log records; log-channel if empty. It is made when it is missing.
+	// Topic is the topic of log records. It is created if it does not exist. Empty means
+	// log-channel.
 	Topic string
-	// Programs is the folder of the services' programs. If empty they are built, with the race detector.
+	// Programs is the folder of the services' programs. If it is empty, they are built with the
+	// race detector.
 	Programs string
-	// Dir takes the logs. If empty, a temporary one is made and removed.
+	// Dir is the folder of logs. If it is empty, a temporary one is used.
 	Dir string
-	// Env are more settings, by the name of the service that gets them; those under "" go to all. Limits on logins and sign-ups are
-	// off unless they are set here.
+	// Env has additional settings by the name of a service, or "" for all. Rate limits of logins
+	// and sign-ups are off by default.
 	Env map[string]map[string]string
-	// Replicas of a service; 1 unless it says more. The API's nth replica calls the DB service's and the logging service's nth one,
-	// beginning again after the last.
+	// Replicas is the number of replicas by the name of a service, by default 1. The n-th replica
+	// of the API calls the n-th replica of the other services, modulo their number.
 	Replicas map[string]int
 }
 
-// Stack is the store while it runs.
+// Stack is a running store.
 type Stack struct {
-	// URL of the REST service, for instance http://127.0.0.1:23456.
+	// URL is the URL of the REST service, for instance http://127.0.0.1:23456.
 	URL string
-	// JWTKeys is the setting of this name that all services have.
+	// JWTKeys is the setting JWT_KEYS of all services.
 	JWTKeys string
 
 	dir       string
 	temporary bool
-	processes []*Process // in the order of their start
+	processes []*Process // in start order
 	client    *http.Client
 }
 
-// Open starts the services and returns when all are ready.
+// Open starts the services and waits until all are ready.
 func Open(ctx context.Context, o Options) (*Stack, error) {
 	if o.Programs == "" {
 		var err error
@@ -84,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	if s.dir == "" {
 		var err error
 		if s.dir, err = os.MkdirTemp("", "merchstore-stack-"); err != nil {
-			return nil, fmt.Errorf("making a folder for logs: %w", err)
+			return nil, fmt.Errorf("create folder of logs: %w", err)
 		}
 		s.temporary = true
 	}
@@ -104,13 +108,13 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// prepare gives every process its ports, which it keeps over restarts, and its settings.
+// prepare assigns ports, which do not change over restarts, and settings to every process.
 func (s *Stack) prepare(ctx context.Context, o Options) error {
 	for _, service := range []string{Logging, DB, API} {
 		for i := range max(1, o.Replicas[service]) {
 			free, err := ports.Free(ctx, 2)
 			if err != nil {
-				return fmt.Errorf("looking for ports of %s: %w", service, err)
+				return fmt.Errorf("find ports of %s: %w", service, err)
 			}
 			p := &Process{name: service, path: filepath.Join(o.Programs, service), addr: address(free[0]), ops: address(free[1])}
 			if i > 0 {
@@ -132,7 +136,7 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 
 func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-// replicas lists the processes of a service.
+// replicas returns the processes of a service.
 func (s *Stack) replicas(service string) []*Process {
 	var found []*Process
 	for _, p := range s.processes {
@@ -143,35 +147,35 @@ func (s *Stack) replicas(service string) []*Process {
 	return found
 }
 
-// Process returns the process of that name. An unknown name is a mistake in the test, and panics.
+// Process returns the process with the given name. It panics if there is none.
 func (s *Stack) Process(name string) *Process {
 	i := slices.IndexFunc(s.processes, func(p *Process) bool { return p.name == name })
 	if i < 0 {
-		panic("stack: there is no process " + name)
+		panic("stack: no process " + name)
 	}
 	return s.processes[i]
 }
 
-// DBAddr is the gRPC address of the DB service.
+// DBAddr returns the gRPC address of the DB service.
 func (s *Stack) DBAddr() string { return s.Process(DB).addr }
 
-// LoggingAddr is the gRPC address of the logging service.
+// LoggingAddr returns the gRPC address of the logging service.
 func (s *Stack) LoggingAddr() string { return s.Process(Logging).addr }
 
-// OpsURL is where a process has its /metrics, /healthz and /readyz.
+// OpsURL returns the URL of /metrics, /healthz and /readyz of a process.
 func (s *Stack) OpsURL(name string) string { return s.Process(name).OpsURL() }
 
-// Keys sign tokens that the services accept.
+// Keys returns keys to sign tokens that the services accept.
 func (s *Stack) Keys() (*token.Keys, error) {
 	keys, err := token.ParseKeys(s.JWTKeys)
 	if err != nil {
-		return nil, fmt.Errorf("reading the stack's JWT keys: %w", err)
+		return nil, fmt.Errorf("parse JWT keys: %w", err)
 	}
 	return keys, nil
 }
 
-// Close stops the services, API first, as an operator would. Its error says which of them did not end well, ended unasked, or had a
-// data race. Closing twice does nothing.
+// Close stops the services, the API first. It returns an error if a service exited with an error,
+// ended on its own, or had a data race. Closing twice does nothing.
 func (s *Stack) Close(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(s.processes) {
@@ -182,7 +186,7 @@ func (s *Stack) Close(ctx context.Context) error {
 	return errors.Join(append(errs, s.removeDir())...)
 }
 
-// abandon ends what has been started, and says what was going on.
+// abandon kills the started services and returns their logs as an error.
 func (s *Stack) abandon() error {
 	var errs []error
 	for _, p := range slices.Backward(s.processes) {
@@ -198,7 +202,7 @@ func (s *Stack) removeDir() error {
 		return nil
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
-		return fmt.Errorf("removing the folder of logs: %w", err)
+		return fmt.Errorf("remove folder of logs: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(database.With(kafka.StopAfter(m), schema.Migrate).Run()) }
 
-func TestTheStoreAsAWhole(t *testing.T) {
+func TestWholeStore(t *testing.T) {
 	t.Parallel()
 	broker := kafka.Shared(t)
 	topic := broker.Topic(t, 1)
@@ -26,10 +26,10 @@ func TestTheStoreAsAWhole(t *testing.T) {
 	token := store.Account(t, "peter")
 	products := list(t, store, token)
 	if len(products) == 0 {
-		t.Error("the shelf of a new store is empty")
+		t.Error("a new store has no products")
 	}
 
-	// What was logged is in Kafka as soon as the API has ended in an orderly way.
+	// All log messages are in Kafka once the API has stopped.
 	if err := store.Process(stack.API).Restart(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestTheStoreAsAWhole(t *testing.T) {
 		}
 	}
 
-	// A token outlives every process of the store, and so does what is in the database.
+	// Tokens and the data survive a restart of every process.
 	for _, name := range []string{stack.DB, stack.Logging} {
 		store.Process(name).Kill()
 		if err := store.Process(name).Start(deadline(t)); err != nil {
@@ -67,29 +67,29 @@ func TestReplicas(t *testing.T) {
 	})
 	token := store.Account(t, "peter")
 	if found := list(t, store, token); len(found) != 0 {
-		t.Errorf("%d products although none were wanted", len(found))
+		t.Errorf("%d products although seeding is off", len(found))
 	}
 	other := *store
 	other.URL = store.Process("api-2").URL()
 	if found := list(t, &other, token); len(found) != 0 {
-		t.Errorf("%d products at the second API", len(found))
+		t.Errorf("%d products in the second API", len(found))
 	}
 }
 
-func TestAServiceThatCanNotStart(t *testing.T) {
+func TestStartFailsIfAServiceCannotStart(t *testing.T) {
 	t.Parallel()
 	_, err := stack.Open(deadline(t), stack.Options{
 		DatabaseURL: "postgres://nobody@127.0.0.1:1/none", KafkaBrokers: "127.0.0.1:1",
 		Env: map[string]map[string]string{"": {"LOG_LEVEL": "LOUD"}},
 	})
-	if err == nil || !strings.Contains(err.Error(), "it ended while it started: exit status 1") || !strings.Contains(err.Error(), "LOUD") {
+	if err == nil || !strings.Contains(err.Error(), "ended while starting: exit status 1") || !strings.Contains(err.Error(), "LOUD") {
 		t.Errorf("error is %v", err)
 	}
 }
 
 func list(t *testing.T, store *stack.Stack, token string) []json.RawMessage {
 	t.Helper()
-	// After a restart of the DB service the API finds it again by itself, but not at once: until then it says 503.
+	// After a restart of the DB service the API responds with 503 until it has reconnected.
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for ctx := deadline(t); ; {
@@ -115,7 +115,7 @@ func list(t *testing.T, store *stack.Stack, token string) []json.RawMessage {
 	}
 }
 
-// deadline is for what takes seconds, and a build that may come before it.
+// deadline bounds the test, which may include a build.
 func deadline(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// startTimeout includes the first build, which takes minutes.
+	// startTimeout includes building, which takes minutes the first time.
 	startTimeout = 10 * time.Minute
-	// stopTimeout is above what every service allows itself, one after the other.
+	// stopTimeout exceeds the sum of the services' shutdown timeouts.
 	stopTimeout = 2 * time.Minute
 )
 
-// Start starts a stack for one test and stops it at the test's end. The test fails when a service ends unasked or with an error, or
-// has a data race; when it fails, the ends of the services' logs are shown.
+// Start starts a stack that is stopped when the test ends. The test fails if Close returns an
+// error. If the test has failed, the ends of the services' logs are printed.
 func Start(t testing.TB, o Options) *Stack {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
@@ -24,14 +24,14 @@ func Start(t testing.TB, o Options) *Stack {
 	}
 	s, err := Open(ctx, o)
 	if err != nil {
-		t.Fatalf("starting the store: %v", err)
+		t.Fatalf("start the store: %v", err)
 	}
 	processes := s.processes
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
-			t.Errorf("stopping the store: %v", err)
+			t.Errorf("stop the store: %v", err)
 		}
 		if t.Failed() {
 			for _, p := range processes {
@@ -42,7 +42,7 @@ func Start(t testing.TB, o Options) *Stack {
 	return s
 }
 
-// Account signs somebody up and returns a token. The first account of a store is its admin.
+// Account creates an account and returns a token of it. The first account of a store is an admin.
 func (s *Stack) Account(t testing.TB, username string) (token string) {
 	t.Helper()
 	const password = "a password for tests"

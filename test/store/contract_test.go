@@ -115,7 +115,7 @@ func TestTheLogLines(t *testing.T) {
 	}
 }
 
-// TestVersion1 is the flow of a shopper and of a seller.
+// TestVersion1 is the flow of a buyer and of a seller.
 func TestVersion1(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -216,7 +216,7 @@ func TestTheStoreDoesWithoutTheCollectorOfItsTraces(t *testing.T) {
 	s.buy(s.login("peter"))
 	logFile := s.Process(stack.API).LogFile()
 	s.finish() // which fails the test if a process had to be killed, or ended with an error
-	if log, err := os.ReadFile(logFile); err != nil || !bytes.Contains(log, []byte("traces could not be sent before the end")) {
+	if log, err := os.ReadFile(logFile); err != nil || !bytes.Contains(log, []byte("traces were not exported before shutdown")) {
 		t.Errorf("the API's log does not say that traces were lost: %v\n%s", err, log)
 	}
 }

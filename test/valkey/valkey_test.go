@@ -29,7 +29,7 @@ func connect(t *testing.T, url string) rueidis.Client {
 	return client
 }
 
-func TestItsLife(t *testing.T) {
+func TestPauseKillAndRestart(t *testing.T) {
 	t.Parallel()
 	server := valkey.Start(t)
 	client := connect(t, server.URL())
@@ -55,7 +55,7 @@ func TestItsLife(t *testing.T) {
 	}
 	server.Kill()
 	if _, err := get(t.Context()); err == nil {
-		t.Error("a killed server answers")
+		t.Error("a killed server responds")
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -65,12 +65,12 @@ func TestItsLife(t *testing.T) {
 	}
 }
 
-func TestItWantsThePassword(t *testing.T) {
+func TestServerRequiresThePassword(t *testing.T) {
 	t.Parallel()
 	server := valkey.Start(t)
 	option := rueidis.ClientOption{InitAddress: []string{server.Addr()}, ForceSingleClient: true}
 	if client, err := rueidis.NewClient(option); err == nil {
 		client.Close()
-		t.Error("it lets everybody in")
+		t.Error("a client without a password is accepted")
 	}
 }

@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// DatabaseSchema is a PostgreSQL database that is to be migrated up to a version.
+// DatabaseSchema declares the schema version of a PostgreSQL database.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -22,48 +22,50 @@ type DatabaseSchema struct {
 	Status DatabaseSchemaStatus `json:"status,omitempty"`
 }
 
-// DatabaseSchemaSpec is what is wanted.
+// DatabaseSchemaSpec is the desired state of a database.
 type DatabaseSchemaSpec struct {
-	// Connection says which database. It can not be changed; the password in its Secret can.
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection can not be changed; make another DatabaseSchema"
+	// Connection identifies the database. It is immutable; the password in its Secret is not.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection cannot be changed; create another DatabaseSchema"
 	Connection DatabaseConnection `json:"connection"`
 
-	// Migrations lists ConfigMaps of the same namespace. Each of their keys is a file NNNN_name.sql in goose's format; all of them
-	// together are one sequence, by number.
+	// Migrations lists ConfigMaps in the same namespace. Each of their keys is a file NNNN_name.sql
+	// in goose's format; together they are one sequence, by number.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=50
 	// +listType=map
 	// +listMapKey=configMapName
 	Migrations []MigrationSource `json:"migrations"`
 
-	// TargetVersion is the newest version to apply; all if it is not set. Nothing is ever migrated down.
+	// TargetVersion is the newest version to apply; all if not set. Nothing is ever migrated down.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	TargetVersion *int64 `json:"targetVersion,omitempty"`
 
-	// Destructive says whether a plan that can lose data or break running programs waits for approvedPlan.
+	// Destructive determines whether a plan that can lose data or break running programs waits for
+	// approvedPlan.
 	// +optional
 	// +kubebuilder:default=RequireApproval
 	Destructive DestructivePolicy `json:"destructive,omitempty"`
 
-	// ApprovedPlan is the hash of the plan, from status.plan.hash, that may run although it is destructive. It fits no other plan.
+	// ApprovedPlan is the hash, from status.plan.hash, of a destructive plan that may run. It
+	// approves no other plan.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[0-9a-f]{64}$')",message="approvedPlan must be a plan's hash as status.plan.hash shows it: 64 hexadecimal digits"
 	ApprovedPlan string `json:"approvedPlan,omitempty"`
 
-	// Paused keeps the operator from touching the database.
+	// Paused stops the operator from accessing the database.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 }
 
-// DatabaseConnection says how to reach a database.
+// DatabaseConnection refers to the URL of a database.
 type DatabaseConnection struct {
-	// SecretName names a Secret of the same namespace.
+	// SecretName names a Secret in the same namespace.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName"`
-	// Key is that of the Secret which holds the URL: postgres://user:password@host:5432/database
+	// Key is the Secret's key with the URL: postgres://user:password@host:5432/database
 	// +optional
 	// +kubebuilder:default=url
 	// +kubebuilder:validation:MinLength=1
@@ -71,14 +73,14 @@ type DatabaseConnection struct {
 	Key string `json:"key,omitempty"`
 }
 
-// MigrationSource is where files are.
+// MigrationSource is a source of migration files.
 type MigrationSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ConfigMapName string `json:"configMapName"`
 }
 
-// DestructivePolicy says what to do with a destructive plan.
+// DestructivePolicy determines what to do with a destructive plan.
 //
 // +kubebuilder:validation:Enum=RequireApproval;Allow
 type DestructivePolicy string
@@ -89,26 +91,27 @@ const (
 	AllowDestructive DestructivePolicy = "Allow"
 )
 
-// DatabaseSchemaStatus is what was seen; all of it but failed is read from the database each time.
+// DatabaseSchemaStatus is the observed state of a database. All of it but failed is read from the
+// database each time.
 type DatabaseSchemaStatus struct {
-	// ObservedGeneration is that of the spec which the rest tells of.
+	// ObservedGeneration is the generation of the spec that the status refers to.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// DatabaseID tells databases apart: the server's system identifier and the database's name.
+	// DatabaseID identifies the database: the server's system identifier and the database's name.
 	// +optional
 	DatabaseID string `json:"databaseID,omitempty"`
-	// Version is the newest that is applied; 0 if none is.
+	// Version is the newest applied version; 0 if there is none.
 	// +optional
 	// +kubebuilder:default=0
 	Version int64 `json:"version"`
-	// Pending is how many files up to the target are not applied.
+	// Pending is the number of files up to the target that are not applied.
 	// +optional
 	// +kubebuilder:default=0
 	Pending int32 `json:"pending"`
-	// Plan is what is to be applied next.
+	// Plan lists the files to apply next.
 	// +optional
 	Plan *MigrationPlan `json:"plan,omitempty"`
-	// Failed is what went wrong last, until something has changed.
+	// Failed is the last failure, until something changes.
 	// +optional
 	Failed *FailedMigration `json:"failed,omitempty"`
 	// LastApplied is when the newest version was applied.
@@ -122,12 +125,13 @@ type DatabaseSchemaStatus struct {
 
 // MigrationPlan is a list of files to apply.
 type MigrationPlan struct {
-	// Hash is over the versions and the files' content.
+	// Hash is a hash of the versions and the files' content.
 	Hash string `json:"hash"`
-	// Versions are those to apply, in order; the first 100 of them.
+	// Versions are the versions to apply, in order; at most the first 100.
 	// +listType=atomic
 	Versions []int64 `json:"versions"`
-	// Destructive says what in the plan can lose data or break running programs, each with its version; the first 20.
+	// Destructive describes what can lose data or break running programs, each with its version; at
+	// most the first 20.
 	// +optional
 	// +listType=atomic
 	Destructive []string `json:"destructive,omitempty"`
@@ -136,22 +140,23 @@ type MigrationPlan struct {
 // FailedMigration is a migration that failed.
 type FailedMigration struct {
 	Version int64 `json:"version"`
-	// Statement is the one that failed, at most 1000 characters of it.
+	// Statement is the failed statement, at most 1000 characters of it.
 	// +optional
 	Statement string `json:"statement,omitempty"`
 	// SQLState is PostgreSQL's error code.
 	// +optional
 	SQLState string `json:"sqlState,omitempty"`
-	// Message is PostgreSQL's own.
+	// Message is PostgreSQL's error message.
 	Message string `json:"message"`
-	// PlanHash and Generation are those that failed: with them unchanged, it is not tried again unless the error is one that passes.
+	// PlanHash and Generation identify the failed plan: it is not retried until one of them
+	// changes, unless the error is transient.
 	// +optional
 	PlanHash string `json:"planHash,omitempty"`
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
 }
 
-// DatabaseSchemaList is a list of them.
+// DatabaseSchemaList is a list of DatabaseSchemas.
 //
 // +kubebuilder:object:root=true
 type DatabaseSchemaList struct {
@@ -161,5 +166,5 @@ type DatabaseSchemaList struct {
 	Items []DatabaseSchema `json:"items"`
 }
 
-// StatusConditions gives the conditions to be read or set.
+// StatusConditions returns the conditions for reading and writing.
 func (d *DatabaseSchema) StatusConditions() *[]metav1.Condition { return &d.Status.Conditions }

@@ -1,5 +1,5 @@
-// Package v1alpha1 holds the operator's two kinds, KafkaTopic and DatabaseSchema, in group merchstore.io. What a bad object is
-// refused with is written here, beside the fields; docs/operator.md explains conditions and reasons.
+// Package v1alpha1 defines the operator's kinds, KafkaTopic and DatabaseSchema, of the group
+// merchstore.io. docs/operator.md explains their conditions and reasons.
 //
 // +kubebuilder:object:generate=true
 // +groupName=merchstore.io
@@ -11,10 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// GroupVersion is that of all kinds here.
+// GroupVersion is the group and version of all kinds in this package.
 var GroupVersion = schema.GroupVersion{Group: "merchstore.io", Version: "v1alpha1"}
 
-// AddToScheme makes a scheme know the kinds.
+// AddToScheme registers the kinds with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &KafkaTopic{}, &KafkaTopicList{}, &DatabaseSchema{}, &DatabaseSchemaList{})
 	metav1.AddToGroupVersion(s, GroupVersion)

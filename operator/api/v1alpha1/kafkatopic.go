@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// KafkaTopic is a topic that is to exist, and to stay as declared.
+// KafkaTopic declares a topic of a Kafka cluster.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -24,7 +24,7 @@ type KafkaTopic struct {
 	Status KafkaTopicStatus `json:"status,omitempty"`
 }
 
-// Topic is the topic's name in Kafka.
+// Topic returns the topic's name in Kafka.
 func (t *KafkaTopic) Topic() string {
 	if t.Spec.TopicName != "" {
 		return t.Spec.TopicName
@@ -32,19 +32,19 @@ func (t *KafkaTopic) Topic() string {
 	return t.Name
 }
 
-// KafkaTopicSpec is what is wanted.
+// KafkaTopicSpec is the desired state of a topic.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",message="topicName can not be changed; make another KafkaTopic"
-// +kubebuilder:validation:XValidation:rule="self.partitions >= oldSelf.partitions",message="partitions can not become fewer: Kafka never takes any away"
+// +kubebuilder:validation:XValidation:rule="has(self.topicName) == has(oldSelf.topicName) && (!has(self.topicName) || self.topicName == oldSelf.topicName)",message="topicName cannot be changed; create another KafkaTopic"
+// +kubebuilder:validation:XValidation:rule="self.partitions >= oldSelf.partitions",message="partitions cannot decrease: Kafka cannot remove any"
 // +kubebuilder:validation:XValidation:rule="!has(self.config) || !('min.insync.replicas' in self.config) || self.config['min.insync.replicas'].matches('^[1-9][0-9]{0,4}$')",message="config min.insync.replicas must be a whole number of at least 1"
 // +kubebuilder:validation:XValidation:rule="!has(self.config) || !('min.insync.replicas' in self.config) || !self.config['min.insync.replicas'].matches('^[1-9][0-9]{0,4}$') || int(self.config['min.insync.replicas']) <= self.replicationFactor",message="config min.insync.replicas must not be more than replicationFactor, or nothing could be written with acks=all"
 type KafkaTopicSpec struct {
-	// Connection says which Kafka. It can not be changed; what its Secret holds can.
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection can not be changed; make another KafkaTopic"
+	// Connection identifies the Kafka cluster. It is immutable; the content of its Secret is not.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection cannot be changed; create another KafkaTopic"
 	Connection KafkaConnection `json:"connection"`
 
-	// TopicName is the topic's name in Kafka: letters, digits, '.', '_' and '-'. It defaults to the object's name, and can not be
-	// changed.
+	// TopicName is the topic's name in Kafka: letters, digits, '.', '_' and '-'. It defaults to the
+	// object's name and is immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=249
@@ -52,42 +52,45 @@ type KafkaTopicSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('__')",message="topicName must not begin with '__': such topics belong to Kafka itself"
 	TopicName string `json:"topicName,omitempty"`
 
-	// Partitions is how many the topic has. It may grow; which messages go where changes with it.
+	// Partitions is the number of partitions. It may grow, which changes the partition that a key
+	// is assigned to.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	Partitions int32 `json:"partitions"`
 
-	// ReplicationFactor is how many brokers keep each partition. It counts when the topic is created; later differences are
-	// reported, not mended.
+	// ReplicationFactor is the number of replicas of each partition. It is used when the topic is
+	// created; later differences are reported, not corrected.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	ReplicationFactor int32 `json:"replicationFactor"`
 
-	// Config holds the topic's settings, such as retention.ms. Settings that are not named here are left alone.
+	// Config is the topic's configuration, such as retention.ms. Keys that are not listed are left
+	// alone.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=100
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^[a-z0-9.]{1,100}$'))",message="config keys are those of Kafka's topic settings, such as retention.ms"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^[a-z0-9.]{1,100}$'))",message="config keys must be topic configuration keys of Kafka, such as retention.ms"
 	Config map[string]ConfigValue `json:"config,omitempty"`
 
-	// DeletionPolicy says what becomes of the topic when this object is deleted: Retain leaves it, Delete removes it.
+	// DeletionPolicy determines whether the topic is retained or deleted when this object is
+	// deleted.
 	// +optional
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// Paused keeps the operator from touching the topic, also when the object is deleted.
+	// Paused stops the operator from accessing the topic, even when the object is deleted.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 }
 
-// ConfigValue is the value of a topic's setting. None of Kafka's needs other characters, and librdkafka cuts it at a zero byte.
+// ConfigValue is the value of a configuration key. No key of Kafka needs other characters.
 //
 // +kubebuilder:validation:MaxLength=1024
 // +kubebuilder:validation:XValidation:rule="self.matches('^[ -~]*$')",message="config values must be of printable ASCII characters, with no line breaks"
 type ConfigValue string
 
-// DeletionPolicy says what becomes of a topic when its object is deleted.
+// DeletionPolicy determines what happens to a topic when its object is deleted.
 //
 // +kubebuilder:validation:Enum=Retain;Delete
 type DeletionPolicy string
@@ -98,61 +101,71 @@ const (
 	DeleteTopic DeletionPolicy = "Delete"
 )
 
-// KafkaConnection says how to reach a Kafka cluster.
+// KafkaConnection is the address of a Kafka cluster and the credentials for it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrapServers) || has(self.secretName)",message="connection needs bootstrapServers, or a secretName whose Secret has that key"
 // +kubebuilder:validation:XValidation:rule="!has(self.sasl) || has(self.secretName)",message="connection with sasl needs a secretName whose Secret has the keys username and password"
 type KafkaConnection struct {
-	// BootstrapServers lists brokers as host:port, separated by commas. Without it the Secret must have it.
+	// BootstrapServers is a comma-separated list of brokers as host:port. Without it the Secret
+	// must have that key.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2000
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[^,:[:space:]]+:[0-9]{1,5}(,[^,:[:space:]]+:[0-9]{1,5})*$')",message="bootstrapServers must be host:port, several separated by commas"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^,:[:space:]]+:[0-9]{1,5}(,[^,:[:space:]]+:[0-9]{1,5})*$')",message="bootstrapServers must be a comma-separated list of host:port"
 	BootstrapServers string `json:"bootstrapServers,omitempty"`
 
-	// SecretName names a Secret of the same namespace. Of its keys these are used: bootstrapServers (unless given above);
-	// username and password (with sasl); ca.crt (the authority that signs the brokers' certificates; the system's if there is
-	// none), tls.crt and tls.key (to be known by a certificate).
+	// SecretName names a Secret in the same namespace with the keys bootstrapServers (unless given
+	// above); username and password (with sasl); ca.crt (the authority of the brokers'
+	// certificates, by default the system's); tls.crt and tls.key (a client certificate).
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
 
-	// TLS encrypts the connection and checks the brokers' certificates.
+	// TLS encrypts the connection and verifies the brokers' certificates.
 	// +optional
 	TLS bool `json:"tls,omitempty"`
 
-	// SASL is the mechanism by which username and password are given.
+	// SASL is the mechanism of authentication by username and password.
 	// +optional
 	SASL SASLMechanism `json:"sasl,omitempty"`
 }
 
-// SASLMechanism is a way to give a name and a password.
+// SASLMechanism is a mechanism of authentication by username and password.
 //
 // +kubebuilder:validation:Enum=PLAIN;SCRAM-SHA-256;SCRAM-SHA-512
 type SASLMechanism string
 
-// KafkaTopicStatus is what was seen.
+// SASL mechanisms.
+const (
+	SASLPlain       SASLMechanism = "PLAIN"
+	SASLScramSHA256 SASLMechanism = "SCRAM-SHA-256"
+	SASLScramSHA512 SASLMechanism = "SCRAM-SHA-512"
+)
+
+// KafkaTopicStatus is the observed state of a topic.
 type KafkaTopicStatus struct {
-	// ObservedGeneration is that of the spec which the rest tells of.
+	// ObservedGeneration is the generation of the spec that the status refers to.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// TopicName is the topic's name in Kafka.
 	// +optional
 	TopicName string `json:"topicName,omitempty"`
-	// ClusterID names the Kafka cluster, whatever address it was reached by.
+	// ClusterID is Kafka's id of the cluster, independent of its address.
 	// +optional
 	ClusterID string `json:"clusterID,omitempty"`
-	// TopicID is Kafka's own id of the topic that this object holds. While it is empty, the object holds none.
+	// TopicID is Kafka's id of the topic that this object owns. It is empty if the object owns
+	// none.
 	// +optional
 	TopicID string `json:"topicID,omitempty"`
-	// Partitions is how many the topic has.
+	// Partitions is the number of partitions.
 	// +optional
 	Partitions int32 `json:"partitions,omitempty"`
-	// ReplicationFactor is how many brokers keep each partition.
+	// ReplicationFactor is the number of replicas of each partition.
 	// +optional
 	ReplicationFactor int32 `json:"replicationFactor,omitempty"`
-	// ManagedConfig lists the settings that this object has set: those are reset when they go from the spec.
+	// ManagedConfig lists the configuration keys that this object has set. They are reset when they
+	// are removed from the spec.
 	// +optional
 	// +listType=set
 	ManagedConfig []string `json:"managedConfig,omitempty"`
@@ -165,7 +178,7 @@ type KafkaTopicStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// KafkaTopicList is a list of them.
+// KafkaTopicList is a list of KafkaTopics.
 //
 // +kubebuilder:object:root=true
 type KafkaTopicList struct {
@@ -175,5 +188,5 @@ type KafkaTopicList struct {
 	Items []KafkaTopic `json:"items"`
 }
 
-// StatusConditions gives the conditions to be read or set.
+// StatusConditions returns the conditions for reading and writing.
 func (t *KafkaTopic) StatusConditions() *[]metav1.Condition { return &t.Status.Conditions }

@@ -477,9 +477,7 @@ func (x *ListProductsResponse) GetNextCursor() string {
 type GetProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which one.
-	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// A version that the caller has already. Absent: none.
-	UnlessVersion *int64 `protobuf:"varint,2,opt,name=unless_version,json=unlessVersion,proto3,oneof" json:"unless_version,omitempty"`
+	Id            int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -521,17 +519,10 @@ func (x *GetProductRequest) GetId() int32 {
 	return 0
 }
 
-func (x *GetProductRequest) GetUnlessVersion() int64 {
-	if x != nil && x.UnlessVersion != nil {
-		return *x.UnlessVersion
-	}
-	return 0
-}
-
 // GetProductResponse holds the product.
 type GetProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The product. Absent: it still has the version that the caller has.
+	// The product.
 	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1599,11 +1590,9 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x14ListProductsResponse\x122\n" +
 	"\bproducts\x18\x01 \x03(\v2\x16.merchstore.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"b\n" +
+	"nextCursor\"9\n" +
 	"\x11GetProductRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x05R\x02id\x12*\n" +
-	"\x0eunless_version\x18\x02 \x01(\x03H\x00R\runlessVersion\x88\x01\x01B\x11\n" +
-	"\x0f_unless_version\"F\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02idJ\x04\b\x02\x10\x03R\x0eunless_version\"F\n" +
 	"\x12GetProductResponse\x120\n" +
 	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x96\a\n" +
 	"\x14CreateProductRequest\x12\xa9\x01\n" +
@@ -1773,7 +1762,6 @@ func file_merchstore_v1_catalogue_proto_init() {
 	if File_merchstore_v1_catalogue_proto != nil {
 		return
 	}
-	file_merchstore_v1_catalogue_proto_msgTypes[4].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[8].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[10].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[12].OneofWrappers = []any{}

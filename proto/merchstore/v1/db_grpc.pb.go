@@ -59,7 +59,7 @@ type DBServiceClient interface {
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
 	// UpdateUser changes an account: the caller's own, or any for an admin.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*UpdateUserResponse, error)
-	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working at once.
+	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
 	// ListProducts pages through the products on the shelf.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -318,7 +318,7 @@ type DBServiceServer interface {
 	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
 	// UpdateUser changes an account: the caller's own, or any for an admin.
 	UpdateUser(context.Context, *UpdateUserRequest) (*UpdateUserResponse, error)
-	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working at once.
+	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
 	// ListProducts pages through the products on the shelf.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)

@@ -14,28 +14,34 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// Trace begins a trace with each request. Whether it is recorded is decided here, never by the client: a client that brings
-// a trace of its own finds it linked to. As in Observe, nothing is told that a client may keep to itself.
+// Trace starts a trace for each request. Whether it is sampled is decided here and not by the
+// client, whose own trace is linked to. As in Log, nothing of the client's input is recorded.
 func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 	tracer, propagator := traces.Tracer("api"), traces.Propagator()
 	return func(c *gin.Context) {
 		if !traces.Choose() {
-			c.Next()
 			return
 		}
-		name, method := describe(c)
-		ctx, span := tracer.Start(c.Request.Context(), name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
+		name, attributes := method(c), []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(method(c))}
+		if name == "other" {
+			name, attributes[0] = "HTTP", semconv.HTTPRequestMethodOther
+		}
+		if pattern := c.FullPath(); pattern != "" {
+			name += " " + pattern
+			attributes = append(attributes, semconv.HTTPRoute(pattern))
+		}
+		ctx := c.Request.Context()
+		attributes = append(attributes, attribute.String("merchstore.request_id", rpc.RequestID(ctx)))
+		// The client's tracestate is left out: it may contain anything.
+		remote := trace.SpanContextFromContext(propagator.Extract(ctx,
+			propagation.MapCarrier{"traceparent": c.GetHeader("Traceparent")}))
+		ctx, span := tracer.Start(ctx, name, trace.WithNewRoot(),
+			trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
 		defer span.End()
-		c.Request = c.Request.WithContext(ctx)
-		// Their ids and no more: a tracestate may hold anything.
-		theirs := propagator.Extract(c.Request.Context(), propagation.MapCarrier{"traceparent": c.Request.Header.Get("Traceparent")})
-		if remote := trace.SpanContextFromContext(theirs); remote.IsRemote() {
+		if remote.IsRemote() {
 			span.AddLink(trace.Link{SpanContext: remote})
 		}
-		span.SetAttributes(method, attribute.String("merchstore.request_id", rpc.RequestID(ctx)))
-		if route := c.FullPath(); route != "" {
-			span.SetAttributes(semconv.HTTPRoute(route))
-		}
+		c.Request = c.Request.WithContext(ctx)
 		c.Next()
 		status := c.Writer.Status()
 		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
@@ -43,16 +49,4 @@ func Trace(traces *tracing.Tracing) gin.HandlerFunc {
 			span.SetStatus(codes.Error, "")
 		}
 	}
-}
-
-// describe gives a span's name and method. Neither they nor the route are made of what clients write.
-func describe(c *gin.Context) (name string, method attribute.KeyValue) {
-	name, method = c.Request.Method, semconv.HTTPRequestMethodKey.String(c.Request.Method)
-	if knownMethod(name) != name {
-		name, method = "HTTP", semconv.HTTPRequestMethodOther
-	}
-	if route := c.FullPath(); route != "" {
-		name += " " + route
-	}
-	return name, method
 }

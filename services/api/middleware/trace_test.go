@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
+func TestSpansHaveNoClientInput(t *testing.T) {
 	t.Parallel()
 	const theirs = "0af7651916cd43dd8448eb211c80319c"
 	gin.SetMode(gin.ReleaseMode)
@@ -35,28 +35,28 @@ func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
 			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
 			nil, false,
 		},
-		"one that fails": {
+		"a server error": {
 			"GET", "/failing", "", "GET /failing",
 			map[string]string{"http.request.method": "GET", "http.route": "/failing", "http.response.status_code": "500"},
 			nil, true,
 		},
-		"one that nothing is for": {
+		"an unknown path": {
 			"GET", "/nowhere/peter@example.com", "", "GET",
 			map[string]string{"http.request.method": "GET", "http.response.status_code": "404"},
 			nil, false,
 		},
-		"a method that there is not": {
+		"an unknown method": {
 			"PETER", "/users/12113053", "", "HTTP",
 			map[string]string{"http.request.method": "_OTHER", "http.response.status_code": "404"},
 			nil, false,
 		},
-		"a client with a trace of its own": {
+		"links the client's trace": {
 			"GET", "/users/1", "00-" + theirs + "-b7ad6b7169203331-01", "GET /users/:sid",
 			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
 			[]string{theirs + "/b7ad6b7169203331"},
 			false,
 		},
-		"a client with nonsense for a trace": {
+		"ignores a malformed traceparent": {
 			"GET", "/users/1", "00-peter-01", "GET /users/:sid",
 			map[string]string{"http.request.method": "GET", "http.route": "/users/:sid", "http.response.status_code": "200"},
 			nil, false,
@@ -70,7 +70,7 @@ func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			router := gin.New()
-			router.Use(middleware.Begin(func(*gin.Context) middleware.Limit { return middleware.Limit{Time: time.Minute} }), middleware.Trace(traces))
+			router.Use(middleware.RequestContext(func(*gin.Context) middleware.Limit { return middleware.Limit{Time: time.Minute} }), middleware.Trace(traces))
 			var inside string
 			router.GET("/users/:sid", func(c *gin.Context) {
 				inside, _ = tracing.SampledTraceID(c.Request.Context())
@@ -82,7 +82,7 @@ func TestARequestIsASpanThatTellsNothingOfItsClient(t *testing.T) {
 			r.Header.Set("X-Request-Id", "r1")
 			if test.traceparent != "" {
 				r.Header.Set("Traceparent", test.traceparent)
-				r.Header.Set("Tracestate", "peter=at-example.com") // which is of no interest
+				r.Header.Set("Tracestate", "peter=at-example.com") // not recorded
 			}
 			router.ServeHTTP(httptest.NewRecorder(), r)
 			if err := traces.Part().Stop(t.Context()); err != nil {

@@ -1,4 +1,4 @@
-// Package openapi serves the description of the REST service, and a page to read it on, all from the process itself.
+// Package openapi serves the OpenAPI document of the REST API, and Swagger UI to read it.
 package openapi
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 )
 
-// Document is the OpenAPI description.
+// Document is the OpenAPI document.
 //
 //go:embed openapi.yaml
 var Document []byte
@@ -20,37 +20,27 @@ var page []byte
 //go:embed docs.js
 var script []byte
 
-const (
-	assetsPath = "/docs/"
-	// pagePolicy keeps the page to what this process serves. The styles and images are Swagger UI's own.
-	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	keepADay = "public, max-age=86400"
-)
+// pagePolicy allows only what this process serves. Swagger UI needs inline styles and data images.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Route is a path and what is served there.
-type Route struct {
-	Path    string
-	Handler gin.HandlerFunc
-}
-
-// Routes are the document, the page and what the page needs.
-func Routes() []Route {
-	bundled := v5emb.New("SUSTech Merch Store", "/openapi.yaml", assetsPath)
-	asset := func(c *gin.Context) {
-		c.Header("Cache-Control", keepADay)
-		bundled.ServeHTTP(c.Writer, c.Request)
+// Register adds to router the document, and the page with its assets.
+func Register(router gin.IRoutes) {
+	get := func(path string, h gin.HandlerFunc) {
+		router.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 	}
-	return []Route{
-		{"/openapi.yaml", serve("application/yaml", Document)},
-		{"/docs", func(c *gin.Context) {
-			c.Header("Content-Security-Policy", pagePolicy)
-			c.Data(http.StatusOK, "text/html; charset=utf-8", page)
-		}},
-		{assetsPath + "docs.js", serve("application/javascript", script)},
-		{assetsPath + "swagger-ui.css", asset},
-		{assetsPath + "swagger-ui-bundle.js", asset},
-		{assetsPath + "favicon-32x32.png", asset},
+	get("/openapi.yaml", serve("application/yaml", Document))
+	get("/docs", func(c *gin.Context) {
+		c.Header("Content-Security-Policy", pagePolicy)
+		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
+	})
+	get("/docs/docs.js", serve("application/javascript", script))
+	bundled := v5emb.New("SUSTech Merch Store", "/openapi.yaml", "/docs/")
+	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"} {
+		get("/docs/"+name, func(c *gin.Context) {
+			c.Header("Cache-Control", "public, max-age=86400")
+			bundled.ServeHTTP(c.Writer, c.Request)
+		})
 	}
 }
 

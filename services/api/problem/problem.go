@@ -1,5 +1,5 @@
-// Package problem is the one place where an error becomes what a client of the REST service sees of it: a status, a few
-// headers, and a body after RFC 9457.
+// Package problem is the one place that maps errors to HTTP responses: a status, headers, and a body
+// as RFC 9457 specifies.
 package problem
 
 import (
@@ -16,40 +16,40 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// ContentType is that of every body with which a request is refused.
+// ContentType is the media type of error responses.
 const ContentType = "application/problem+json"
 
 const (
 	internalMessage    = "something went wrong on our side"
 	unavailableMessage = "a service is away; try again in a moment"
-	// laterIsBetter is what a client is told to wait where nobody knows better.
-	laterIsBetter = time.Second
-	challenge     = `Bearer realm="merchstore"`
+	defaultRetryAfter  = time.Second
+	challenge          = `Bearer realm="merchstore"`
 )
 
-// CodeInvalidToken is the code of a 401 to a request that has sent a token. The DB service uses the same word.
+// CodeInvalidToken is the code for a token that is not accepted. The DB service uses it as well.
 const CodeInvalidToken failure.Reason = "invalid_token"
 
-// Error is a failure along with what only HTTP has words for.
+// Error is a failure with attributes that only HTTP has.
 type Error struct {
 	Failure *failure.Error
-	// Status overrides what the kind of failure stands for; 0 leaves it.
+	// Status overrides the status of the failure's kind unless it is 0.
 	Status int
-	// RetryAfter is how long the client should wait; 0 leaves it to the kind of failure.
+	// RetryAfter is how long the client should wait; 0 is the default.
 	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return e.Failure.Error() }
 
-// Unwrap gives the failure.
+// Unwrap returns the failure.
 func (e *Error) Unwrap() error { return e.Failure }
 
-// New makes an error for what HTTP itself forbids, before any rule of the store is asked.
+// New returns an error with an HTTP status, for requests that are rejected before the DB service is
+// called.
 func New(httpStatus int, code failure.Reason, detail string) *Error {
 	return &Error{Status: httpStatus, Failure: failure.New(failure.Invalid, code, detail)}
 }
 
-// Details is the body of a refusal.
+// Details is the body of an error response.
 type Details struct {
 	Type      string  `json:"type"`
 	Title     string  `json:"title"`
@@ -60,37 +60,36 @@ type Details struct {
 	Errors    []Field `json:"errors,omitzero"`
 }
 
-// Field says what is wrong with one field.
+// Field is the error of one field.
 type Field struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
 }
 
-// Answer is a refusal, ready to be written.
-type Answer struct {
+// Response is an error response.
+type Response struct {
 	Details
-	// RetryAfter is a header if not empty, and so is Challenge.
-	RetryAfter string
-	Challenge  string
-	// Internal is true if the client is told nothing of what happened, so that it must be logged.
+	RetryAfter string // header, unless empty
+	Challenge  string // header WWW-Authenticate, unless empty
+	// Internal reports whether the client is told nothing of the error.
 	Internal bool
 }
 
-// Failure finds what a client may know of any error.
+// Failure returns what a client may know of err.
 func Failure(err error) *failure.Error {
 	if f, ok := failure.As(err); ok && f.Kind != 0 {
 		return f
 	}
-	// A call that ended because the other side was stopped, or because its time was up.
+	// A call ends like this when its deadline passes or the other side shuts down.
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.Canceled {
 		return failure.New(failure.Unavailable, failure.ReasonUnavailable, unavailableMessage).Because(err)
 	}
 	return failure.New(0, failure.ReasonInternal, internalMessage).Because(err)
 }
 
-// For makes the answer to a request that ended in err. requestID is that of this very request; a failure that is being
-// replayed keeps the one it had at first, so that its body is the same to the letter.
-func For(err error, requestID string) Answer {
+// For returns the response for err. requestID is that of the current request; a replayed failure
+// keeps its first one, so that its body does not change.
+func For(err error, requestID string) Response {
 	f := Failure(err)
 	var e *Error
 	if !errors.As(err, &e) {
@@ -103,7 +102,7 @@ func For(err error, requestID string) Answer {
 	if f.RequestID != "" {
 		requestID = f.RequestID
 	}
-	a := Answer{
+	r := Response{
 		Details: Details{
 			Type: "about:blank", Title: http.StatusText(httpStatus), Status: httpStatus,
 			Detail: f.Message, Code: string(f.Reason), RequestID: requestID,
@@ -111,23 +110,19 @@ func For(err error, requestID string) Answer {
 		Internal: httpStatus == http.StatusInternalServerError,
 	}
 	for _, field := range f.Fields {
-		a.Errors = append(a.Errors, Field{Field: field.Name, Message: field.Message})
+		r.Errors = append(r.Errors, Field{Field: field.Name, Message: field.Message})
 	}
 	switch httpStatus {
 	case http.StatusUnauthorized:
-		a.Challenge = challenge
-		if f.Reason == CodeInvalidToken { // RFC 6750: no error is named to a client that has sent no token
-			a.Challenge += `, error="invalid_token"`
+		r.Challenge = challenge
+		if f.Reason == CodeInvalidToken { // RFC 6750: no error for requests without a token
+			r.Challenge += `, error="invalid_token"`
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		a.RetryAfter = seconds(max(e.RetryAfter, laterIsBetter))
+		wait := max(e.RetryAfter, defaultRetryAfter)
+		r.RetryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	}
-	return a
-}
-
-// seconds rounds up: a client that comes back a moment too early is refused once more.
-func seconds(d time.Duration) string {
-	return strconv.Itoa(int(math.Ceil(d.Seconds())))
+	return r
 }
 
 func statusOf(k failure.Kind) int {

@@ -13,10 +13,10 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// clientClosedRequest is what logs and metrics show for a client that did not wait for its answer; nobody receives it.
+// clientClosedRequest is the status in logs and metrics of a request whose client disconnected.
 const clientClosedRequest = 499
 
-// Respond ends a request with what its error means to the client, and logs, once, what the client is not told.
+// Respond ends a request with the response for err. It logs what the client is not told.
 func Respond(c *gin.Context, log *slog.Logger, err error) {
 	ctx := c.Request.Context()
 	c.Abort()
@@ -24,31 +24,34 @@ func Respond(c *gin.Context, log *slog.Logger, err error) {
 		c.Status(clientClosedRequest)
 		return
 	}
-	a := For(err, rpc.RequestID(ctx))
-	logHidden(ctx, log, c.FullPath(), a, err)
+	r := For(err, rpc.RequestID(ctx))
+	logCause(c, log, r, err)
 
-	body, err := json.Marshal(a.Details)
-	if err != nil { // strings and numbers only: cannot happen
-		log.ErrorContext(ctx, "problem can not be written", "request_id", a.RequestID, "error", err)
+	body, err := json.Marshal(r.Details)
+	if err != nil { // cannot happen for strings and numbers
+		log.ErrorContext(ctx, "encode problem", "request_id", r.RequestID, "error", err)
 	}
-	h := c.Writer.Header()
-	h.Set("Content-Type", ContentType)
-	h.Set("Cache-Control", "no-store")
-	h.Del("ETag")
-	if a.RetryAfter != "" {
-		h.Set("Retry-After", a.RetryAfter)
+	c.Header("Cache-Control", "no-store")
+	c.Header("ETag", "") // removes it
+	if r.RetryAfter != "" {
+		c.Header("Retry-After", r.RetryAfter)
 	}
-	if a.Challenge != "" {
-		h.Set("WWW-Authenticate", a.Challenge)
+	if r.Challenge != "" {
+		c.Header("WWW-Authenticate", r.Challenge)
 	}
-	c.Data(a.Status, ContentType, body)
+	c.Writer.Header().Set("Content-Type", ContentType) // c.Data keeps an earlier one
+	c.Data(r.Status, ContentType, body)
 }
 
-func logHidden(ctx context.Context, log *slog.Logger, route string, a Answer, err error) {
-	switch f, _ := failure.As(err); {
-	case a.Internal:
-		log.ErrorContext(ctx, "request failed", "route", route, "request_id", rpc.RequestID(ctx), tracing.LogAttr(ctx), "error", err)
-	case f != nil && f.Cause != nil:
-		log.WarnContext(ctx, "request could not be served", "route", route, "request_id", rpc.RequestID(ctx), tracing.LogAttr(ctx), "error", err)
+func logCause(c *gin.Context, log *slog.Logger, r Response, err error) {
+	level, message := slog.LevelError, "request failed"
+	if !r.Internal {
+		if f, ok := failure.As(err); !ok || f.Cause == nil {
+			return
+		}
+		level, message = slog.LevelWarn, "request could not be served"
 	}
+	ctx := c.Request.Context()
+	log.LogAttrs(ctx, level, message, slog.String("route", c.FullPath()),
+		slog.String("request_id", rpc.RequestID(ctx)), tracing.LogAttr(ctx), slog.Any("error", err))
 }

@@ -1,4 +1,4 @@
-// Package ratelimit bounds how often somebody may try something, for as many somebodies as fit into bounded memory.
+// Package ratelimit limits the rate of attempts per key, in bounded memory.
 package ratelimit
 
 import (
@@ -11,44 +11,43 @@ import (
 )
 
 const (
-	// keep is how many keys are remembered, a few MiB; the one unseen for longest is forgotten, and may start afresh.
-	keep = 16384
-	// site is how much of an IPv6 address a provider hands to one customer, who can use all of it.
-	site = 64
+	// maxKeys bounds memory to a few MiB. The least recently used key is evicted, and its limit reset.
+	maxKeys = 16384
+	// prefixBits is the IPv6 prefix that a provider assigns to one customer, who can use all of it.
+	prefixBits = 64
 )
 
-// Limit gives each key a bucket of tokens. It is safe for concurrent use. The nil Limit allows everything.
+// Limit is a token bucket per key. It is safe for concurrent use. A nil Limit allows everything.
 type Limit struct {
 	perSecond rate.Limit
 	burst     int
 	buckets   *lru.Cache[string, *rate.Limiter]
 }
 
-// New allows each key burst attempts at once, and perSecond of them in the long run; 0 for either means no limit.
+// New returns a Limit of perSecond attempts per key, with bursts of burst. It is nil if either is 0.
 func New(perSecond float64, burst int) (*Limit, error) {
 	if perSecond <= 0 || burst <= 0 {
-		return nil, nil //nolint:nilnil // the nil Limit allows everything
+		return nil, nil
 	}
-	buckets, err := lru.New[string, *rate.Limiter](keep)
+	buckets, err := lru.New[string, *rate.Limiter](maxKeys)
 	if err != nil {
-		return nil, fmt.Errorf("make room for rate limits: %w", err)
+		return nil, fmt.Errorf("create rate limit: %w", err)
 	}
 	return &Limit{perSecond: rate.Limit(perSecond), burst: burst, buckets: buckets}, nil
 }
 
-// Take counts an attempt. If it is one too many, it says how long to wait, and does not count it.
+// Take counts an attempt and reports whether it is allowed. If not, it is not counted, and wait is
+// the time until the next one is.
 func (l *Limit) Take(key string, now time.Time) (wait time.Duration, ok bool) {
 	if l == nil {
 		return 0, true
 	}
-	bucket, known := l.buckets.Get(key)
-	if !known {
-		fresh := rate.NewLimiter(l.perSecond, l.burst)
-		if first, found, _ := l.buckets.PeekOrAdd(key, fresh); found {
-			bucket = first
-		} else {
-			bucket = fresh
-		}
+	created := rate.NewLimiter(l.perSecond, l.burst)
+	bucket, found, _ := l.buckets.PeekOrAdd(key, created)
+	if found {
+		l.buckets.Get(key) // marks it as recently used
+	} else {
+		bucket = created
 	}
 	r := bucket.ReserveN(now, 1)
 	if wait = r.DelayFrom(now); wait > 0 {
@@ -58,14 +57,14 @@ func (l *Limit) Take(key string, now time.Time) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// AddressKey is what a client's address counts as: itself, or the whole site for IPv6.
+// AddressKey returns the key of a client's address: itself, or its prefix for IPv6.
 func AddressKey(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
 	}
 	if a = a.Unmap().WithZone(""); a.Is6() {
-		if p, err := a.Prefix(site); err == nil {
+		if p, err := a.Prefix(prefixBits); err == nil {
 			return p.String()
 		}
 	}

@@ -14,24 +14,24 @@ func TestTake(t *testing.T) {
 	}
 	start := time.Now()
 	steps := []struct {
-		says  string
+		name  string
 		key   string
 		after time.Duration
 		ok    bool
 		wait  time.Duration
 	}{
 		{"the burst", "a", 0, true, 0},
-		{"the burst's end", "a", 0, true, 0},
-		{"one too many", "a", 0, false, 2 * time.Second},
-		{"a refusal costs nothing", "a", time.Second, false, time.Second},
-		{"another key has its own", "b", time.Second, true, 0},
-		{"time gives one back", "a", 2 * time.Second, true, 0},
-		{"but no more than one", "a", 2 * time.Second, false, 2 * time.Second},
+		{"the end of the burst", "a", 0, true, 0},
+		{"beyond the burst", "a", 0, false, 2 * time.Second},
+		{"a rejected attempt is not counted", "a", time.Second, false, time.Second},
+		{"another key has its own limit", "b", time.Second, true, 0},
+		{"an attempt is allowed again after a while", "a", 2 * time.Second, true, 0},
+		{"only one", "a", 2 * time.Second, false, 2 * time.Second},
 	}
 	for _, s := range steps {
 		wait, ok := l.Take(s.key, start.Add(s.after))
 		if ok != s.ok || wait.Round(time.Millisecond) != s.wait {
-			t.Errorf("%s: got %v, %v, want %v, %v", s.says, wait, ok, s.wait, s.ok)
+			t.Errorf("%s: got %v, %v, want %v, %v", s.name, wait, ok, s.wait, s.ok)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestNoLimit(t *testing.T) {
 	for _, l := range []*Limit{must(New(0, 10)), must(New(5, 0)), nil} {
 		for range 1000 {
 			if _, ok := l.Take("a", time.Now()); !ok {
-				t.Fatal("refused without a limit")
+				t.Fatal("rejected without a limit")
 			}
 		}
 	}
@@ -50,11 +50,11 @@ func TestNoLimit(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	l := must(New(1, 1))
-	for i := range 2 * keep {
+	for i := range 2 * maxKeys {
 		l.Take(strconv.Itoa(i), time.Now())
 	}
-	if l.buckets.Len() != keep {
-		t.Errorf("remembers %d keys", l.buckets.Len())
+	if l.buckets.Len() != maxKeys {
+		t.Errorf("holds %d keys, want %d", l.buckets.Len(), maxKeys)
 	}
 }
 
@@ -68,11 +68,11 @@ func must(l *Limit, err error) *Limit {
 func TestAddressKey(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ address, want string }{
-		"IPv4 counts alone":             {"192.0.2.1", "192.0.2.1"},
-		"IPv4 inside IPv6 is IPv4":      {"::ffff:192.0.2.1", "192.0.2.1"},
-		"IPv6 counts by its site":       {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
-		"a zone makes no difference":    {"fe80::1%eth0", "fe80::/64"},
-		"what is no address is its own": {"", ""},
+		"IPv4":                {"192.0.2.1", "192.0.2.1"},
+		"IPv4 in IPv6":        {"::ffff:192.0.2.1", "192.0.2.1"},
+		"IPv6 has its prefix": {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		"a zone is ignored":   {"fe80::1%eth0", "fe80::/64"},
+		"not an address":      {"", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package request
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -10,87 +11,52 @@ import (
 )
 
 const (
-	// CodeInvalidHeader is for a header that does not follow its grammar.
-	CodeInvalidHeader failure.Reason = "invalid_header"
-
 	idempotencyHeader = "Idempotency-Key"
 	maxIdempotencyKey = 255
-	// noVersion is what no product ever has: a tag that is not one of ours can only be stale.
+	// noVersion is a version that no product has.
 	noVersion = -1
 )
 
-// ETag is the tag of a product's version.
+var singleTag = regexp.MustCompile(`^(W/)?"[^"]*"$`)
+
+// ETag returns the entity tag of a product's version.
 func ETag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// NotModified says whether a client that sent these If-None-Match headers has the version already. Tags are compared
-// weakly, as RFC 9110 wants it for this header; headers that are not lists of tags count for nothing.
+// NotModified reports whether the If-None-Match headers name the version. Tags are compared weakly,
+// as RFC 9110 requires for this header.
 func NotModified(headers []string, version int64) bool {
-	if len(headers) == 0 {
-		return false
+	list := strings.Join(headers, ",")
+	if strings.TrimSpace(list) == "*" {
+		return true
 	}
-	tags, ok := parseTags(strings.Join(headers, ","))
-	if !ok {
-		return false
-	}
-	current := ETag(version)
-	for _, t := range tags {
-		if t == "*" || strings.TrimPrefix(t, "W/") == current {
+	// A comma in a tag splits it, but no part of it equals one of our tags, which have no commas.
+	for tag := range strings.SplitSeq(list, ",") {
+		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == ETag(version) {
 			return true
 		}
 	}
 	return false
 }
 
-// IfMatch reads the version that a change was thought out on; nil if the client does not say, or would have any.
-// A tag the store never gave, and a weak one, which never matches here, stand for a version that no product has.
+// IfMatch returns the version that the If-Match headers require; nil if they are missing or accept
+// any. A tag that is not one of ours, or is weak, never matches.
 func IfMatch(headers []string) (*int64, error) {
-	if len(headers) == 0 {
-		return nil, nil //nolint:nilnil // absent, as the proto has it
+	tag := strings.TrimSpace(strings.Join(headers, ","))
+	switch {
+	case len(headers) == 0 || tag == "*":
+		return nil, nil
+	case !singleTag.MatchString(tag):
+		return nil, problem.New(http.StatusBadRequest, CodeInvalidHeader,
+			`If-Match must be one ETag as it was sent, for instance "3", or *`)
 	}
-	tags, ok := parseTags(strings.Join(headers, ","))
-	if !ok || len(tags) != 1 {
-		return nil, problem.New(http.StatusBadRequest, CodeInvalidHeader, `If-Match must hold one ETag as it was sent, for instance "3", or *`)
-	}
-	if tags[0] == "*" {
-		return nil, nil //nolint:nilnil // any version, as the proto has it
-	}
-	version, err := strconv.ParseInt(strings.Trim(tags[0], `"`), 10, 64)
-	if err != nil || ETag(version) != tags[0] {
+	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+	if err != nil || ETag(version) != tag {
 		version = noVersion
 	}
 	return &version, nil
 }
 
-// parseTags splits `"1", W/"2"` or `*`. Commas may stand in tags.
-func parseTags(header string) (tags []string, ok bool) {
-	rest := strings.Trim(header, " \t,")
-	if rest == "*" {
-		return []string{"*"}, true
-	}
-	for rest != "" {
-		start := 0
-		if strings.HasPrefix(rest, "W/") {
-			start = len("W/")
-		}
-		if start == len(rest) || rest[start] != '"' {
-			return nil, false
-		}
-		length := strings.IndexByte(rest[start+1:], '"')
-		if length < 0 {
-			return nil, false
-		}
-		end := start + 1 + length + 1
-		tags = append(tags, rest[:end])
-		after := strings.TrimLeft(rest[end:], " \t")
-		if after != "" && after[0] != ',' {
-			return nil, false
-		}
-		rest = strings.TrimLeft(after, " \t,")
-	}
-	return tags, len(tags) > 0
-}
-
-// IdempotencyKey reads the key; empty if there is none.
+// IdempotencyKey returns the Idempotency-Key header, or "" if there is none.
 func IdempotencyKey(h http.Header) (string, error) {
 	keys := h.Values(idempotencyHeader)
 	switch {
@@ -104,12 +70,7 @@ func IdempotencyKey(h http.Header) (string, error) {
 	return keys[0], nil
 }
 
-// PrintableASCII says whether a header's value can be passed on as it is.
+// PrintableASCII reports whether s consists of printable ASCII characters.
 func PrintableASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

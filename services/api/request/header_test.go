@@ -13,21 +13,21 @@ func TestNotModified(t *testing.T) {
 		headers []string
 		want    bool
 	}{
-		"no header":                      {nil, false},
-		"the very tag":                   {[]string{`"7"`}, true},
-		"another tag":                    {[]string{`"8"`}, false},
-		"a weak tag counts here":         {[]string{`W/"7"`}, true},
-		"anything at all":                {[]string{`*`}, true},
-		"one of a list":                  {[]string{`"5", W/"6" ,"7"`}, true},
-		"one of several headers":         {[]string{`"5"`, `"7"`}, true},
-		"none of a list":                 {[]string{`"5","6"`}, false},
-		"commas inside a tag":            {[]string{`"5,7","7"`}, true},
-		"empty entries of a list":        {[]string{`,, "7",`}, true},
-		"a tag without quotes":           {[]string{`7`}, false},
-		"a tag without an end":           {[]string{`"7`}, false},
-		"a list that goes wrong":         {[]string{`"7" "8"`}, false},
-		"a lower-case weakness is wrong": {[]string{`w/"7"`}, false},
-		"an empty header":                {[]string{``}, false},
+		"no header":               {nil, false},
+		"the tag":                 {[]string{`"7"`}, true},
+		"another tag":             {[]string{`"8"`}, false},
+		"a weak tag":              {[]string{`W/"7"`}, true},
+		"any tag":                 {[]string{`*`}, true},
+		"one of a list":           {[]string{`"5", W/"6" ,"7"`}, true},
+		"one of several headers":  {[]string{`"5"`, `"7"`}, true},
+		"none of a list":          {[]string{`"5","6"`}, false},
+		"commas inside a tag":     {[]string{`"5,7","7"`}, true},
+		"empty entries of a list": {[]string{`,, "7",`}, true},
+		"a tag without quotes":    {[]string{`7`}, false},
+		"an unterminated tag":     {[]string{`"7`}, false},
+		"a malformed list":        {[]string{`"7" "8"`}, false},
+		"a lower-case w/":         {[]string{`w/"7"`}, false},
+		"an empty header":         {[]string{``}, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -41,25 +41,25 @@ func TestNotModified(t *testing.T) {
 
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
-	const absent, refused = -100, -200
+	const absent, rejected = -100, -200
 	tests := map[string]struct {
 		headers []string
 		want    int64
 	}{
-		"no header":                            {nil, absent},
-		"any version will do":                  {[]string{`*`}, absent},
-		"a version":                            {[]string{`"7"`}, 7},
-		"a weak tag can not match":             {[]string{`W/"7"`}, noVersion},
-		"a tag that was never given":           {[]string{`"abc"`}, noVersion},
-		"a version written differently":        {[]string{`"07"`}, noVersion},
-		"a version greater than 64 bits":       {[]string{`"99999999999999999999"`}, noVersion},
-		"no quotes":                            {[]string{`7`}, refused},
-		"two tags":                             {[]string{`"7", "8"`}, refused},
-		"two headers":                          {[]string{`"7"`, `"8"`}, refused},
-		"an empty header is not any version":   {[]string{``}, refused},
-		"a tag without an end":                 {[]string{`"7`}, refused},
-		"just the mark of weakness":            {[]string{`W/`}, refused},
-		"an empty tag is one that none can be": {[]string{`""`}, noVersion},
+		"no header":                      {nil, absent},
+		"any version":                    {[]string{`*`}, absent},
+		"a version":                      {[]string{`"7"`}, 7},
+		"a weak tag never matches":       {[]string{`W/"7"`}, noVersion},
+		"a tag that is not ours":         {[]string{`"abc"`}, noVersion},
+		"a version written differently":  {[]string{`"07"`}, noVersion},
+		"a version greater than 64 bits": {[]string{`"99999999999999999999"`}, noVersion},
+		"no quotes":                      {[]string{`7`}, rejected},
+		"two tags":                       {[]string{`"7", "8"`}, rejected},
+		"two headers":                    {[]string{`"7"`, `"8"`}, rejected},
+		"an empty header":                {[]string{``}, rejected},
+		"an unterminated tag":            {[]string{`"7`}, rejected},
+		"W/ without a tag":               {[]string{`W/`}, rejected},
+		"an empty tag":                   {[]string{`""`}, noVersion},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestIfMatch(t *testing.T) {
 			got, err := IfMatch(tt.headers)
 			switch {
 			case err != nil:
-				if tt.want != refused {
-					t.Errorf("refused: %v", err)
+				if tt.want != rejected {
+					t.Errorf("rejected: %v", err)
 				} else if a := problem.For(err, ""); a.Status != http.StatusBadRequest {
 					t.Errorf("status %d", a.Status)
 				}
@@ -88,16 +88,9 @@ func FuzzETags(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		tags, ok := parseTags(header)
-		for _, tag := range tags {
-			if tag != "*" && (len(tag) < 2 || tag[len(tag)-1] != '"') {
-				t.Errorf("%q gave the tag %q", header, tag)
-			}
-		}
-		if version, err := IfMatch([]string{header}); err == nil && version != nil && *version != noVersion {
-			if !ok || !NotModified([]string{header}, *version) {
-				t.Errorf("%q is version %d for If-Match only", header, *version)
-			}
+		version, err := IfMatch([]string{header})
+		if err == nil && version != nil && *version != noVersion && !NotModified([]string{header}, *version) {
+			t.Errorf("%q is version %d for If-Match only", header, *version)
 		}
 	})
 }
@@ -113,15 +106,15 @@ func TestIdempotencyKey(t *testing.T) {
 		want   string
 		status int
 	}{
-		"none":                     {nil, "", 0},
-		"one":                      {[]string{"a key"}, "a key", 0},
-		"one of greatest length":   {[]string{string(long[:255])}, string(long[:255]), 0},
-		"one that is too long":     {[]string{string(long)}, "", 422},
-		"an empty one":             {[]string{""}, "", 422},
-		"one with a letter beyond": {[]string{"clé"}, "", 422},
-		"one that is not text":     {[]string{"\xff"}, "", 422},
-		"two":                      {[]string{"a", "b"}, "", 400},
-		"the same twice":           {[]string{"a", "a"}, "", 400},
+		"none":                  {nil, "", 0},
+		"one":                   {[]string{"a key"}, "a key", 0},
+		"one of maximum length": {[]string{string(long[:255])}, string(long[:255]), 0},
+		"one that is too long":  {[]string{string(long)}, "", 422},
+		"an empty one":          {[]string{""}, "", 422},
+		"one that is not ASCII": {[]string{"clé"}, "", 422},
+		"one that is not UTF-8": {[]string{"\xff"}, "", 422},
+		"two":                   {[]string{"a", "b"}, "", 400},
+		"one twice":             {[]string{"a", "a"}, "", 400},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

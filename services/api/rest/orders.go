@@ -1,97 +1,78 @@
 package rest
 
 import (
-	"context"
-	"net/http"
+	"fmt"
 
-	"github.com/gin-gonic/gin"
-
-	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
 )
 
-// replayedHeader marks an answer that was given before, to a request with the same idempotency key.
+// replayedHeader marks the recorded response to an earlier request with the same idempotency key.
 const replayedHeader = "Idempotent-Replayed"
 
-func (s *Store) placeOrder(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access place order endpoint")
+func (h *Handler) placeOrder(c *call) (any, error) {
 	key, err := request.IdempotencyKey(c.Request.Header)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body, err := request.JSON[newOrder](c.Request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lines, err := body.lines()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.PlaceOrder(ctx, &merchstorev1.PlaceOrderRequest{Lines: lines, IdempotencyKey: key})
+	resp, err := h.db.PlaceOrder(c.Request.Context(), &merchstorev1.PlaceOrderRequest{
+		Lines: lines, IdempotencyKey: key,
+	})
 	if err != nil {
-		return renamed(err, body.fieldNames()...)
+		return nil, renameFields(err, body.fieldNames()...)
 	}
 	if resp.GetReplayed() {
 		c.Header(replayedHeader, "true")
 	}
-	c.Header("Location", "/api/v1/orders/"+decimal(resp.GetOrder().GetId()))
-	return answer(c, http.StatusCreated, orderBody(resp.GetOrder()))
+	c.Header("Location", fmt.Sprintf("/api/v1/orders/%d", resp.GetOrder().GetId()))
+	return orderBody(resp.GetOrder()), nil
 }
 
-func (s *Store) listOrders(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access get all order endpoint")
-	return s.orders(ctx, c, "")
-}
+func (h *Handler) listOrders(c *call) (any, error) { return h.ordersOf(c, "") }
 
-func (s *Store) listOrdersOfUser(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access get orders by user endpoint")
+func (h *Handler) listUserOrders(c *call) (any, error) {
 	sid, err := request.SID(c.Param("sid"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return renamed(s.orders(ctx, c, sid), "user_sid", "sid")
+	body, err := h.ordersOf(c, sid)
+	return body, renameFields(err, "user_sid", "sid")
 }
 
-func (s *Store) orders(ctx context.Context, c *gin.Context, sid string) error {
-	page, err := request.PageOf(c.Request.URL.Query())
+// ordersOf lists the orders of one user, or those that the caller may see if sid is empty.
+func (h *Handler) ordersOf(c *call, sid string) (any, error) {
+	page, err := request.ParsePage(c.Request.URL.Query())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.ListOrders(ctx, &merchstorev1.ListOrdersRequest{Limit: page.Limit, Cursor: page.Cursor, UserSid: sid})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, ordersPage{Orders: each(resp.GetOrders(), orderBody), NextCursor: resp.GetNextCursor()})
+	resp, err := h.db.ListOrders(c.Request.Context(), &merchstorev1.ListOrdersRequest{
+		Limit: page.Limit, Cursor: page.Cursor, UserSid: sid,
+	})
+	return ordersPage{convertAll(resp.GetOrders(), orderBody), resp.GetNextCursor()}, err
 }
 
-func (s *Store) getOrder(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access get order by id endpoint")
+func (h *Handler) getOrder(c *call) (any, error) {
 	id, err := request.OrderID(c.Param("id"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.GetOrder(ctx, &merchstorev1.GetOrderRequest{Id: id})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, orderBody(resp.GetOrder()))
+	resp, err := h.db.GetOrder(c.Request.Context(), &merchstorev1.GetOrderRequest{Id: id})
+	return orderBody(resp.GetOrder()), err
 }
 
-func (s *Store) cancelOrder(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access cancel order endpoint")
+func (h *Handler) cancelOrder(c *call) (any, error) {
 	id, err := request.OrderID(c.Param("id"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.CancelOrder(ctx, &merchstorev1.CancelOrderRequest{Id: id})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, orderBody(resp.GetOrder()))
+	resp, err := h.db.CancelOrder(c.Request.Context(), &merchstorev1.CancelOrderRequest{Id: id})
+	return orderBody(resp.GetOrder()), err
 }

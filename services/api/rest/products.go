@@ -1,79 +1,55 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
-
-	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
 )
 
-// revalidate lets a client keep a product, but ask before it uses it again.
-const revalidate = "private, no-cache"
-
-func (s *Store) listProducts(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' is fetching all products")
+func (h *Handler) listProducts(c *call) (any, error) {
 	query := c.Request.URL.Query()
-	page, err := request.PageOf(query)
+	page, err := request.ParsePage(query)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.ListProducts(ctx, &merchstorev1.ListProductsRequest{
+	resp, err := h.db.ListProducts(c.Request.Context(), &merchstorev1.ListProductsRequest{
 		Limit: page.Limit, Cursor: page.Cursor, Query: query.Get("q"), Category: query.Get("category"),
 	})
-	if err != nil {
-		return renamed(err, "query", "q")
-	}
-	return ok(c, productsPage{Products: each(resp.GetProducts(), productBody), NextCursor: resp.GetNextCursor()})
+	return productsPage{convertAll(resp.GetProducts(), productBody), resp.GetNextCursor()}, renameFields(err, "query", "q")
 }
 
-func (s *Store) getProduct(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' is fetching product by product id")
+func (h *Handler) getProduct(c *call) (any, error) {
 	id, err := request.ProductID(c.Param("id"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	written := s.products.get(id)
-	wanted := &merchstorev1.GetProductRequest{Id: id}
-	if written != nil {
-		wanted.UnlessVersion = &written.version
-	}
-	resp, err := s.db.GetProduct(ctx, wanted)
+	resp, err := h.db.GetProduct(c.Request.Context(), &merchstorev1.GetProductRequest{Id: id})
 	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
+		return nil, err
 	}
-	if p := resp.GetProduct(); p != nil {
-		if written, err = s.products.write(p); err != nil {
-			return err
-		}
-	}
-	tagged(c, written.version)
-	if request.NotModified(c.Request.Header["If-None-Match"], written.version) {
+	body := taggedProduct(c, resp.GetProduct())
+	if request.NotModified(c.Request.Header["If-None-Match"], resp.GetProduct().GetVersion()) {
 		c.Status(http.StatusNotModified)
-		return nil
+		return nil, nil
 	}
-	send(c, http.StatusOK, written.body)
-	return nil
+	return body, nil
 }
 
-func (s *Store) createProduct(c *gin.Context, caller *token.Claims) error {
-	p, err := s.addProduct(c, caller)
+func (h *Handler) createProduct(c *call) (any, error) {
+	p, err := h.addProduct(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.Header("Location", "/api/v1/products/"+decimal(p.GetId()))
-	return answerProduct(c, http.StatusCreated, p)
+	c.Header("Location", fmt.Sprintf("/api/v1/products/%d", p.GetId()))
+	return taggedProduct(c, p), nil
 }
 
-func (s *Store) addProduct(c *gin.Context, caller *token.Claims) (*merchstorev1.Product, error) {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access create product endpoint")
+// addProduct creates the product that the body describes, in JSON or as a form with a picture.
+func (h *Handler) addProduct(c *call) (*merchstorev1.Product, error) {
 	if request.IsForm(c.Request) {
-		return s.addProductForm(c)
+		return h.addProductForm(c)
 	}
 	body, err := request.JSON[newProduct](c.Request)
 	if err != nil {
@@ -83,48 +59,39 @@ func (s *Store) addProduct(c *gin.Context, caller *token.Claims) (*merchstorev1.
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.db.CreateProduct(ctx, product)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // Store.fail reads it
-	}
-	return resp.GetProduct(), nil
+	resp, err := h.db.CreateProduct(c.Request.Context(), product)
+	return resp.GetProduct(), err
 }
 
-func (s *Store) updateProduct(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access update product endpoint")
-	id, version, err := targetProduct(c)
+func (h *Handler) updateProduct(c *call) (any, error) {
+	id, version, err := productAndVersion(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body, err := request.JSON[productChange](c.Request)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.UpdateProduct(ctx, &merchstorev1.UpdateProductRequest{
+	resp, err := h.db.UpdateProduct(c.Request.Context(), &merchstorev1.UpdateProductRequest{
 		Id: id, IfVersion: version, Name: body.Name, Description: body.Description, Category: body.Category,
 		Price: (*int64)(body.Price), Slogan: body.Slogan, Stock: body.Stock,
 	})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return answerProduct(c, http.StatusOK, resp.GetProduct())
+	return taggedProduct(c, resp.GetProduct()), err
 }
 
-func (s *Store) deleteProduct(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access delete product endpoint")
-	id, version, err := targetProduct(c)
+func (h *Handler) deleteProduct(c *call) (any, error) {
+	id, version, err := productAndVersion(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := s.db.DeleteProduct(ctx, &merchstorev1.DeleteProductRequest{Id: id, IfVersion: version}); err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, message{"Product deleted successfully"})
+	_, err = h.db.DeleteProduct(c.Request.Context(), &merchstorev1.DeleteProductRequest{
+		Id: id, IfVersion: version,
+	})
+	return message{"Product deleted successfully"}, err
 }
 
-func targetProduct(c *gin.Context) (id int32, version *int64, err error) {
+// productAndVersion returns the product in the path, and the version that If-Match requires.
+func productAndVersion(c *call) (id int32, version *int64, err error) {
 	if id, err = request.ProductID(c.Param("id")); err != nil {
 		return 0, nil, err
 	}
@@ -132,13 +99,16 @@ func targetProduct(c *gin.Context) (id int32, version *int64, err error) {
 	return id, version, err
 }
 
-func answerProduct(c *gin.Context, status int, p *merchstorev1.Product) error {
-	tagged(c, p.GetVersion())
-	return answer(c, status, productBody(p))
+// taggedProduct returns the body of p, and sets its ETag. p is nil after a failed call.
+func taggedProduct(c *call, p *merchstorev1.Product) product {
+	if p != nil {
+		setETag(c, p.GetVersion())
+	}
+	return productBody(p)
 }
 
-func tagged(c *gin.Context, version int64) {
-	h := c.Writer.Header()
-	h["Etag"] = []string{request.ETag(version)}
-	h.Set("Cache-Control", revalidate)
+// setETag lets a client cache a product, but makes it revalidate before each use.
+func setETag(c *call, version int64) {
+	c.Header("ETag", request.ETag(version))
+	c.Header("Cache-Control", "private, no-cache")
 }

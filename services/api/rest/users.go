@@ -1,128 +1,91 @@
 package rest
 
 import (
-	"net/http"
-
-	"github.com/gin-gonic/gin"
-
-	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
 )
 
-func (s *Store) createUser(c *gin.Context) error {
-	user, err := s.signUp(c)
-	if err != nil {
-		return err
-	}
-	return answer(c, http.StatusCreated, userBody(user))
+func (h *Handler) createUser(c *call) (any, error) {
+	err := h.signUp(c)
+	return userBody(c.user), err
 }
 
-func (s *Store) signUp(c *gin.Context) (*merchstorev1.User, error) {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "Create User endpoint is being called")
-	if err := limitAddress(c, s.limits.SignupPerAddress); err != nil {
-		return nil, err
+// signUp creates the account that the body describes, and sets c.user to it.
+func (h *Handler) signUp(c *call) error {
+	if err := limitAddress(c, h.limits.SignupPerAddress); err != nil {
+		return err
 	}
 	body, err := request.JSON[newUser](c.Request)
 	if err != nil {
-		return nil, err
-	}
-	resp, err := s.db.CreateUser(ctx, &merchstorev1.CreateUserRequest{
-		Sid: body.SID, Username: body.Username, Email: body.Email, Password: body.Password,
-	})
-	if err != nil {
-		return nil, err //nolint:wrapcheck // Store.fail reads it
-	}
-	s.actions.Info(ctx, "User '"+resp.GetUser().GetUsername()+"' is created")
-	return resp.GetUser(), nil
-}
-
-func (s *Store) login(c *gin.Context) error {
-	resp, err := s.logIn(c)
-	if err != nil {
 		return err
 	}
-	return ok(c, tokenBody{Token: resp.GetToken(), TokenType: "Bearer", ExpiresIn: resp.GetExpiresIn()})
+	resp, err := h.db.CreateUser(c.Request.Context(), &merchstorev1.CreateUserRequest{
+		Sid: body.SID, Username: body.Username, Email: body.Email, Password: body.Password,
+	})
+	c.user = resp.GetUser()
+	return err
 }
 
-func (s *Store) logIn(c *gin.Context) (*merchstorev1.LoginResponse, error) {
-	if err := limitAddress(c, s.limits.LoginPerAddress); err != nil {
+func (h *Handler) login(c *call) (any, error) {
+	resp, err := h.logIn(c)
+	return tokenBody{resp.GetToken(), "Bearer", resp.GetExpiresIn()}, err
+}
+
+// logIn checks the credentials in the body, and sets c.user to their account.
+func (h *Handler) logIn(c *call) (*merchstorev1.LoginResponse, error) {
+	if err := limitAddress(c, h.limits.LoginPerAddress); err != nil {
 		return nil, err
 	}
 	body, err := request.JSON[credentials](c.Request)
 	if err != nil {
 		return nil, err
 	}
-	if err := limitAccount(body.Username, s.limits.LoginPerAccount); err != nil {
+	if err := limitAccount(body.Username, h.limits.LoginPerAccount); err != nil {
 		return nil, err
 	}
-	ctx := c.Request.Context()
-	resp, err := s.db.Login(ctx, &merchstorev1.LoginRequest{Username: body.Username, Password: body.Password})
-	if err != nil {
-		return nil, err //nolint:wrapcheck // Store.fail reads it
-	}
-	s.actions.Info(ctx, "User "+resp.GetUser().GetUsername()+" successfully logged in")
-	return resp, nil
+	resp, err := h.db.Login(c.Request.Context(), &merchstorev1.LoginRequest{
+		Username: body.Username, Password: body.Password,
+	})
+	c.user = resp.GetUser()
+	return resp, err
 }
 
-func (s *Store) listUsers(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' fetching all users")
-	page, err := request.PageOf(c.Request.URL.Query())
+func (h *Handler) listUsers(c *call) (any, error) {
+	page, err := request.ParsePage(c.Request.URL.Query())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.ListUsers(ctx, &merchstorev1.ListUsersRequest{Limit: page.Limit, Cursor: page.Cursor})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, usersPage{Users: each(resp.GetUsers(), userBody), NextCursor: resp.GetNextCursor()})
+	resp, err := h.db.ListUsers(c.Request.Context(), &merchstorev1.ListUsersRequest{
+		Limit: page.Limit, Cursor: page.Cursor,
+	})
+	return usersPage{convertAll(resp.GetUsers(), userBody), resp.GetNextCursor()}, err
 }
 
-func (s *Store) getUser(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' accessed get user by sid endpoint")
+func (h *Handler) getUser(c *call) (any, error) {
 	sid, err := request.SID(c.Param("sid"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.GetUser(ctx, &merchstorev1.GetUserRequest{Sid: sid})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, userBody(resp.GetUser()))
+	resp, err := h.db.GetUser(c.Request.Context(), &merchstorev1.GetUserRequest{Sid: sid})
+	return userBody(resp.GetUser()), err
 }
 
-func (s *Store) updateUser(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
+func (h *Handler) updateUser(c *call) (any, error) {
 	body, err := request.JSON[userChange](c.Request)
-	name := caller.Username
-	if body.Username != nil {
-		name = request.Clip(*body.Username)
-	}
-	s.actions.Info(ctx, "'"+name+"' access update user endpoint")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	resp, err := s.db.UpdateUser(ctx, &merchstorev1.UpdateUserRequest{
+	resp, err := h.db.UpdateUser(c.Request.Context(), &merchstorev1.UpdateUserRequest{
 		Sid: c.Param("sid"), Username: body.Username, Email: body.Email,
 		Password: body.Password, CurrentPassword: body.CurrentPassword,
 	})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	user := resp.GetUser()
-	s.actions.Info(ctx, "update user '"+user.GetSid()+"' to username '"+user.GetUsername()+"' successfully")
-	return ok(c, userBody(user))
+	c.user = resp.GetUser()
+	return userBody(c.user), err
 }
 
-func (s *Store) deactivateUser(c *gin.Context, caller *token.Claims) error {
-	ctx := c.Request.Context()
-	s.actions.Info(ctx, "User '"+caller.Username+"' access deactivate user endpoint")
-	resp, err := s.db.DeactivateUser(ctx, &merchstorev1.DeactivateUserRequest{Sid: c.Param("sid")})
-	if err != nil {
-		return err //nolint:wrapcheck // Store.fail reads it
-	}
-	return ok(c, userBody(resp.GetUser()))
+func (h *Handler) deactivateUser(c *call) (any, error) {
+	resp, err := h.db.DeactivateUser(c.Request.Context(), &merchstorev1.DeactivateUserRequest{
+		Sid: c.Param("sid"),
+	})
+	return userBody(resp.GetUser()), err
 }

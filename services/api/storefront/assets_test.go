@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestFilesAreServedAsBrowsersTakeThem(t *testing.T) {
+func TestContentNegotiation(t *testing.T) {
 	t.Parallel()
 	r := router(t)
 	a, err := readAssets(content)
@@ -33,14 +33,14 @@ func TestFilesAreServedAsBrowsersTakeThem(t *testing.T) {
 	}
 	unzipped, err := io.ReadAll(reader)
 	if err != nil || !bytes.Equal(unzipped, plain.Body.Bytes()) {
-		t.Errorf("compressed, it is something else (%v)", err)
+		t.Errorf("the compressed content differs (%v)", err)
 	}
 	if plain.Header().Get("ETag") == zipped.Header().Get("ETag") {
-		t.Error("two forms have one strong ETag")
+		t.Error("both encodings have the same ETag")
 	}
 	for _, answer := range []*httptest.ResponseRecorder{plain, zipped} {
 		if answer.Header().Get("Vary") != "Accept-Encoding" {
-			t.Errorf("varies by %q", answer.Header().Get("Vary"))
+			t.Errorf("Vary is %q", answer.Header().Get("Vary"))
 		}
 	}
 	tests := map[string]struct {
@@ -48,26 +48,26 @@ func TestFilesAreServedAsBrowsersTakeThem(t *testing.T) {
 		headers  []string
 		code     int
 		encoding string
-		kept     string
+		cached   string
 	}{
-		"known in this form": {css, []string{"If-None-Match", plain.Header().Get("ETag")}, 304, "", keepAlways},
-		"known in the compressed form": {
-			css, []string{"If-None-Match", zipped.Header().Get("ETag"), "Accept-Encoding", "gzip"}, 304, "", keepAlways,
+		"cached with this encoding": {css, []string{"If-None-Match", plain.Header().Get("ETag")}, 304, "", immutable},
+		"cached with gzip": {
+			css, []string{"If-None-Match", zipped.Header().Get("ETag"), "Accept-Encoding", "gzip"}, 304, "", immutable,
 		},
-		"known in the other form":     {css, []string{"If-None-Match", zipped.Header().Get("ETag")}, 200, "", keepAlways},
-		"gzip is refused":             {css, []string{"Accept-Encoding", "gzip;q=0, *"}, 200, "", keepAlways},
-		"another coding is asked for": {css, []string{"Accept-Encoding", "br"}, 200, "", keepAlways},
-		"another release's page asks": {assetsPath + "000000000000/style.css", nil, 200, "", revalidate},
-		"a page":                      {"/", []string{"Accept-Encoding", "gzip"}, 200, "gzip", revalidate},
-		"something that is not there": {assetsPath + a.version + "/none.css", nil, 404, "", "no-store"},
+		"cached with another encoding": {css, []string{"If-None-Match", zipped.Header().Get("ETag")}, 200, "", immutable},
+		"gzip with weight 0":           {css, []string{"Accept-Encoding", "gzip;q=0, *"}, 200, "", immutable},
+		"only an unsupported encoding": {css, []string{"Accept-Encoding", "br"}, 200, "", immutable},
+		"a version of another release": {assetsPath + "000000000000/style.css", nil, 200, "", revalidate},
+		"a page":                       {"/", []string{"Accept-Encoding", "gzip"}, 200, "gzip", revalidate},
+		"an unknown asset":             {assetsPath + a.version + "/none.css", nil, 404, "", "no-store"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			answer := get(t, r, tt.target, tt.headers...)
-			encoding, kept := answer.Header().Get("Content-Encoding"), answer.Header().Get("Cache-Control")
-			if answer.Code != tt.code || encoding != tt.encoding || kept != tt.kept {
-				t.Errorf("got %d, encoding %q, kept %q", answer.Code, encoding, kept)
+			encoding, cached := answer.Header().Get("Content-Encoding"), answer.Header().Get("Cache-Control")
+			if answer.Code != tt.code || encoding != tt.encoding || cached != tt.cached {
+				t.Errorf("got %d, encoding %q, Cache-Control %q", answer.Code, encoding, cached)
 			}
 		})
 	}
@@ -75,7 +75,7 @@ func TestFilesAreServedAsBrowsersTakeThem(t *testing.T) {
 
 var imported = regexp.MustCompile(`(?m)(?:^import|^} from|from) "([^"]+)";`)
 
-func TestModulesFindEachOther(t *testing.T) {
+func TestModuleImports(t *testing.T) {
 	t.Parallel()
 	a, err := readAssets(content)
 	if err != nil {
@@ -92,20 +92,20 @@ func TestModulesFindEachOther(t *testing.T) {
 		for _, match := range imported.FindAllSubmatch(f.plain.bytes, -1) {
 			module := path.Join(path.Dir(name), string(match[1]))
 			if _, found := a.files[module]; !found {
-				t.Errorf("%s imports %s, which is not there", name, module)
+				t.Errorf("%s imports %s, which does not exist", name, module)
 			}
 			needed[module] = true
 		}
 	}
 	for name := range a.files {
 		if path.Ext(name) == ".js" && !needed[name] {
-			t.Errorf("nobody imports %s", name)
+			t.Errorf("no module imports %s", name)
 		}
 	}
 }
 
-// What a first visit to a page loads, without pictures of products.
-func TestPagesAreLight(t *testing.T) {
+// TestPageWeight covers all that a first visit loads, but for pictures of products.
+func TestPageWeight(t *testing.T) {
 	t.Parallel()
 	const most = 40 << 10 // bytes
 	a, err := readAssets(content)
@@ -134,7 +134,7 @@ func TestPagesAreLight(t *testing.T) {
 			load(string(match[1]))
 		}
 		load("text/zh.json")
-		weight := get(t, r, addressOf(p), "Accept-Encoding", "gzip").Body.Len()
+		weight := get(t, r, urlOf(p), "Accept-Encoding", "gzip").Body.Len()
 		for name := range seen {
 			weight += len(a.files[name].zipped.bytes)
 		}

@@ -10,12 +10,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// pagePolicy lets a page run and load what this process serves, and nothing else: text that strangers wrote cannot
-// become script, not even by a mistake in ours. blob: is the preview of a picture before it is uploaded.
+// pagePolicy allows only what this process serves, and no inline script: text that users wrote
+// cannot run. blob: is for the preview of a picture before its upload.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"font-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// page is a place of the shop; its name is that of its template, of its module, and of its texts.
+// page is a page of the shop. Its template, its module and its texts have its name.
 type page struct{ path, name string }
 
 func pages() []page {
@@ -34,7 +34,8 @@ func pages() []page {
 	}
 }
 
-func renderPages(files fs.FS, a *assets) ([]Route, error) {
+// renderPages returns the rendered pages by name.
+func renderPages(files fs.FS, a *assets) (map[string]*file, error) {
 	english, err := readTexts(files, "en")
 	if err != nil {
 		return nil, err
@@ -44,33 +45,30 @@ func renderPages(files fs.FS, a *assets) ([]Route, error) {
 		"asset": a.path,
 	}).ParseFS(files, "pages/layout.html", "pages/parts.html")
 	if err != nil {
-		return nil, fmt.Errorf("parse the layout: %w", err)
+		return nil, fmt.Errorf("parse layout: %w", err)
 	}
-
-	var routes []Route
+	rendered := map[string]*file{}
 	for _, p := range pages() {
-		rendered, err := render(files, layout, a, p.name)
-		if err != nil {
+		if rendered[p.name], err = render(files, layout, p.name); err != nil {
 			return nil, fmt.Errorf("page %s: %w", p.name, err)
 		}
-		routes = append(routes, Route{p.path, servePage(rendered)})
 	}
-	return routes, nil
+	return rendered, nil
 }
 
-func render(files fs.FS, layout *template.Template, a *assets, name string) (*file, error) {
+func render(files fs.FS, layout *template.Template, name string) (*file, error) {
 	t, err := layout.Clone()
 	if err != nil {
-		return nil, fmt.Errorf("copy the layout: %w", err)
+		return nil, fmt.Errorf("clone layout: %w", err)
 	}
 	if t, err = t.ParseFS(files, "pages/"+name+".html"); err != nil {
-		return nil, fmt.Errorf("parse: %w", err)
+		return nil, fmt.Errorf("parse template: %w", err)
 	}
 	var html bytes.Buffer
 	if err := t.Execute(&html, struct{ Name string }{name}); err != nil {
-		return nil, fmt.Errorf("execute: %w", err)
+		return nil, fmt.Errorf("execute template: %w", err)
 	}
-	return a.newFile("text/html; charset=utf-8", html.Bytes())
+	return newFile("text/html; charset=utf-8", html.Bytes())
 }
 
 func servePage(f *file) gin.HandlerFunc {
@@ -81,7 +79,7 @@ func servePage(f *file) gin.HandlerFunc {
 	}
 }
 
-// texts are the words of one language by their keys.
+// texts are the texts of one language by key.
 type texts map[string]string
 
 func readTexts(files fs.FS, language string) (texts, error) {
@@ -91,15 +89,15 @@ func readTexts(files fs.FS, language string) (texts, error) {
 	}
 	var t texts
 	if err := json.Unmarshal(raw, &t); err != nil {
-		return nil, fmt.Errorf("texts of %s: %w", language, err)
+		return nil, fmt.Errorf("decode texts in %s: %w", language, err)
 	}
 	return t, nil
 }
 
 func (t texts) text(key string) (string, error) {
-	words, found := t[key]
+	text, found := t[key]
 	if !found {
-		return "", fmt.Errorf("there is no text %q", key)
+		return "", fmt.Errorf("no text %q", key)
 	}
-	return words, nil
+	return text, nil
 }

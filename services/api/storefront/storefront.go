@@ -1,13 +1,15 @@
-// Package storefront is the shop in the browser: pages and their scripts, served by the API process and speaking to its
-// REST API like any other client. There is nothing to build: what is embedded is what runs.
+// Package storefront serves the web shop: pages and scripts that use the REST API like any other
+// client. There is no build step; what is embedded is what the browser runs.
 //
-// A page is a template under pages/ inside pages/layout.html, and the module of the same name under assets/pages/. All
-// that is read by people stands in text/, once per language. Pages hold nothing of a visitor, so they are made once.
+// A page is a template in pages/, rendered into pages/layout.html, and the module of the same name
+// in assets/pages/. All text that users read is in text/, one file per language. Pages contain no
+// user data, so they are rendered once, at startup.
 package storefront
 
 import (
 	"embed"
 	"fmt"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 )
@@ -15,22 +17,23 @@ import (
 //go:embed assets pages text
 var content embed.FS
 
-// Route is a path and what is served there.
-type Route struct {
-	Path    string
-	Handler gin.HandlerFunc
-}
-
-// Routes are the pages and all that they load. An error means that what is embedded does not fit together.
-func Routes() ([]Route, error) {
+// Register adds to router the pages and their assets. It fails if the embedded files do not fit
+// together.
+func Register(router gin.IRoutes) error {
 	assets, err := readAssets(content)
 	if err != nil {
-		return nil, fmt.Errorf("read the storefront's assets: %w", err)
+		return fmt.Errorf("read storefront assets: %w", err)
+	}
+	get := func(path string, h gin.HandlerFunc) {
+		router.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 	}
 	rendered, err := renderPages(content, assets)
 	if err != nil {
-		return nil, fmt.Errorf("make the storefront's pages: %w", err)
+		return fmt.Errorf("render storefront pages: %w", err)
 	}
-	assets.zip = nil // all is compressed
-	return append(rendered, Route{assetsPath + ":version/*name", assets.serve}), nil
+	for _, p := range pages() {
+		get(p.path, servePage(rendered[p.name]))
+	}
+	get(assetsPath+":version/*name", assets.serve)
+	return nil
 }

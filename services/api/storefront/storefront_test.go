@@ -16,19 +16,15 @@ import (
 func router(t *testing.T) *gin.Engine {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
-	routes, err := Routes()
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := gin.New()
-	r.Use(middleware.Headers()) // what the pages override
-	for _, route := range routes {
-		r.GET(route.Path, route.Handler)
+	r.Use(middleware.Headers()) // overridden by the pages
+	if err := Register(r); err != nil {
+		t.Fatal(err)
 	}
 	return r
 }
 
-// get asks for a path, with headers as pairs of name and value.
+// get requests a path. headers are pairs of name and value.
 func get(t *testing.T, r http.Handler, target string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
@@ -40,8 +36,8 @@ func get(t *testing.T, r http.Handler, target string, headers ...string) *httpte
 	return answer
 }
 
-// addressOf puts an id where a page's path takes one.
-func addressOf(p page) string { return strings.ReplaceAll(p.path, ":id", "7") }
+// urlOf returns the path of a page, with an id where it takes one.
+func urlOf(p page) string { return strings.ReplaceAll(p.path, ":id", "7") }
 
 var (
 	headings     = regexp.MustCompile(`<h1[ >]`)
@@ -59,7 +55,7 @@ func TestPages(t *testing.T) {
 	for _, p := range pages() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			answer := get(t, r, addressOf(p))
+			answer := get(t, r, urlOf(p))
 			html := answer.Body.String()
 			if answer.Code != http.StatusOK || answer.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Fatalf("got %d, %v", answer.Code, answer.Header())
@@ -68,7 +64,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("policy %q", policy)
 			}
 			if answer.Header().Get("Cache-Control") != "no-cache" {
-				t.Errorf("kept as %q", answer.Header().Get("Cache-Control"))
+				t.Errorf("Cache-Control %q", answer.Header().Get("Cache-Control"))
 			}
 			if n := len(headings.FindAllString(html, -1)); n != 1 {
 				t.Errorf("%d main headings", n)
@@ -85,15 +81,15 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestWhatAPageNamesIsThere(t *testing.T) {
+func TestPagesHaveNoBrokenReferences(t *testing.T) {
 	t.Parallel()
 	r := router(t)
-	elsewhere := []string{"/docs"} // other packages of the API serve it
+	elsewhere := []string{"/docs"} // served by other packages
 	for _, p := range pages() {
-		html := get(t, r, addressOf(p)).Body.String()
+		html := get(t, r, urlOf(p)).Body.String()
 		for _, match := range loaded.FindAllStringSubmatch(html, -1) {
 			if !slices.Contains(elsewhere, match[1]) && get(t, r, match[1]).Code != http.StatusOK {
-				t.Errorf("page %s names %s, which is not there", p.name, match[1])
+				t.Errorf("page %s refers to %s, which does not exist", p.name, match[1])
 			}
 		}
 		present := map[string]bool{}
@@ -106,7 +102,7 @@ func TestWhatAPageNamesIsThere(t *testing.T) {
 		for _, match := range references.FindAllStringSubmatch(html, -1) {
 			for id := range strings.FieldsSeq(match[1]) {
 				if !present[id] {
-					t.Errorf("page %s points to the id %s, which is not there", p.name, id)
+					t.Errorf("page %s refers to the id %s, which does not exist", p.name, id)
 				}
 			}
 		}

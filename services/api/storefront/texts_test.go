@@ -15,7 +15,7 @@ var (
 	labelElement = regexp.MustCompile(`aria-label="([^"]*)" data-label="([^"]+)"`)
 )
 
-func TestPageSpeaksEnglishUntilItsTextsAreThere(t *testing.T) {
+func TestPagesAreRenderedInEnglish(t *testing.T) {
 	t.Parallel()
 	r := router(t)
 	english, err := readTexts(content, "en")
@@ -23,15 +23,15 @@ func TestPageSpeaksEnglishUntilItsTextsAreThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range pages() {
-		html := get(t, r, addressOf(p)).Body.String()
+		html := get(t, r, urlOf(p)).Body.String()
 		for _, match := range textElement.FindAllStringSubmatch(html, -1) {
 			if want := english[match[1]]; want == "" || unescape(match[2]) != want {
-				t.Errorf("page %s says %q for %s, want %q", p.name, match[2], match[1], want)
+				t.Errorf("page %s has %q for %s, want %q", p.name, match[2], match[1], want)
 			}
 		}
 		for _, match := range labelElement.FindAllStringSubmatch(html, -1) {
 			if want := english[match[2]]; want == "" || match[1] != want {
-				t.Errorf("page %s is labelled %q for %s, want %q", p.name, match[1], match[2], want)
+				t.Errorf("page %s has the label %q for %s, want %q", p.name, match[1], match[2], want)
 			}
 		}
 	}
@@ -44,11 +44,11 @@ func unescape(s string) string {
 var (
 	placeholders = regexp.MustCompile(`\{\w+\}`)
 	keyInUse     = regexp.MustCompile(`(?:text\(|text |data-text=|data-label=|empty: |\? |: |states\S* = )"([a-z-]+\.[\w-]+)"`)
-	// keyMade finds keys that are put together, such as text(`order.${status}`), by what they begin with.
-	keyMade = regexp.MustCompile("`([a-z-]+\\.)\\$\\{")
+	// keyPrefix finds the prefixes of computed keys, such as text(`order.${status}`).
+	keyPrefix = regexp.MustCompile("`([a-z-]+\\.)\\$\\{")
 )
 
-func TestTextsAreTheSameInAllLanguages(t *testing.T) {
+func TestTranslationsHaveTheSameKeysAndPlaceholders(t *testing.T) {
 	t.Parallel()
 	english, err := readTexts(content, "en")
 	if err != nil {
@@ -68,12 +68,12 @@ func TestTextsAreTheSameInAllLanguages(t *testing.T) {
 	}
 	for key := range chinese {
 		if english[key] == "" {
-			t.Errorf("%s is there in Chinese only", key)
+			t.Errorf("%s exists in Chinese only", key)
 		}
 	}
 }
 
-func TestTextsThatAreUsedAreThereAndTheOtherWayRound(t *testing.T) {
+func TestTextsAreUsedAndDefined(t *testing.T) {
 	t.Parallel()
 	english, err := readTexts(content, "en")
 	if err != nil {
@@ -86,20 +86,20 @@ func TestTextsThatAreUsedAreThereAndTheOtherWayRound(t *testing.T) {
 	for name, source := range sources(t) {
 		for _, match := range keyInUse.FindAllStringSubmatch(source, -1) {
 			if english[match[1]] == "" {
-				t.Errorf("%s uses %s, which is not there", name, match[1])
+				t.Errorf("%s uses %s, which does not exist", name, match[1])
 			}
 			delete(unused, match[1])
 		}
-		for _, match := range keyMade.FindAllStringSubmatch(source, -1) {
+		for _, match := range keyPrefix.FindAllStringSubmatch(source, -1) {
 			maps.DeleteFunc(unused, func(key, _ string) bool { return strings.HasPrefix(key, match[1]) })
 		}
 	}
 	for key := range unused {
-		t.Errorf("nobody uses %s", key)
+		t.Errorf("%s is not used", key)
 	}
 }
 
-// sources are templates and modules, by their names.
+// sources returns the templates and modules by name.
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -117,7 +117,7 @@ func sources(t *testing.T) map[string]string {
 	return found
 }
 
-func TestStrangersWordsAreNeverReadAsHTML(t *testing.T) {
+func TestModulesNeverParseHTML(t *testing.T) {
 	t.Parallel()
 	forbidden := regexp.MustCompile(`(inner|outer|insertAdjacent)HTML|document\.write|DOMParser|\beval\(|new Function|\.style\b`)
 	for name, source := range sources(t) {

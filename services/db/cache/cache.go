@@ -1,32 +1,21 @@
-// Package cache keeps accounts and products that were read by their ids, so that most reads ask PostgreSQL nothing.
+// Package cache reads accounts and products through a Valkey or Redis, and keeps copies of what it
+// has read there in the process.
 //
-// It has two levels. Level one is copies within the process: a hit costs no more than a look into a map. Level two is a Valkey or
-// Redis that all processes share; it remembers who has read what, and tells them when that changes. What is in neither is read from
-// PostgreSQL by one reader, whoever asks at the same time in whichever process, and put into level two. That there is nothing of
-// an id is kept as well.
+// It is client-side caching with server-assisted invalidation, as rueidis offers it: the server
+// remembers which process has read which key, and tells it when the key changes. Writers call
+// [Cache.Changed] after their commit and before they answer. Their own process reads no old value
+// from then on; others hear of the change within milliseconds. Should that fail, an old value ends
+// with its time to live: one second for accounts, CACHE_TTL for products.
 //
-// # What a reader may see
-//
-// Writers call [Cache.Changed] when they have committed, and answer when it has returned. From then on, no read that begins in any
-// process sees what was before: Changed returns when all processes have acknowledged that they have dropped their copies. What was read
-// before a commit is never put in after it: a loader marks the key with a word of its own, Changed takes the mark away, and only what
-// finds its own mark is put in.
-//
-// What was before can be seen for longer only if something fails in the very moment of a write:
-//   - a process does not acknowledge within a second, because it hangs: it may use its copies until it has heard of the change,
-//     or for two and a half seconds, after which it has noticed that it hears nothing. For three seconds, or until it acknowledges
-//     something, it is not waited for; nor is, if it ends in that time and another process begins, that one at the first change;
-//   - the server hangs, or is away for a moment, so that Changed is not done within a second and a half: the same;
-//   - the writer's process is killed between its commit and Changed, or it alone does not get through to the server: for CACHE_TTL. As
-//     long as it lives it tries again, and reads what it could not take out from PostgreSQL itself.
-//
-// When the server is away, or does not answer in time, everything is read from PostgreSQL, until it is there again.
+// While the server does not answer, everything is read from PostgreSQL.
 package cache
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,91 +25,177 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// Settings say where level two is, and how much is kept for how long.
+const (
+	// accountTTL bounds how long other processes accept the tokens of a deactivated account.
+	accountTTL = time.Second
+	// answerTimeout is for each command and for a new connection. When a server begins to hang,
+	// requests under way wait for it once; later ones do not ask.
+	answerTimeout = 50 * time.Millisecond
+	// checkInterval is how often the server is asked whether it answers.
+	checkInterval = time.Second
+	// localBytes is the memory for copies in this process.
+	localBytes = 32 << 20
+)
+
+// Settings configure a Cache.
 type Settings struct {
-	URL        settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, rediss:// for TLS, no other store's; empty: no cache"`
-	TTL        time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"an account or product is read anew after this, changed or not"`
-	LocalBytes int             `env:"CACHE_LOCAL_BYTES" envDefault:"33554432" help:"memory for copies in this process, about"`
+	URL settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, rediss:// for TLS, no other store's; empty: no cache"`
+	TTL time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"a product is read anew after this, changed or not; an account after a second"`
 }
 
 // Validate implements settings.Validator.
 func (s Settings) Validate() error {
-	if s.TTL < time.Second {
-		return errors.New("CACHE_TTL must be at least 1s")
-	}
-	if s.LocalBytes < 1<<20 {
-		return errors.New("CACHE_LOCAL_BYTES must be at least 1048576")
+	if s.TTL < accountTTL {
+		return fmt.Errorf("CACHE_TTL must be at least %s", accountTTL)
 	}
 	return nil
 }
 
-// Reader is what is cached.
+// Reader reads from PostgreSQL, or through a Cache. What it returns is shared and must not be changed.
 type Reader interface {
-	// StartUser asks for an account; wait gives it, or nil if there is none.
+	// StartUser begins to read an account. wait returns it, or nil if there is none.
 	StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error))
-	// ProductByID gives a product, or nil if there is none.
+	// ProductByID returns a product, or nil if there is none.
 	ProductByID(ctx context.Context, id int32) (*shop.Product, error)
 }
 
-// Cache stands before a Reader, and is one. It is safe for concurrent use. What it gives is shared where it holds references: a
-// slice in it must not be changed.
+// Cache is a Reader before another one. It is safe for concurrent use.
 type Cache struct {
-	link     *link
+	source   Reader
 	users    *kind[shop.User]
 	products *kind[shop.Product]
+
+	client    rueidis.Client
+	ttl       time.Duration
+	available atomic.Bool  // the server has answered the last command
+	readAfter atomic.Int64 // until then, in Unix nanoseconds, it may have what was not deleted
+	stop      func()       // ends check
+
+	metrics metrics
+	log     *slog.Logger
 }
 
-// New makes a Cache. It succeeds also when the server is away: it may come. It needs Close.
+// New returns a Cache before source, which must be closed. The server may be away.
 func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (*Cache, error) {
 	option, err := rueidis.ParseURL(string(s.URL))
-	if err != nil { // which repeats the URL, and the password in it
+	if err != nil { // it repeats the URL, and the password in it
 		return nil, errors.New("read CACHE_URL: it must be like redis://user:password@host:6379/0, special characters written as %40")
 	}
-	m := newMetrics(r)
-	c := &Cache{link: newLink(option, s, m, log)}
-	c.users = newKind("user", c.link, m, source.StartUser)
-	c.products = newKind("product", c.link, m, func(ctx context.Context, id int32) func() (*shop.Product, error) {
-		return func() (*shop.Product, error) { return source.ProductByID(ctx, id) }
+	option.ClientName = "merchstore-db"
+	option.CacheSizeEachConn = localBytes
+	option.ForceSingleClient = true // which connects later if it cannot now
+	option.DisableRetry = true
+	option.PipelineMultiplex = -1 // one connection, see remove
+	option.AlwaysPipelining = true
+	option.Dialer.Timeout, option.ConnWriteTimeout = checkInterval, checkInterval
+	client, err := rueidis.NewClient(option)
+	if client == nil {
+		return nil, fmt.Errorf("open the cache: %w", err)
+	}
+	c := &Cache{source: source, client: client, ttl: s.TTL, log: log}
+	c.metrics = newMetrics(r, c.usable)
+	c.users = newKind("user", c, accountTTL, func(ctx context.Context, id int32) (*shop.User, error) {
+		return source.StartUser(ctx, id)()
 	})
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "merchstore_cache_available", Help: "1 when the cache is used, 0 when everything is read from the database.",
-	}, func() float64 {
-		if c.link.session.Load() != nil {
-			return 1
-		}
-		return 0
-	}))
-	c.link.open()
+	c.products = newKind("product", c, s.TTL, source.ProductByID)
+	c.available.Store(true)
+	if err != nil {
+		c.setAvailable(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	checked := make(chan struct{})
+	c.stop = func() { cancel(); <-checked }
+	go func() { defer close(checked); c.check(ctx) }()
 	return c, nil
 }
 
-// StartUser asks for an account, and gives a function that waits for it; nil if there is none.
-func (c *Cache) StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error)) {
-	return c.users.start(ctx, id)
+// Close closes the connection. Later reads go to PostgreSQL.
+func (c *Cache) Close() {
+	c.stop()
+	c.available.Store(false)
+	c.client.Close()
 }
 
-// ProductByID gives a product that is on the shelf; nil if there is none.
+// StartUser implements Reader.
+func (c *Cache) StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error)) {
+	if !c.usable() {
+		c.users.results[bypass].Inc()
+		return c.source.StartUser(ctx, id)
+	}
+	return func() (*shop.User, error) { return c.users.get(ctx, id) }
+}
+
+// ProductByID implements Reader.
 func (c *Cache) ProductByID(ctx context.Context, id int32) (*shop.Product, error) {
 	return c.products.get(ctx, id)
 }
 
-// Changed takes out what a transaction has changed, made or deleted. It is to be called after the commit and before anybody is told
-// of it. It always succeeds, and returns within a second and a half: what it can't take out by then is taken out later, and read
-// from PostgreSQL by this process until then. Of that time, a server that hangs gets 250 ms, then a new connection is waited for;
-// a process that hangs gets a second. While the server is known to be away it returns at once. A ctx that has ended does not stop
-// it, for the change is made.
+// Changed removes what a transaction has changed, made or deleted, after its commit. When it
+// returns, this process does not read what was there before. It ignores the end of ctx: the change
+// is made.
 func (c *Cache) Changed(ctx context.Context, users, products []int32) {
-	keys := make([]string, 0, len(users)+len(products))
-	for _, id := range users {
-		keys = append(keys, c.users.key(id))
+	keys := append(c.users.keys(users), c.products.keys(products)...)
+	if len(keys) == 0 {
+		return
 	}
-	for _, id := range products {
-		keys = append(keys, c.products.key(id))
-	}
-	if len(keys) > 0 {
-		c.link.forget(context.WithoutCancel(ctx), keys)
+	c.metrics.invalidations.Add(float64(len(keys)))
+	if !c.available.Load() || c.remove(ctx, keys) != nil {
+		c.readAfter.Store(time.Now().Add(c.ttl).UnixNano()) // by then, all that could be read has ended
 	}
 }
 
-// Close ends the connection. Reads that come later go to PostgreSQL.
-func (c *Cache) Close() { c.link.close() }
+// remove returns when keys are deleted in the server and in this process. The server sends its
+// invalidations right after its answer to DEL, so that they are here when the answer to PING is.
+func (c *Cache) remove(ctx context.Context, keys []string) error {
+	return c.do(ctx, "invalidate", func(ctx context.Context) error {
+		answers := c.client.DoMulti(ctx, c.client.B().Del().Key(keys...).Build(), c.client.B().Ping().Build())
+		return errors.Join(answers[0].Error(), answers[1].Error())
+	})
+}
+
+// usable reports whether values are read from the server.
+func (c *Cache) usable() bool {
+	return c.available.Load() && time.Now().UnixNano() >= c.readAfter.Load()
+}
+
+// do runs commands within answerTimeout, even if the caller goes away: others may be waiting for
+// the same answer. After a failure the server is not asked until check finds that it answers.
+func (c *Cache) do(ctx context.Context, operation string, command func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer cancel()
+	err := command(ctx)
+	if err != nil && !rueidis.IsRedisNil(err) {
+		c.metrics.errors.WithLabelValues(operation).Inc()
+		c.setAvailable(err)
+	}
+	return err
+}
+
+// check asks the server at intervals whether it answers.
+func (c *Cache) check(ctx context.Context) {
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			err := c.do(ctx, "ping", func(ctx context.Context) error {
+				return c.client.Do(ctx, c.client.B().Ping().Build()).Error()
+			})
+			if err == nil {
+				c.setAvailable(nil)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// setAvailable records whether the server has answered, and logs when that changes.
+func (c *Cache) setAvailable(err error) {
+	switch was := c.available.Swap(err == nil); {
+	case err == nil && !was:
+		c.log.Info("the cache answers")
+	case err != nil && was:
+		c.log.Warn("the cache does not answer: reading from the database", "error", err)
+	}
+}

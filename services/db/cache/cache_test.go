@@ -1,12 +1,10 @@
 package cache_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,14 +13,12 @@ import (
 
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/cache"
-	"merchstore.io/merchstore/services/db/shop"
-	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/valkey"
 )
 
-func TestEachLevelIsAskedInTurn(t *testing.T) {
+func TestReadsComeFromTheNearestCopy(t *testing.T) {
 	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
+	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
 	for range 5 {
 		one.want(7, 1)
@@ -30,10 +26,10 @@ func TestEachLevelIsAskedInTurn(t *testing.T) {
 	for range 5 {
 		two.want(7, 1)
 	}
-	if diff := cmp.Diff(map[string]int{"miss": 1, "hit": 1, "local_hit": 3}, one.results()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"miss": 1, "hit": 1, "local_hit": 3}, one.results("product")); diff != "" {
 		t.Errorf("the first process: want -, got +\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]int{"hit": 1, "local_hit": 4}, two.results()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"hit": 1, "local_hit": 4}, two.results("product")); diff != "" {
 		t.Errorf("the second process: want -, got +\n%s", diff)
 	}
 	if n := source.readsSoFar(); n != 1 {
@@ -45,55 +41,9 @@ func TestEachLevelIsAskedInTurn(t *testing.T) {
 	}
 }
 
-func TestWhatIsGivenIsOnesOwn(t *testing.T) {
+func TestTheAbsenceOfAProductIsCached(t *testing.T) {
 	t.Parallel()
-	one := start(t, valkey.Start(t).URL(), newShelf())
-	for range 4 {
-		p, err := one.ProductByID(t.Context(), 7)
-		if err != nil || p.Name != "Mug" {
-			t.Fatalf("%v, %v", p, err)
-		}
-		p.Name = "scratched"
-	}
-}
-
-func TestAccounts(t *testing.T) {
-	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
-	one := start(t, server.URL(), source)
-	for range 4 {
-		wait := one.StartUser(t.Context(), 1)
-		for range 2 {
-			if u, err := wait(); err != nil || *u != source.users[1] {
-				t.Errorf("it is %v, %v", u, err)
-			}
-		}
-	}
-	if n := source.readsSoFar(); n != 1 {
-		t.Errorf("the database was asked %d times", n)
-	}
-	source.mu.Lock()
-	source.users[1] = shop.User{ID: 1, SID: "12113053", Username: "peter"}
-	source.mu.Unlock()
-	one.Changed(t.Context(), []int32{1}, nil)
-	if u, err := one.StartUser(t.Context(), 1)(); err != nil || u.Active {
-		t.Errorf("a deactivated account is %v, %v", u, err)
-	}
-
-	source.holdBack()
-	ctx, cancel := context.WithCancel(t.Context())
-	wait := one.StartUser(ctx, 2)
-	<-source.has
-	cancel()
-	if _, err := wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("somebody who went away is told %v", err)
-	}
-	source.letGo()
-}
-
-func TestThatThereIsNoneIsKeptToo(t *testing.T) {
-	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
+	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
 	for range 3 {
 		one.want(8, 0)
@@ -107,140 +57,115 @@ func TestThatThereIsNoneIsKeptToo(t *testing.T) {
 	one.want(8, 1)
 }
 
-func TestOneReadsForAll(t *testing.T) {
+func TestReadersDoNotWaitForALoader(t *testing.T) {
 	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
-	processes := []*process{start(t, server.URL(), source), start(t, server.URL(), source)}
-	source.holdBack()
-	var begun, done sync.WaitGroup
-	begun.Add(100)
-	for i := range 100 {
-		done.Go(func() {
-			begun.Done()
-			processes[i%2].want(7, 1)
-		})
-	}
-	begun.Wait()
-	<-source.has
-	source.letGo()
-	done.Wait()
-	if n := source.readsSoFar(); n != 1 {
-		t.Errorf("the database was asked %d times, %v %v", n, processes[0].results(), processes[1].results())
-	}
-}
-
-func TestAFailureIsNotKept(t *testing.T) {
-	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
-	one := start(t, server.URL(), source)
-	source.broken = errors.New("no database")
-	if _, err := one.ProductByID(t.Context(), 7); !errors.Is(err, source.broken) {
-		t.Errorf("it says %v", err)
-	}
-	source.broken = nil
-	from := time.Now()
+	server, source := valkey.Start(t), newDatabase()
+	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
+	letGo := source.holdBack()
+	loaded := make(chan int64)
+	go func() { loaded <- one.version(7) }()
+	source.awaitHeld()
 	one.want(7, 1)
-	if took := time.Since(from); took > 900*time.Millisecond {
-		t.Errorf("the next reader has waited %s for the one who had failed", took)
+	two.want(7, 1)
+	letGo()
+	if got := <-loaded; got != 1 {
+		t.Errorf("the loader reads version %d", got)
 	}
-	if diff := cmp.Diff(map[string]int{"miss": 2}, one.results()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"miss": 1, "bypass": 1}, one.results("product")); diff != "" {
 		t.Errorf("want -, got +\n%s", diff)
 	}
 }
 
-func TestWhatOthersHaveLeftThere(t *testing.T) {
+func TestAFailureIsNotCached(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		text   string
-		counts string
-		limit  time.Duration
-	}{
-		"the mark of a loader that has died":                {"?dead", "bypass", 5 * time.Second},
-		"a value of a version that knows other fields":      {`00000000{"ID":7,"Version":9}`, "bypass", 900 * time.Millisecond},
-		"something that is no value, and not of this store": {"hello", "bypass", 900 * time.Millisecond},
+	server, source := valkey.Start(t), newDatabase()
+	one := start(t, server.URL(), source)
+	source.broken = errors.New("no database")
+	if _, err := one.ProductByID(t.Context(), 7); !errors.Is(err, source.broken) {
+		t.Errorf("the error is %v", err)
+	}
+	source.broken = nil
+	one.want(7, 1)
+	if diff := cmp.Diff(map[string]int{"miss": 2}, one.results("product")); diff != "" {
+		t.Errorf("want -, got +\n%s", diff)
+	}
+}
+
+func TestUnreadableValuesAreReadFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"the mark of a loader that has died": "?dead",
+		"a value of another type":            `{"ID":"seven"}`,
+		"no JSON":                            "hello",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server, source := valkey.Start(t), newShelf()
-			client := look(t, server)
-			const key = "merchstore:product:7"
-			if err := client.Do(t.Context(), client.B().Set().Key(key).Value(tt.text).Build()).Error(); err != nil {
+			server, source := valkey.Start(t), newDatabase()
+			other := client(t, server)
+			if err := other.Do(t.Context(), other.B().Set().Key("merchstore:1:product:7").Value(text).Build()).Error(); err != nil {
 				t.Fatal(err)
 			}
 			one := start(t, server.URL(), source)
-			from := time.Now()
 			one.want(7, 1)
-			if took := time.Since(from); took > tt.limit {
-				t.Errorf("it has waited %s", took)
-			}
-			if diff := cmp.Diff(map[string]int{tt.counts: 1}, one.results()); diff != "" {
+			if diff := cmp.Diff(map[string]int{"bypass": 1}, one.results("product")); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
-			}
-			one.Changed(t.Context(), nil, []int32{7})
-			one.want(7, 1)
-			if text, err := client.Do(t.Context(), client.B().Get().Key(key).Build()).ToString(); err != nil || text == tt.text {
-				t.Errorf("after a change there is %q, %v", text, err)
 			}
 		})
 	}
 }
 
-// TestNothingSecretIsKept lists what leaves the process: a new field of an account has to be thought about.
-func TestNothingSecretIsKept(t *testing.T) {
+// TestFormat lists what leaves the process. After a change here, keyPrefix needs a new number; and nothing secret may be among it.
+func TestFormat(t *testing.T) {
 	t.Parallel()
 	server := valkey.Start(t)
-	one := start(t, server.URL(), newShelf())
-	if _, err := one.StartUser(t.Context(), 1)(); err != nil {
-		t.Fatal(err)
-	}
-	client := look(t, server)
-	text, err := client.Do(t.Context(), client.B().Get().Key("merchstore:user:1").Build()).ToString()
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `{"ID":1,"SID":"12113053","Username":"peter","Email":"p@example.com","Admin":false,"Active":true,"CreatedAt":"0001-01-01T00:00:00Z"}`
-	if text[8:] != want {
-		t.Errorf("kept is %s", text)
-	}
-}
-
-func TestMemoryIsLimited(t *testing.T) {
-	t.Parallel()
-	server, source := valkey.Start(t), newShelf()
-	const many = 3000
-	eventually.True(t, limit, "a look without losing the connection", func() bool {
-		one := start(t, server.URL(), source, func(s *cache.Settings) { s.LocalBytes = 1 << 20 })
-		for range 3 { // loaded, then found in level two, then in level one as far as it goes
-			for id := range int32(many) {
-				one.version(id)
-			}
+	one := start(t, server.URL(), newDatabase())
+	one.want(7, 1)
+	one.active(1)
+	other := client(t, server)
+	for key, want := range map[string]string{
+		"merchstore:1:user:1": `{"ID":1,"SID":"12113053","Username":"peter","Email":"p@example.com","Admin":false,"Active":true,` +
+			`"CreatedAt":"0001-01-01T00:00:00Z"}`,
+		"merchstore:1:product:7": `{"ID":7,"Name":"Mug","Description":"","Category":"","Slogan":"","Price":49.5,"Stock":3,"OwnerID":0,` +
+			`"OwnerSID":"","Picture":{"Hash":"AQL/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","Status":"ready","Failure":""},"Version":1,` +
+			`"CreatedAt":"1970-01-01T00:00:01.000005Z","UpdatedAt":"0001-01-01T00:00:00Z"}`,
+	} {
+		got, err := other.Do(t.Context(), other.B().Get().Key(key).Build()).ToString()
+		if err != nil || got != want {
+			t.Errorf("%s is %s, %v", key, got, err)
 		}
-		one.version(many - 1)
-		if one.sum("merchstore_cache_errors_total", nil) > 0 {
-			return false
-		}
-		if n := one.results()["local_hit"]; n < 1 || n > many/2 {
-			t.Errorf("%d of %d are found again: %v", n, many, one.results())
-		}
-		return true
-	})
+	}
 }
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	for name, environment := range map[string][]string{
-		"too short":    {"CACHE_TTL=1ms"},
-		"too little":   {"CACHE_LOCAL_BYTES=1"},
-		"not a number": {"CACHE_LOCAL_BYTES=32MiB"},
-	} {
-		if _, err := settings.Parse[cache.Settings](environment); err == nil {
-			t.Errorf("%s: taken", name)
-		}
+	if _, err := settings.Parse[cache.Settings]([]string{"CACHE_TTL=999ms"}); err == nil {
+		t.Error("a time to live below that of accounts is accepted")
 	}
 	const password = "hunter%2" // a percent sign that stands for nothing
-	s := cache.Settings{URL: settings.Secret(fmt.Sprintf("redis://:%s@127.0.0.1:6379/0", password)), TTL: time.Second, LocalBytes: 1 << 20}
-	_, err := cache.New(s, newShelf(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	s := cache.Settings{URL: settings.Secret(fmt.Sprintf("redis://:%s@127.0.0.1:6379/0", password)), TTL: time.Second}
+	_, err := cache.New(s, newDatabase(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err == nil || strings.Contains(err.Error(), "hunter") {
-		t.Errorf("it says %v", err)
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestLimitedRights are the ones that docs/production.md asks for.
+func TestLimitedRights(t *testing.T) {
+	t.Parallel()
+	server, source := valkey.Start(t), newDatabase()
+	admin := client(t, server)
+	rules := []string{"on", ">secret", "~merchstore:*", "+@read", "+@write", "+@scripting", "+@transaction", "+@connection"}
+	if err := admin.Do(t.Context(), admin.B().AclSetuser().Username("store").Rule(rules...).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	one := start(t, "redis://store:secret@"+server.Addr()+"/0", source)
+	for range 3 {
+		one.want(7, 1)
+	}
+	version := source.sell(7)
+	one.Changed(t.Context(), nil, []int32{7})
+	one.want(7, version)
+	if diff := cmp.Diff(map[string]int{"miss": 2, "hit": 1, "local_hit": 1}, one.results("product")); diff != "" {
+		t.Errorf("want -, got +\n%s", diff)
 	}
 }

@@ -23,34 +23,34 @@ const limit = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// shelf is what is cached. It counts who reads, and can hold back what was read.
-type shelf struct {
+// database is what is cached. It counts reads, and can hold them back.
+type database struct {
 	mu       sync.Mutex
 	products map[int32]shop.Product
 	users    map[int32]shop.User
 	reads    int
 	broken   error
-	has      chan struct{} // gets a message when something was read that is held back
-	release  chan struct{} // lets one go; nil: nothing is held back
+	has      chan struct{} // receives a message for each read that is held back
+	release  chan struct{} // closed to let it go; nil: nothing is held back
 }
 
-func newShelf() *shelf {
+func newDatabase() *database {
 	mug := shop.Product{
 		ID: 7, Name: "Mug", Price: 4950, Stock: 3, Version: 1, CreatedAt: time.Unix(1, 5000).UTC(),
 		Picture: &shop.Picture{Hash: shop.PictureHash{1, 2, 255}, Status: shop.PictureReady},
 	}
 	peter := shop.User{ID: 1, SID: "12113053", Username: "peter", Email: "p@example.com", Active: true}
-	return &shelf{products: map[int32]shop.Product{7: mug}, users: map[int32]shop.User{1: peter}}
+	return &database{products: map[int32]shop.Product{7: mug}, users: map[int32]shop.User{1: peter}}
 }
 
-func read[T any](ctx context.Context, s *shelf, from map[int32]T, id int32) (*T, error) {
-	s.mu.Lock()
-	s.reads++
+func read[T any](ctx context.Context, d *database, from map[int32]T, id int32) (*T, error) {
+	d.mu.Lock()
+	d.reads++
 	v, found := from[id]
-	err, release := s.broken, s.release
-	s.mu.Unlock()
+	err, release := d.broken, d.release
+	d.mu.Unlock()
 	if release != nil {
-		s.has <- struct{}{}
+		d.has <- struct{}{}
 		select {
 		case <-release:
 		case <-ctx.Done():
@@ -63,43 +63,54 @@ func read[T any](ctx context.Context, s *shelf, from map[int32]T, id int32) (*T,
 	return &v, nil
 }
 
-func (s *shelf) ProductByID(ctx context.Context, id int32) (*shop.Product, error) {
-	return read(ctx, s, s.products, id)
+func (d *database) ProductByID(ctx context.Context, id int32) (*shop.Product, error) {
+	return read(ctx, d, d.products, id)
 }
 
-func (s *shelf) StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error)) {
-	return func() (*shop.User, error) { return read(ctx, s, s.users, id) }
+func (d *database) StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error)) {
+	return func() (*shop.User, error) { return read(ctx, d, d.users, id) }
 }
 
 // sell changes a product, as a transaction that has committed.
-func (s *shelf) sell(id int32) (version int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.products[id]
+func (d *database) sell(id int32) (version int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.products[id]
 	p.ID, p.Stock, p.Version = id, p.Stock-1, p.Version+1
-	s.products[id] = p
+	d.products[id] = p
 	return p.Version
 }
 
-func (s *shelf) readsSoFar() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reads
+// deactivate changes an account, as a transaction that has committed.
+func (d *database) deactivate(id int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[id]
+	u.Active = false
+	d.users[id] = u
 }
 
-// holdBack has what is read from now on wait.
-func (s *shelf) holdBack() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.has, s.release = make(chan struct{}, 1000), make(chan struct{})
+func (d *database) readsSoFar() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reads
 }
 
-// letGo lets everything go, also what is read from now on.
-func (s *shelf) letGo() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.release)
-	s.release = nil
+// holdBack holds back the next read, until the function that it returns is called.
+func (d *database) holdBack() (letGo func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	release := make(chan struct{})
+	d.has, d.release = make(chan struct{}), release
+	return func() { close(release) }
+}
+
+// awaitHeld waits until a read is held back. Later ones are not.
+func (d *database) awaitHeld() {
+	<-d.has
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.release = nil
 }
 
 // process is a cache as one process has it.
@@ -110,13 +121,14 @@ type process struct {
 	registry *prometheus.Registry
 }
 
-func newProcess(t *testing.T, url string, source cache.Reader, change ...func(*cache.Settings)) *process {
+// start makes a process. Its products live for a minute unless change says otherwise: no test waits for that.
+func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.Settings)) *process {
 	t.Helper()
 	s, err := settings.Parse[cache.Settings]([]string{"CACHE_URL=" + url})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.TTL = time.Minute // nothing here is to wait for it
+	s.TTL = time.Minute
 	for _, c := range change {
 		c(&s)
 	}
@@ -128,17 +140,16 @@ func newProcess(t *testing.T, url string, source cache.Reader, change ...func(*c
 	return p
 }
 
-// start makes a process and waits until it uses the cache.
-func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.Settings)) *process {
-	t.Helper()
-	p := newProcess(t, url, source, change...)
-	p.awaitUse()
-	return p
+// livingFor sets the time to live of products.
+func livingFor(ttl time.Duration) func(*cache.Settings) {
+	return func(s *cache.Settings) { s.TTL = ttl }
 }
+
+func (p *process) used() bool { return p.sum("merchstore_cache_available", nil) == 1 }
 
 func (p *process) awaitUse() {
 	p.t.Helper()
-	eventually.True(p.t, limit, "the cache to be used", func() bool { return p.sum("merchstore_cache_available", nil) == 1 })
+	eventually.True(p.t, limit, "the cache to be used", p.used)
 }
 
 func (p *process) sum(name string, labels map[string]string) int {
@@ -154,12 +165,12 @@ func (p *process) sum(name string, labels map[string]string) int {
 	return int(families.Sum(name, labels))
 }
 
-// results are how reads of products ended.
-func (p *process) results() map[string]int {
+// results are how reads of a kind ended.
+func (p *process) results(kind string) map[string]int {
 	p.t.Helper()
 	counts := map[string]int{}
 	for _, result := range []string{"local_hit", "hit", "miss", "bypass"} {
-		if n := p.sum("merchstore_cache_requests_total", map[string]string{"kind": "product", "result": result}); n > 0 {
+		if n := p.sum("merchstore_cache_requests_total", map[string]string{"kind": kind, "result": result}); n > 0 {
 			counts[result] = n
 		}
 	}
@@ -186,18 +197,28 @@ func (p *process) want(id int32, version int64) {
 	}
 }
 
-// look opens the server behind the caches' back.
-func look(t *testing.T, server *valkey.Server) rueidis.Client {
+// active reads whether an account is.
+func (p *process) active(id int32) bool {
+	p.t.Helper()
+	u, err := p.StartUser(p.t.Context(), id)()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return u.Active
+}
+
+// client connects to the server as none of the processes.
+func client(t *testing.T, server *valkey.Server) rueidis.Client {
 	t.Helper()
 	option, err := rueidis.ParseURL(server.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	option.ForceSingleClient, option.DisableCache = true, true
-	client, err := rueidis.NewClient(option)
+	c, err := rueidis.NewClient(option)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.Close)
-	return client
+	t.Cleanup(c.Close)
+	return c
 }

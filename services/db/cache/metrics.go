@@ -1,47 +1,46 @@
 package cache
 
-import "github.com/prometheus/client_golang/prometheus"
-
-// What became of a read.
-const (
-	localHit = "local_hit" // found in the process
-	hit      = "hit"       // found in level two
-	miss     = "miss"      // read from the database, and put in
-	bypass   = "bypass"    // read from the database although it might be cached
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// What can fail, in metrics.
+// Results of a read.
 const (
-	opConnect     = "connect"
-	opRead        = "read"
-	opLock        = "lock"
-	opStore       = "store"
-	opInvalidate  = "invalidate"
-	opAcknowledge = "acknowledge"
-	opDecode      = "decode"
+	localHit = "local_hit" // found in the process
+	hit      = "hit"       // found in the server
+	miss     = "miss"      // read from the database, and stored
+	bypass   = "bypass"    // read from the database, and not stored
 )
 
 type metrics struct {
-	requests      *prometheus.CounterVec
-	errors        *prometheus.CounterVec
-	invalidations prometheus.Counter
+	requests, errors *prometheus.CounterVec
+	invalidations    prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_cache_requests_total", Help: "Reads of accounts and products by their ids, by what became of them.",
+func newMetrics(r prometheus.Registerer, usable func() bool) metrics {
+	f := promauto.With(r)
+	m := metrics{
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "merchstore_cache_requests_total", Help: "Reads of accounts and products by their ids, by result.",
 		}, []string{"kind", "result"}),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+		errors: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "merchstore_cache_errors_total", Help: "Operations on the cache that have failed or took too long.",
 		}, []string{"operation"}),
-		invalidations: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "merchstore_cache_invalidations_total", Help: "Accounts and products taken out because they have changed.",
+		invalidations: f.NewCounter(prometheus.CounterOpts{
+			Name: "merchstore_cache_invalidations_total", Help: "Accounts and products removed because they have changed.",
 		}),
 	}
-	for _, operation := range []string{opConnect, opRead, opLock, opStore, opInvalidate, opAcknowledge, opDecode} {
+	for _, operation := range []string{"ping", "read", "lock", "store", "invalidate"} {
 		m.errors.WithLabelValues(operation)
 	}
-	r.MustRegister(m.requests, m.errors, m.invalidations)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "merchstore_cache_available", Help: "1 when the cache is used, 0 when everything is read from the database.",
+	}, func() float64 {
+		if usable() {
+			return 1
+		}
+		return 0
+	})
 	return m
 }

@@ -75,24 +75,17 @@ func asAlreadyExists(err error, sid, username, email string) error {
 // EnsureAdmin implements shop.AccountStore.
 func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
 	var admin bool
-	err := db.write(ctx, "ensure the admin account", func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `
-			WITH made AS (
-				INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
-				ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
-			)
-			SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
-			n.SID, n.Username, n.PasswordHash).Scan(&admin)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, awaitDurable) // the account may have existed already
-		return err
-	})
+	err := db.pool.QueryRow(ctx, `
+		WITH made AS (
+			INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+			ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
+		)
+		SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
+		n.SID, n.Username, n.PasswordHash).Scan(&admin)
 	if err == nil && !admin {
 		return fmt.Errorf("account %q exists and is not an admin", n.Username)
 	}
-	return err
+	return wrap(err, "ensure the admin account")
 }
 
 // UserBySID implements shop.AccountStore.

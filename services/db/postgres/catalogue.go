@@ -145,11 +145,7 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) err
 			return err
 		}
 		var exists bool // deleted products count: an emptied store stays empty
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&exists); err != nil {
-			return err
-		}
-		if exists {
-			_, err := tx.Exec(ctx, awaitDurable)
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&exists); err != nil || exists {
 			return err
 		}
 		for _, n := range products {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/tracing"
@@ -23,7 +24,7 @@ import (
 // Settings configures the connections to the database.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections; metrics and readiness use one more each; orders are batched over one, so more are rarely faster"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections; metrics, readiness and the job queue use one more each; orders are batched over one, so more are rarely faster"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"minimum number of open connections"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
@@ -35,15 +36,23 @@ type Settings struct {
 
 // DB is a PostgreSQL database. It is safe for concurrent use.
 type DB struct {
-	pool        *pgxpool.Pool
-	jobs        enqueuer
-	metrics     *pgxpool.Pool // a single connection
-	primary     *primary
-	checkConfig *pgx.ConnConfig // for the connections of CheckPrimary
+	pool    *pgxpool.Pool
+	jobs    enqueuer
+	metrics *pgxpool.Pool // a single connection
+	primary *primary
+	// checkConfig configures the connections of CheckPrimary.
+	checkConfig *pgx.ConnConfig
+	// writes bounds the connections that writes use at the same time. While a standby is
+	// unavailable each write waits until its timeout, and reads continue on the other connections.
+	writes       *semaphore.Weighted
+	writeTimeout time.Duration
 	// changed is called with the ids of the accounts and products that a commit, or an attempt to
 	// commit, has affected.
 	changed func(ctx context.Context, users, products []int32)
 }
+
+// checkTimeout is the timeout for the connection of a readiness check.
+const checkTimeout = 1500 * time.Millisecond
 
 // Open creates a pool of connections. It succeeds even if the database is unavailable.
 func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *tracing.Tracing) (*DB, error) {
@@ -67,10 +76,17 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
 
 	primary := &primary{open: map[*connection]struct{}{}}
-	primary.track(config)
 	checkConfig := config.ConnConfig.Copy()
 	checkConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // a connection runs too few queries to prepare them
 	checkConfig.RuntimeParams["application_name"] = "merchstore-db-check"
+	// Each of several hosts gets a share of the time.
+	checkConfig.ConnectTimeout = checkTimeout / time.Duration(1+len(config.ConnConfig.Fallbacks))
+	config.ConnConfig.OnNotice = markUnreplicated
+	config.PrepareConn = clearUnreplicated
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		primary.instrument(c)
+		return nil
+	}
 
 	var tracers []pgx.QueryTracer
 	if calls != nil {
@@ -101,6 +117,7 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	primary.setPools(pool, metrics)
 	return &DB{
 		pool: pool, metrics: metrics, jobs: jobs, primary: primary, checkConfig: checkConfig,
+		writes: semaphore.NewWeighted(max(1, int64(s.MaxConns)/2)), writeTimeout: 2 * s.StatementTimeout,
 		changed: func(context.Context, []int32, []int32) {},
 	}, nil
 }

@@ -31,8 +31,7 @@ func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]
 			return err
 		}
 		d = shop.Decide(requests, snapshot)
-		replayed := slices.ContainsFunc(d.Outcomes, func(o shop.Outcome) bool { return o.Replayed })
-		if len(d.ToWrite) == 0 && !replayed {
+		if len(d.ToWrite) == 0 && len(snapshot.Records) == 0 {
 			return nil
 		}
 		if err := writeDecision(ctx, conn, requests, d, snapshot.Now); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,21 +18,24 @@ import (
 // leads to another server, while connections made before stay with the old one, which may be
 // stopped, unreachable or read-only. See decision 15.
 type primary struct {
-	mu   sync.Mutex
-	open map[*connection]struct{}
-	// server identifies the server that the latest successful check connection reached. It is empty
-	// before the first one.
+	mu    sync.Mutex
+	open  map[*connection]struct{}
+	pools []*pgxpool.Pool
+	// server identifies the server that the latest check connection reached. It is empty if that
+	// failed.
 	server string
-	// reached reports whether the latest attempt at a check connection reached server.
-	reached bool
-	pools   []*pgxpool.Pool
+	// reachedAt is when a check connection last reached a server.
+	reachedAt time.Time
 }
 
-// connection is the network connection of a pooled connection.
+// connection is a network connection to a server, for a pooled connection or a CancelRequest.
 type connection struct {
 	net.Conn
 
 	primary *primary
+	// server identifies the server. It is nil until that is known, and shared by all dials of one
+	// pgx.ConnConfig.
+	server *atomic.Pointer[string]
 }
 
 // Close implements net.Conn.
@@ -42,141 +46,172 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
-
-// track registers all connections of the pools that are created from config.
-func (p *primary) track(config *pgxpool.Config) {
-	if config.ConnConfig.ValidateConnect == nil { // unless the URL has target_session_attrs
-		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	onError := config.ConnConfig.OnPgError
-	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if err.Code == readOnlyTransaction { // the server is no longer the primary
-			p.closeAll()
-			return false
-		}
-		return onError(conn, err)
-	}
-	config.ConnConfig.OnNotice = markUnreplicated
-	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		p.trackConnection(c)
-		return nil
-	}
+func (c *connection) isOn(server string) bool {
+	known := c.server.Load()
+	return known != nil && *known == server
 }
 
-// setPools sets the pools that closeAll resets.
+// setPools sets the pools whose connections p instruments.
 func (p *primary) setPools(pools ...*pgxpool.Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pools = pools
 }
 
-// trackConnection configures a single connection. pgx calls DialFunc until the connection is
-// established, and again to send a CancelRequest. The address may lead to another server by then,
-// so a CancelRequest is sent only as long as the latest check connection reached the server of this
-// one.
-func (p *primary) trackConnection(c *pgx.ConnConfig) {
-	dial := c.DialFunc
-	var dialed *connection
-	var established atomic.Bool
+var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
+
+// instrument prepares the configuration of one connection. It returns a pointer to what will
+// identify the connection's server.
+//
+// pgx dials until the connection is established, and again to send a CancelRequest. Behind a
+// Service the address may lead to another server by then, so a CancelRequest is sent only as long
+// as the latest check connection reached the server of this one.
+func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
+	server := new(atomic.Pointer[string])
+	dial, validate, onError := c.DialFunc, c.ValidateConnect, c.OnPgError
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if established.Load() {
-			if !p.mayCancel(dialed) {
-				return nil, errCancelNotSent
-			}
-			return dial(ctx, network, address)
+		if s := server.Load(); s != nil && !p.isCurrent(*s) {
+			return nil, errCancelNotSent
 		}
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		dialed = &connection{Conn: conn, primary: p}
+		tracked := &connection{Conn: conn, primary: p, server: server}
 		p.mu.Lock()
-		p.open[dialed] = struct{}{}
+		p.open[tracked] = struct{}{}
 		p.mu.Unlock()
-		return dialed, nil
+		return tracked, nil
 	}
-	c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
-		established.Store(true)
+	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		started, readOnly, err := inspect(ctx, conn)
+		switch {
+		case err != nil:
+			return err
+		case validate != nil: // the URL has target_session_attrs
+			if err := validate(ctx, conn); err != nil {
+				return err
+			}
+		case readOnly:
+			return pgconn.ErrReadOnlyConnection
+		}
+		server.Store(&started)
 		return nil
 	}
+	c.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		if s := server.Load(); s != nil && err.Code == readOnlyTransaction { // the server is no longer the primary
+			p.closeIf(func(c *connection) bool { return c.isOn(*s) })
+			return false
+		}
+		return onError(conn, err)
+	}
+	return server
 }
 
-func (p *primary) mayCancel(c *connection) bool {
+// inspect returns an identification of the server that changes when the server restarts.
+func inspect(ctx context.Context, conn *pgconn.PgConn) (server string, readOnly bool, err error) {
+	result, err := conn.Exec(ctx,
+		`SELECT pg_postmaster_start_time(), current_setting('transaction_read_only')`).ReadAll()
+	if err != nil {
+		return "", false, fmt.Errorf("identify the server: %w", err)
+	}
+	row := result[0].Rows[0]
+	return string(row[0]), string(row[1]) == "on", nil
+}
+
+func (p *primary) isCurrent(server string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, open := p.open[c]
-	return open && p.reached
+	return p.server == server
 }
 
-// closeAll closes all connections, including those in use: their calls fail now instead of at their
-// timeout.
-func (p *primary) closeAll() {
+// closeIf closes the connections for which f returns true, including those in use: their calls fail
+// now instead of at their timeout.
+func (p *primary) closeIf(f func(c *connection) bool) {
+	var stale []*connection
 	p.mu.Lock()
-	open, pools := p.open, p.pools
-	p.open = map[*connection]struct{}{}
-	p.mu.Unlock()
-	for c := range open {
-		_ = c.Conn.Close()
+	for c := range p.open {
+		if f(c) {
+			stale = append(stale, c)
+		}
 	}
-	for _, pool := range pools {
-		pool.Reset()
+	pools := p.pools
+	p.mu.Unlock()
+	for _, c := range stale {
+		_ = c.Close()
+	}
+	if len(stale) > 0 {
+		for _, pool := range pools {
+			pool.Reset() // otherwise the next caller gets a closed connection
+		}
 	}
 }
+
+// checkTolerance is how long open connections are used although no new one can be opened.
+const checkTolerance = 10 * time.Second
 
 // CheckPrimary opens a new connection, as a new caller would, and passes it to check. It returns an
-// error unless the connection reaches a server that accepts writes. If that is another server than
-// the last time, CheckPrimary closes all older connections.
+// error unless the connection reaches a server that accepts writes. It closes all connections to
+// other servers.
+//
+// If no connection can be opened, CheckPrimary passes an open one to check: always if the server
+// rejects new connections, otherwise until checkTolerance is over.
 func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
-	conn, server, err := connect(ctx, db.checkConfig.Copy())
-	if err != nil {
-		db.primary.setUnreached()
-		if isRefused(err) {
-			return db.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return check(ctx, c.Conn()) })
-		}
-		return wrap(err, "connect to the primary")
+	config := db.checkConfig.Copy()
+	server := db.primary.instrument(config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		defer conn.Close(ctx)
+		db.primary.markReached(*server.Load())
+		return check(ctx, conn)
 	}
-	defer conn.Close(ctx)
-	db.primary.setServer(server)
-	return check(ctx, conn)
+	if isRefused(err) || db.primary.markUnreachable(err) < checkTolerance {
+		return db.checkOpen(ctx, check)
+	}
+	return wrap(err, "connect to the primary")
+}
+
+// checkOpen passes an idle connection to check. It returns nil if all connections are in use.
+func (db *DB) checkOpen(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
+	idle := db.pool.AcquireAllIdle(ctx)
+	for _, c := range idle {
+		defer c.Release()
+	}
+	if len(idle) > 0 {
+		return check(ctx, idle[0].Conn())
+	}
+	if db.pool.Stat().AcquiredConns() == 0 {
+		return errUnavailable
+	}
+	return nil
 }
 
 // isRefused reports whether the server rejected the connection for its password or its connection
-// limit. Open connections may still work.
+// limit.
 func isRefused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code[:2] == classAuthorization || pg.Code == tooManyConnections)
 }
 
-// setUnreached records that a check connection failed.
-func (p *primary) setUnreached() {
+// markUnreachable records that a check connection failed. It returns how long all of them have
+// failed.
+func (p *primary) markUnreachable(err error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reached = false
+	if !errors.Is(err, context.Canceled) { // the process is stopping
+		p.server = ""
+	}
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
+		p.reachedAt = time.Time{}
+	}
+	return time.Since(p.reachedAt)
 }
 
-// setServer records the server that a check connection reached. If it is another one than before,
-// setServer closes all connections.
-func (p *primary) setServer(server string) {
+// markReached records the server that a check connection reached, and closes the connections to
+// others.
+func (p *primary) markReached(server string) {
 	p.mu.Lock()
-	moved := p.server != "" && p.server != server
-	p.server, p.reached = server, true
+	p.server, p.reachedAt = server, time.Now()
 	p.mu.Unlock()
-	if moved {
-		p.closeAll()
-	}
-}
-
-// connect opens a connection. It returns an identification of the server that changes when the
-// server restarts.
-func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, string, error) {
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, "", fmt.Errorf("connect: %w", err)
-	}
-	var server string
-	if err := conn.QueryRow(ctx, `SELECT pg_postmaster_start_time()::text`).Scan(&server); err != nil {
-		return nil, "", errors.Join(fmt.Errorf("read the server's start time: %w", err), conn.Close(ctx))
-	}
-	return conn, server, nil
+	p.closeIf(func(c *connection) bool { return c.server.Load() != nil && !c.isOn(server) })
 }

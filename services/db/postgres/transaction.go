@@ -11,20 +11,22 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// Everything that a write reports is durable, see decision 15. A commit waits for the disk and, if
-// PostgreSQL is configured so, for a standby. But a call may report what an earlier attempt
-// committed without waiting: its connection was lost, it timed out, or the server restarted. Such a
-// report waits for a commit of its own, which comes later in the log.
-
 // awaitDurable is a statement that makes its transaction's commit wait until all that the
-// transaction has seen is durable. It writes a few bytes of WAL that nobody reads, because the
-// commit of a transaction that writes nothing does not wait.
+// transaction has seen is durable: on disk, and on a standby if PostgreSQL is configured so. It
+// writes a few bytes of WAL that nobody reads, because the commit of a transaction that writes
+// nothing does not wait. See decision 15.
 const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 
-// write runs f in a transaction and commits it. If f returns a failure for the caller, which may
-// describe what an earlier attempt committed, write rolls back and returns the failure once that
-// state is durable.
+// write runs f in a transaction and commits it. If f returns a failure for the caller, write rolls
+// back and returns the failure once it is durable: the failure may describe what an earlier attempt
+// committed without waiting.
 func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, db.writeTimeout)
+	defer cancel()
+	if err := db.writes.Acquire(ctx, 1); err != nil {
+		return wrap(err, doing)
+	}
+	defer db.writes.Release(1)
 	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		err := pgx.BeginFunc(ctx, conn, f)
 		if fail, ok := failure.As(err); ok && fail.Kind != failure.Unavailable {
@@ -53,12 +55,16 @@ func markUnreplicated(conn *pgconn.PgConn, n *pgconn.Notice) {
 	}
 }
 
+// clearUnreplicated removes the mark of the connection's previous user.
+func clearUnreplicated(_ context.Context, conn *pgx.Conn) (bool, error) {
+	delete(conn.PgConn().CustomData(), unreplicatedKey)
+	return true, nil
+}
+
 // checkReplicated returns an error if a commit on conn did not wait for its standby.
 func checkReplicated(conn *pgxpool.Conn) error {
-	data := conn.Conn().PgConn().CustomData()
-	if data[unreplicatedKey] == nil {
+	if conn.Conn().PgConn().CustomData()[unreplicatedKey] == nil {
 		return nil
 	}
-	delete(data, unreplicatedKey)
 	return errUnavailable.Because(errors.New("a commit did not wait for its standby: the wait was cancelled"))
 }

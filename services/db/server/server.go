@@ -96,9 +96,6 @@ func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductReque
 	if err != nil {
 		return nil, err
 	}
-	if r.UnlessVersion != nil && *r.UnlessVersion == p.Version {
-		return new(merchstorev1.GetProductResponse), nil
-	}
 	return &merchstorev1.GetProductResponse{Product: productProto(p)}, nil
 }
 

@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -149,6 +150,9 @@ func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion
 // transaction of the change because a product's owner never changes.
 func (c *Catalogue) authorize(ctx context.Context, actor Actor, id int32) error {
 	p, err := c.Store.Product(ctx, id)
+	if errors.Is(err, ErrProductNotFound) {
+		return nil // the change finds so itself, and its store answers so once that is durable
+	}
 	if err != nil {
 		return err
 	}

@@ -20,33 +20,33 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(broker.StopAfter(m)) }
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// receipt hands on what it is told.
-type receipt chan error
+// deliveries is a delivery handler that forwards outcomes.
+type deliveries chan error
 
-func (r receipt) Delivered(err error) { r <- err }
+func (d deliveries) HandleDelivery(err error) { d <- err }
 
-func TestAFatalErrorEndsTheProducerAndFailsWhatIsUnderWay(t *testing.T) {
+func TestFatalErrorEndsTheProducerAndFailsRecordsInFlight(t *testing.T) {
 	t.Parallel()
-	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere")) // nobody listens there, so that records stay under way
-	told := make(receipt, 1)
-	if err := p.Put(recordOf("x"), told); err != nil {
+	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere")) // nothing listens there, so records stay in flight
+	delivered := make(deliveries, 1)
+	if err := p.Put(recordOf("x"), delivered); err != nil {
 		t.Fatal(err)
 	}
 	p.client.TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
 	if err := p.Part().Serve(); err == nil || !strings.Contains(err.Error(), "as a test") {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
-	err := await(t, told)
+	err := await(t, delivered)
 	var refused *record.RefusedError
 	if err == nil || errors.As(err, &refused) {
-		t.Errorf("the record under way: %v; want an error that says to send it again", err)
+		t.Errorf("record in flight: %v; want a retryable error", err)
 	}
-	if err := p.Put(recordOf("y"), told); err == nil {
-		t.Error("a record was taken after that")
+	if err := p.Put(recordOf("y"), delivered); err == nil {
+		t.Error("a record was accepted after the fatal error")
 	}
 }
 
-func TestTheLibrarysStatisticsAreMetrics(t *testing.T) {
+func TestStatisticsAreExportedAsMetrics(t *testing.T) {
 	t.Parallel()
 	b := broker.Shared(t)
 	p := newProducer(t, settingsFor(b.Addr(), b.Topic(t, 1)))
@@ -55,7 +55,7 @@ func TestTheLibrarysStatisticsAreMetrics(t *testing.T) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&p.statistics)
-	shown := func() bool {
+	complete := func() bool {
 		values := map[string]float64{}
 		families, err := registry.Gather()
 		if err != nil {
@@ -71,32 +71,32 @@ func TestTheLibrarysStatisticsAreMetrics(t *testing.T) {
 	}
 	ticker, deadline := time.NewTicker(50*time.Millisecond), time.After(time.Minute)
 	defer ticker.Stop()
-	for !shown() {
+	for !complete() {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatal("the library has not said within a minute how it fares")
+			t.Fatal("no complete statistics within a minute")
 		}
 	}
 }
 
-func TestARecordThatIsTooLargeIsRefused(t *testing.T) {
+func TestTooLargeRecordIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere"))
-	err := p.Put(recordOf(strings.Repeat("x", 2<<20)), make(receipt))
+	err := p.Put(recordOf(strings.Repeat("x", 2<<20)), make(deliveries))
 	var refused *record.RefusedError
 	if !errors.As(err, &refused) {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestCloseGivesUpWhatKafkaDoesNotTakeInTime(t *testing.T) {
+func TestCloseReportsUndeliveredRecords(t *testing.T) {
 	t.Parallel()
 	p, err := NewProducer(settingsFor("127.0.0.1:1", "nowhere"), func() {}, prometheus.NewRegistry(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Put(recordOf("x"), make(receipt, 1)); err != nil {
+	if err := p.Put(recordOf("x"), make(deliveries, 1)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -104,19 +104,19 @@ func TestCloseGivesUpWhatKafkaDoesNotTakeInTime(t *testing.T) {
 	if err := p.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 records were not delivered") {
 		t.Errorf("%v", err)
 	}
-	if err := p.Put(recordOf("late"), make(receipt)); !errors.Is(err, errClosed) {
-		t.Errorf("after the end: %v", err)
+	if err := p.Put(recordOf("late"), make(deliveries)); !errors.Is(err, errClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 
-func TestReadGoesOnFromWhereItStarted(t *testing.T) {
+func TestReadFollowsTheTopic(t *testing.T) {
 	t.Parallel()
 	b := broker.Shared(t)
 	s := settingsFor(b.Addr(), b.Topic(t, 2))
 	p := newProducer(t, s)
 	put(t, p, "before")
 
-	// In this order: each leaves a message, and of two in different partitions either can be read first.
+	// In this order: each case leaves a message, and the order of two partitions is undefined.
 	for _, test := range []struct {
 		name          string
 		fromBeginning bool
@@ -138,52 +138,52 @@ func TestReadGoesOnFromWhereItStarted(t *testing.T) {
 			}
 		}
 		put(t, p, name)
-		for text := await(t, got); text != name; text = await(t, got) { // what the other case has put
+		for text := await(t, got); text != name; text = await(t, got) { // skip the message of the other case
 			if !test.fromBeginning {
 				t.Errorf("%s: got %q as well", name, text)
 			}
 		}
 		cancel()
 		if err := await(t, ended); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: it ended with %v", name, err)
+			t.Errorf("%s: Read returned %v", name, err)
 		}
 	}
 }
 
-func TestReadFailsWhenThereIsNoTopicOrNoKafka(t *testing.T) {
+func TestReadFailsWithoutTopicOrBroker(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Settings{
-		"no topic": settingsFor(broker.Shared(t).Addr(), "there-is-no-such-topic"),
-		"no Kafka": settingsFor("127.0.0.1:1", "log-channel"),
+		"no topic":  settingsFor(broker.Shared(t).Addr(), "there-is-no-such-topic"),
+		"no broker": settingsFor("127.0.0.1:1", "log-channel"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := NewReader(s, quiet).Read(t.Context(), false,
 				func() error { return errors.New("started") }, func(record.Message) error { return errors.New("read") })
-			if err == nil || !strings.Contains(err.Error(), "ask Kafka for topic") {
+			if err == nil || !strings.Contains(err.Error(), "query topic") {
 				t.Errorf("%v", err)
 			}
 		})
 	}
 }
 
-func TestSettingsThatCannotWorkTogetherAreFound(t *testing.T) {
+func TestValidateRejectsInvalidSettings(t *testing.T) {
 	t.Parallel()
 	good := settingsFor("127.0.0.1:9092", "log-channel")
 	for name, test := range map[string]struct {
 		change func(s *Settings)
-		says   string
+		want   string
 	}{
-		"an unknown protocol":     {func(s *Settings) { s.SecurityProtocol = "TLS" }, "none of PLAINTEXT"},
-		"SASL without a password": {func(s *Settings) { s.SecurityProtocol = "SASL_SSL"; s.SASLMechanism = "PLAIN"; s.SASLUsername = "u" }, "KAFKA_SASL_PASSWORD"},
-		"a topic without room":    {func(s *Settings) { s.Partitions = 0 }, "at least 1"},
+		"an unknown protocol":        {func(s *Settings) { s.SecurityProtocol = "TLS" }, "not one of PLAINTEXT"},
+		"SASL without a password":    {func(s *Settings) { s.SecurityProtocol = "SASL_SSL"; s.SASLMechanism = "PLAIN"; s.SASLUsername = "u" }, "KAFKA_SASL_PASSWORD"},
+		"a topic without partitions": {func(s *Settings) { s.Partitions = 0 }, "at least 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := good
 			test.change(&s)
-			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("%v, want that it says %q", err, test.says)
+			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
@@ -192,8 +192,8 @@ func TestSettingsThatCannotWorkTogetherAreFound(t *testing.T) {
 	}
 }
 
-// The bundled library knows what the settings offer: it checks them when a client is made.
-func TestSecuritySettingsReachTheLibrary(t *testing.T) {
+// librdkafka validates its configuration when a client is created.
+func TestSecuritySettingsAreAcceptedByTheClient(t *testing.T) {
 	t.Parallel()
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		s := settingsFor("127.0.0.1:1", "x")
@@ -214,7 +214,7 @@ func newProducer(t *testing.T, s Settings) *Producer {
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // what should have been delivered was waited for
+		cancel() // tests wait for the deliveries they need
 		_ = p.Close(ctx)
 	})
 	return p
@@ -224,14 +224,14 @@ func recordOf(text string) record.Record {
 	return new(record.Encoder).Encode(&record.Message{ID: "1", Service: "A", Text: text})
 }
 
-// put puts a record and waits until Kafka has it.
+// put puts a record and waits until Kafka has stored it.
 func put(t *testing.T, p *Producer, text string) {
 	t.Helper()
-	told := make(receipt, 1)
-	if err := p.Put(recordOf(text), told); err != nil {
+	delivered := make(deliveries, 1)
+	if err := p.Put(recordOf(text), delivered); err != nil {
 		t.Fatal(err)
 	}
-	if err := await(t, told); err != nil {
+	if err := await(t, delivered); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -242,7 +242,7 @@ func await[T any](t *testing.T, c <-chan T) T {
 	case v := <-c:
 		return v
 	case <-time.After(time.Minute):
-		t.Fatal("nothing came within a minute")
+		t.Fatal("no value within a minute")
 		panic("unreachable")
 	}
 }

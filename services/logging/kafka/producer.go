@@ -15,10 +15,10 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-// errClosed is what becomes of records that come too late.
+// errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
-// Producer writes records to the topic.
+// Producer writes records to a topic.
 type Producer struct {
 	client   *confluent.Producer
 	topic    string
@@ -26,118 +26,124 @@ type Producer struct {
 	log      *slog.Logger
 	settings Settings
 	fatal    chan error
-	paused   func()
-	working  sync.WaitGroup
-	scratch  sync.Pool // of *confluent.Message: Produce copies what it is given
+	onIdle   func()
+	wg       sync.WaitGroup
+	messages sync.Pool // of *confluent.Message, which Produce copies
 
 	statistics statistics
 
-	closing sync.RWMutex // the library's memory is gone once it is closed; nobody may be in it then
-	closed  bool
+	mu     sync.RWMutex // held for reading while the client is used, because Close frees its memory
+	closed bool
 }
 
-// NewProducer makes a producer. It does not wait for Kafka, and needs Close even if nothing was produced. One goroutine
-// passes all delivery reports on to receipts; paused is called from there whenever no other report is at hand, so that
-// receipts can gather what comes together, as it mostly does.
-func NewProducer(s Settings, paused func(), metrics prometheus.Registerer, log *slog.Logger) (*Producer, error) {
+// NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
+// nothing was produced. One goroutine calls all delivery handlers. It calls onIdle whenever no
+// further delivery report is waiting, so that handlers can process reports in batches.
+func NewProducer(s Settings, onIdle func(), metrics prometheus.Registerer, log *slog.Logger) (*Producer, error) {
 	logs := make(chan confluent.LogEvent, 100)
 	config := s.ProducerConfig(logs)
-	(*config)["statistics.interval.ms"] = int(statisticsEvery.Milliseconds())
+	(*config)["statistics.interval.ms"] = int(statisticsInterval.Milliseconds())
 	client, err := confluent.NewProducer(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a Kafka producer: %w", err)
+		return nil, fmt.Errorf("create Kafka producer: %w", err)
 	}
-	p := &Producer{client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1), paused: paused}
+	p := &Producer{
+		client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1), onIdle: onIdle,
+	}
 	metrics.MustRegister(&p.statistics)
-	p.scratch.New = func() any {
+	p.messages.New = func() any {
 		return &confluent.Message{TopicPartition: confluent.TopicPartition{Topic: &p.topic, Partition: confluent.PartitionAny}}
 	}
-	p.working.Go(p.reports)
-	p.working.Go(func() { forward(logs, log) })
+	p.wg.Go(p.handleEvents)
+	p.wg.Go(func() { forwardLogs(logs, log) })
 	return p, nil
 }
 
-// Put hands a record to Kafka and keeps nothing of its memory. If it returns nil the receipt is told later, and must
-// not block then; otherwise it is not told at all.
-func (p *Producer) Put(r record.Record, receipt record.Receipt) error {
-	m := p.scratch.Get().(*confluent.Message) //nolint:forcetypeassert // nothing else is put in
-	defer func() { m.Opaque = nil; p.scratch.Put(m) }()
-	m.Key, m.Value, m.Opaque = r.Key, r.Value, receipt
+// Put queues a record for Kafka and retains none of its memory. If Put returns nil, handler is
+// called later and must not block; otherwise it is not called.
+func (p *Producer) Put(r record.Record, handler record.DeliveryHandler) error {
+	m := p.messages.Get().(*confluent.Message)
+	defer func() { m.Opaque = nil; p.messages.Put(m) }()
+	m.Key, m.Value, m.Opaque = r.Key, r.Value, handler
 	m.Headers = m.Headers[:0]
 	for _, h := range r.Headers {
 		m.Headers = append(m.Headers, confluent.Header(h))
 	}
-	p.closing.RLock()
-	defer p.closing.RUnlock()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	if p.closed {
 		return errClosed
 	}
 	if err := p.client.Produce(m, nil); err != nil {
-		return verdict(err)
+		return classify(err)
 	}
 	return nil
 }
 
-// reports passes delivery reports on until the producer is closed.
-func (p *Producer) reports() {
-	defer p.paused()
+// handleEvents handles delivery reports and the client's other events until the producer is closed.
+func (p *Producer) handleEvents() {
+	defer p.onIdle()
 	events := p.client.Events()
 	for event := range events {
 		switch e := event.(type) {
 		case *confluent.Message:
-			if receipt, ok := e.Opaque.(record.Receipt); ok {
-				receipt.Delivered(verdict(e.TopicPartition.Error))
+			if handler, ok := e.Opaque.(record.DeliveryHandler); ok {
+				handler.HandleDelivery(classify(e.TopicPartition.Error))
 			}
 		case *confluent.Stats:
-			if err := p.statistics.take(e.String()); err != nil {
-				p.log.Warn("Kafka client", "error", err)
+			if err := p.statistics.update(e.String()); err != nil {
+				p.log.Warn("Kafka client statistics", "error", err)
 			}
 		case confluent.Error:
 			if e.IsFatal() {
 				p.fail(e)
 			} else {
-				p.log.Debug("Kafka", "error", e.Error()) // many a second while Kafka is away; Watch says it once
+				p.log.Debug("Kafka client error", "error", e.Error()) // frequent while Kafka is unavailable, which TopicMonitor logs once
 			}
 		}
 		if len(events) == 0 {
-			p.paused()
+			p.onIdle()
 		}
 	}
 }
 
-// fail ends the process, see Part. What is under way is given up, so that its writers' streams end now.
+// fail ends the process, see Part. It purges records in flight, so that the streams they came from
+// end now.
 func (p *Producer) fail(err error) {
 	select {
 	case p.fatal <- err:
 		if err := p.client.Purge(confluent.PurgeQueue | confluent.PurgeInFlight); err != nil {
-			p.log.Error("give up what is under way", "error", err)
+			p.log.Error("purge records in flight", "error", err)
 		}
-	default: // said already
+	default: // a fatal error has been reported already
 	}
 }
 
-// verdict sorts the library's errors: a record that can never be stored, or one that is worth sending again.
-func verdict(err error) error {
+// classify returns a record.RefusedError if the client's error means that the record can never be
+// stored.
+func classify(err error) error {
 	if err == nil {
 		return nil
 	}
 	var e confluent.Error
 	if errors.As(err, &e) {
-		switch e.Code() { //nolint:exhaustive // every other one is worth another try
+		switch e.Code() {
 		case confluent.ErrMsgSizeTooLarge, confluent.ErrRecordListTooLarge:
-			return record.Refused("it is larger than Kafka takes")
+			return record.Refused("the message is larger than Kafka accepts")
 		case confluent.ErrInvalidRecord, confluent.ErrInvalidMsg, confluent.ErrInvalidTimestamp:
-			return record.Refused("Kafka finds it invalid: %s", e.Code())
+			return record.Refused("Kafka considers the message invalid: %s", e.Code())
 		}
 	}
-	return fmt.Errorf("hand to Kafka: %w", err)
+	return fmt.Errorf("send to Kafka: %w", err)
 }
 
-// Part makes the producer a part of its process, to be stopped after everything that puts records.
+// Part returns the producer as a component of its process. It must be stopped after everything that
+// puts records.
 //
-// A fatal error of the producer (the broker and it no longer agree on what was written, or it was fenced off) cannot be
-// mended in place, and is too rare for code that swaps producers under running streams. It ends the process: nothing is
-// lost, because what was not acknowledged is still with its writer, who sends it again to whoever takes this place.
+// A fatal error (the producer was fenced, or lost track of its sequence numbers) cannot be
+// recovered by the client, and is too rare to justify replacing producers under running streams. It
+// ends the process. No message is lost: clients send unacknowledged messages again on their next
+// stream.
 func (p *Producer) Part() process.Part {
 	stopped := make(chan struct{})
 	return process.Part{
@@ -157,28 +163,29 @@ func (p *Producer) Part() process.Part {
 	}
 }
 
-// Close waits until Kafka has everything, or ctx ends, and lets go of the rest.
+// Close waits until Kafka has stored all records or ctx is done, and then closes the client.
 func (p *Producer) Close(ctx context.Context) error {
 	left := p.client.Len()
 	for left > 0 && ctx.Err() == nil {
 		left = p.client.Flush(int((100 * time.Millisecond).Milliseconds()))
 	}
-	p.closing.Lock()
+	p.mu.Lock()
 	p.closed = true
-	p.closing.Unlock()
+	p.mu.Unlock()
 	p.client.Close()
 	close(p.logs)
-	p.working.Wait()
+	p.wg.Wait()
 	if left > 0 {
 		return fmt.Errorf("%d records were not delivered: %w", left, ctx.Err())
 	}
 	return nil
 }
 
-// forward passes the library's own log on.
-func forward(logs <-chan confluent.LogEvent, log *slog.Logger) {
+// forwardLogs writes librdkafka's log to log.
+func forwardLogs(logs <-chan confluent.LogEvent, log *slog.Logger) {
 	levels := [...]slog.Level{
-		slog.LevelError, slog.LevelError, slog.LevelError, slog.LevelWarn, // emergency to error: of one connection, and retried
+		slog.LevelError, slog.LevelError, slog.LevelError, // emergency, alert, critical
+		slog.LevelWarn, // error: concerns one connection and is retried
 		slog.LevelWarn, slog.LevelInfo, slog.LevelInfo, slog.LevelDebug,
 	}
 	for event := range logs {

@@ -9,25 +9,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// statisticsEvery is how often the Kafka library says how it fares.
-const statisticsEvery = 5 * time.Second
+// statisticsInterval is the interval at which librdkafka emits statistics.
+const statisticsInterval = 5 * time.Second
 
-// statistics shows what the library said last, as metrics. See STATISTICS.md of librdkafka for its words.
+// statistics exports librdkafka's latest statistics as metrics. STATISTICS.md of librdkafka
+// documents them.
 type statistics struct {
 	mu   sync.Mutex
-	last *said
+	last *rdkafkaStats
 }
 
-// said is the part of the library's statistics that is shown. Times there are in microseconds.
-type said struct {
-	QueueMessages float64         `json:"msg_cnt"`
-	QueueBytes    float64         `json:"msg_size"`
-	Messages      float64         `json:"txmsgs"`
-	Bytes         float64         `json:"txmsg_bytes"`
-	Brokers       map[string]node `json:"brokers"`
+// rdkafkaStats is the exported part of the statistics. Times are in microseconds.
+type rdkafkaStats struct {
+	QueueMessages float64                `json:"msg_cnt"`
+	QueueBytes    float64                `json:"msg_size"`
+	Messages      float64                `json:"txmsgs"`
+	Bytes         float64                `json:"txmsg_bytes"`
+	Brokers       map[string]brokerStats `json:"brokers"`
 }
 
-type node struct {
+type brokerStats struct {
 	NodeID    int     `json:"nodeid"`
 	State     string  `json:"state"`
 	Errors    float64 `json:"txerrs"`
@@ -39,25 +40,29 @@ type node struct {
 }
 
 var (
-	queueMessagesDesc = prometheus.NewDesc("merchstore_kafka_producer_queue_messages", "Records in the Kafka library that Kafka does not have yet.", nil, nil)
-	queueBytesDesc    = prometheus.NewDesc("merchstore_kafka_producer_queue_bytes", "Size of those records.", nil, nil)
-	messagesDesc      = prometheus.NewDesc("merchstore_kafka_producer_messages_total", "Records sent to brokers.", nil, nil)
-	bytesDesc         = prometheus.NewDesc("merchstore_kafka_producer_bytes_total", "Size of the records sent to brokers.", nil, nil)
-	errorsDesc        = prometheus.NewDesc("merchstore_kafka_producer_request_errors_total", "Requests to a broker that failed.", []string{"broker"}, nil)
-	retriesDesc       = prometheus.NewDesc("merchstore_kafka_producer_request_retries_total", "Requests to a broker that were made again.", []string{"broker"}, nil)
-	upDesc            = prometheus.NewDesc("merchstore_kafka_broker_up", "1 while a broker is connected, else 0.", []string{"broker"}, nil)
-	roundTripDesc     = prometheus.NewDesc("merchstore_kafka_broker_round_trip_seconds", "Time a broker took to answer, over the last seconds.", []string{"broker", "percentile"}, nil)
+	queueMessagesDesc = desc("merchstore_kafka_producer_queue_messages", "Records queued in the client that Kafka has not stored yet.")
+	queueBytesDesc    = desc("merchstore_kafka_producer_queue_bytes", "Size of those records.")
+	messagesDesc      = desc("merchstore_kafka_producer_messages_total", "Records sent to brokers.")
+	bytesDesc         = desc("merchstore_kafka_producer_bytes_total", "Size of the records sent to brokers.")
+	errorsDesc        = desc("merchstore_kafka_producer_request_errors_total", "Requests to a broker that failed.", "broker")
+	retriesDesc       = desc("merchstore_kafka_producer_request_retries_total", "Requests to a broker that were retried.", "broker")
+	upDesc            = desc("merchstore_kafka_broker_up", "1 while the broker is connected, otherwise 0.", "broker")
+	roundTripDesc     = desc("merchstore_kafka_broker_round_trip_seconds", "Round trip time of requests to a broker, over the last seconds.", "broker", "percentile")
 )
 
-// take reads what the library says.
-func (s *statistics) take(text string) error {
-	now := new(said)
-	if err := json.Unmarshal([]byte(text), now); err != nil {
-		return fmt.Errorf("read statistics: %w", err)
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// update parses statistics emitted by librdkafka.
+func (s *statistics) update(text string) error {
+	stats := new(rdkafkaStats)
+	if err := json.Unmarshal([]byte(text), stats); err != nil {
+		return fmt.Errorf("parse statistics: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = now
+	s.last = stats
 	return nil
 }
 
@@ -68,7 +73,8 @@ func (s *statistics) Describe(descs chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. There is nothing to show in the first seconds.
+// Collect implements prometheus.Collector. It emits nothing until the first statistics have
+// arrived.
 func (s *statistics) Collect(metrics chan<- prometheus.Metric) {
 	s.mu.Lock()
 	last := s.last
@@ -76,27 +82,27 @@ func (s *statistics) Collect(metrics chan<- prometheus.Metric) {
 	if last == nil {
 		return
 	}
-	show := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+	emit := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
 	}
-	show(queueMessagesDesc, prometheus.GaugeValue, last.QueueMessages)
-	show(queueBytesDesc, prometheus.GaugeValue, last.QueueBytes)
-	show(messagesDesc, prometheus.CounterValue, last.Messages)
-	show(bytesDesc, prometheus.CounterValue, last.Bytes)
+	emit(queueMessagesDesc, prometheus.GaugeValue, last.QueueMessages)
+	emit(queueBytesDesc, prometheus.GaugeValue, last.QueueBytes)
+	emit(messagesDesc, prometheus.CounterValue, last.Messages)
+	emit(bytesDesc, prometheus.CounterValue, last.Bytes)
 	for _, b := range last.Brokers {
-		if b.NodeID < 0 { // the address it was told, before it knew which broker that is
+		if b.NodeID < 0 { // a bootstrap address, which is not known to be a broker yet
 			continue
 		}
 		id := fmt.Sprint(b.NodeID)
-		show(errorsDesc, prometheus.CounterValue, b.Errors, id)
-		show(retriesDesc, prometheus.CounterValue, b.Retries, id)
+		emit(errorsDesc, prometheus.CounterValue, b.Errors, id)
+		emit(retriesDesc, prometheus.CounterValue, b.Retries, id)
 		up := 0.0
 		if b.State == "UP" {
 			up = 1
 		}
-		show(upDesc, prometheus.GaugeValue, up, id)
+		emit(upDesc, prometheus.GaugeValue, up, id)
 		const microseconds = 1e-6
-		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.Median*microseconds, id, "50")
-		show(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.P99*microseconds, id, "99")
+		emit(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.Median*microseconds, id, "50")
+		emit(roundTripDesc, prometheus.GaugeValue, b.RoundTrip.P99*microseconds, id, "99")
 	}
 }

@@ -16,59 +16,61 @@ import (
 )
 
 const (
-	askTimeout  = 2 * time.Second
-	askAtFirst  = time.Second
-	askLater    = 10 * time.Second
-	makeTimeout = 10 * time.Second
+	metadataTimeout = 2 * time.Second
+	createTimeout   = 10 * time.Second
+
+	checkInterval        = 10 * time.Second
+	initialCheckInterval = time.Second // until the topic has been found
 )
 
-var errNotAsked = errors.New("not asked yet")
+var errNotChecked = errors.New("not checked yet")
 
-// Watch asks Kafka for the topic from time to time, and makes it if that is wanted.
-type Watch struct {
+// TopicMonitor checks periodically that the topic exists, and creates it if the settings say so.
+type TopicMonitor struct {
 	producer *Producer
-	seen     atomic.Bool
+	found    atomic.Bool
 	up       prometheus.Gauge
 	log      *slog.Logger
-	asking   sync.Mutex // the producer must not be closed while it is being asked
+	checking sync.Mutex // held during a check, because the producer must not be closed then
 }
 
-// NewWatch prepares to watch the producer's topic.
-func NewWatch(p *Producer, metrics prometheus.Registerer, log *slog.Logger) *Watch {
-	w := &Watch{producer: p, log: log, up: prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "merchstore_kafka_topic_reachable", Help: "1 if Kafka answered for the topic when last asked, else 0.",
+// NewTopicMonitor returns a monitor of the producer's topic.
+func NewTopicMonitor(p *Producer, metrics prometheus.Registerer, log *slog.Logger) *TopicMonitor {
+	m := &TopicMonitor{producer: p, log: log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "merchstore_kafka_topic_reachable", Help: "1 if the last check found the topic, otherwise 0.",
 	})}
-	metrics.MustRegister(w.up)
-	return w
+	metrics.MustRegister(m.up)
+	return m
 }
 
-// Ready is nil once Kafka has shown the topic, and stays so while Kafka is away. Without Kafka this process still has
-// its use: it holds what its window takes and keeps writers waiting on their streams. If it said that it was not ready,
-// they would drop those streams and send everything a second time when Kafka is back. The gauge says how Kafka is.
-func (w *Watch) Ready(context.Context) error {
-	if w.seen.Load() {
+// Ready returns nil once the topic has been found, also if Kafka becomes unavailable later. Then
+// this process still holds messages up to its limits and keeps client streams open. If it became
+// unready, clients would drop these streams and send every message again later. The gauge reports
+// the current state.
+func (m *TopicMonitor) Ready(context.Context) error {
+	if m.found.Load() {
 		return nil
 	}
-	return fmt.Errorf("topic %s has not been seen yet", w.producer.topic)
+	return fmt.Errorf("topic %s has not been found yet", m.producer.topic)
 }
 
-// Part runs the watch as a part of its process, to be stopped before the producer.
-func (w *Watch) Part() process.Part {
+// Part returns the monitor as a component of its process. It must be stopped before the producer.
+func (m *TopicMonitor) Part() process.Part {
 	ctx, cancel := context.WithCancel(context.Background())
 	return process.Part{
-		Name:  "Kafka watch",
-		Serve: func() error { w.run(ctx); return nil },
+		Name:  "Kafka topic monitor",
+		Serve: func() error { m.run(ctx); return nil },
 		Stop: func(context.Context) error {
 			cancel()
-			w.asking.Lock() // for as long as one question takes
-			defer w.asking.Unlock()
+			m.checking.Lock() // wait for a running check
+			defer m.checking.Unlock()
 			return nil
 		},
 	}
 }
 
-func (w *Watch) run(ctx context.Context) {
-	before := errNotAsked
+func (m *TopicMonitor) run(ctx context.Context) {
+	previous := errNotChecked
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -77,69 +79,69 @@ func (w *Watch) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		err := w.ask(ctx)
+		err := m.check(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		w.note(err, before)
-		before = err
-		if w.seen.Load() {
-			timer.Reset(askLater)
+		m.report(err, previous)
+		previous = err
+		if m.found.Load() {
+			timer.Reset(checkInterval)
 		} else {
-			timer.Reset(askAtFirst)
+			timer.Reset(initialCheckInterval)
 		}
 	}
 }
 
-// note logs only what has changed.
-func (w *Watch) note(err, before error) {
+// report sets the gauge and logs a change of state.
+func (m *TopicMonitor) report(err, previous error) {
 	if err == nil {
-		w.seen.Store(true)
-		w.up.Set(1)
-		if before != nil {
-			w.log.Info("topic found", "topic", w.producer.topic)
+		m.found.Store(true)
+		m.up.Set(1)
+		if previous != nil {
+			m.log.Info("topic found", "topic", m.producer.topic)
 		}
 		return
 	}
-	w.up.Set(0)
-	if before == nil || errors.Is(before, errNotAsked) {
-		w.log.Warn("topic not reachable", "topic", w.producer.topic, "error", err)
+	m.up.Set(0)
+	if previous == nil || errors.Is(previous, errNotChecked) {
+		m.log.Warn("topic not reachable", "topic", m.producer.topic, "error", err)
 	}
 }
 
-func (w *Watch) ask(ctx context.Context) error {
-	w.asking.Lock()
-	defer w.asking.Unlock()
+func (m *TopicMonitor) check(ctx context.Context) error {
+	m.checking.Lock()
+	defer m.checking.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	_, err := partitionsOf(w.producer.client, w.producer.topic)
+	_, err := partitions(m.producer.client, m.producer.topic)
 	var e confluent.Error
-	if w.producer.settings.CreateTopic && errors.As(err, &e) && e.Code() == confluent.ErrUnknownTopicOrPart {
-		return w.create(ctx)
+	if m.producer.settings.CreateTopic && errors.As(err, &e) && e.Code() == confluent.ErrUnknownTopicOrPart {
+		return m.create(ctx)
 	}
 	return err
 }
 
-func (w *Watch) create(ctx context.Context) error {
-	admin, err := confluent.NewAdminClientFromProducer(w.producer.client)
+func (m *TopicMonitor) create(ctx context.Context) error {
+	s := m.producer.settings
+	admin, err := confluent.NewAdminClientFromProducer(m.producer.client)
 	if err != nil {
-		return fmt.Errorf("make topic %s: %w", w.producer.topic, err)
+		return fmt.Errorf("create topic %s: %w", s.Topic, err)
 	}
 	defer admin.Close()
-	s := w.producer.settings
 	results, err := admin.CreateTopics(ctx, []confluent.TopicSpecification{
 		{Topic: s.Topic, NumPartitions: s.Partitions, ReplicationFactor: s.Replication},
-	}, confluent.SetAdminOperationTimeout(makeTimeout))
+	}, confluent.SetAdminOperationTimeout(createTimeout))
 	if err != nil {
-		return fmt.Errorf("make topic %s: %w", s.Topic, err)
+		return fmt.Errorf("create topic %s: %w", s.Topic, err)
 	}
 	for _, r := range results {
 		if code := r.Error.Code(); code != confluent.ErrNoError && code != confluent.ErrTopicAlreadyExists {
-			return fmt.Errorf("make topic %s: %w", s.Topic, r.Error)
+			return fmt.Errorf("create topic %s: %w", s.Topic, r.Error)
 		}
 	}
-	w.log.Info("topic made", "topic", s.Topic, "partitions", s.Partitions, "replication", s.Replication)
+	m.log.Info("topic created", "topic", s.Topic, "partitions", s.Partitions, "replication", s.Replication)
 	return nil
 }
 
@@ -147,22 +149,24 @@ type metadataClient interface {
 	GetMetadata(topic *string, allTopics bool, timeoutMs int) (*confluent.Metadata, error)
 }
 
-// partitionsOf asks for a topic's partitions. There is at least one if it exists.
-func partitionsOf(c metadataClient, topic string) ([]int32, error) {
-	metadata, err := c.GetMetadata(&topic, false, int(askTimeout.Milliseconds()))
+// partitions returns the ids of a topic's partitions, at least one, or an error if the topic is
+// missing.
+func partitions(c metadataClient, topic string) ([]int32, error) {
+	metadata, err := c.GetMetadata(&topic, false, int(metadataTimeout.Milliseconds()))
 	if err != nil {
-		return nil, fmt.Errorf("ask Kafka for topic %s: %w", topic, err)
+		return nil, fmt.Errorf("query topic %s: %w", topic, err)
 	}
-	found := metadata.Topics[topic]
-	if found.Error.Code() != confluent.ErrNoError {
-		return nil, fmt.Errorf("ask Kafka for topic %s: %w", topic, found.Error)
+	t := metadata.Topics[topic]
+	if t.Error.Code() != confluent.ErrNoError {
+		return nil, fmt.Errorf("query topic %s: %w", topic, t.Error)
 	}
-	ids := make([]int32, 0, len(found.Partitions))
-	for _, p := range found.Partitions {
+	ids := make([]int32, 0, len(t.Partitions))
+	for _, p := range t.Partitions {
 		ids = append(ids, p.ID)
 	}
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("ask Kafka for topic %s: %w", topic, confluent.NewError(confluent.ErrUnknownTopicOrPart, "it has no partitions", false))
+		return nil, fmt.Errorf("query topic %s: %w", topic,
+			confluent.NewError(confluent.ErrUnknownTopicOrPart, "the topic has no partitions", false))
 	}
 	return ids, nil
 }

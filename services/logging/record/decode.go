@@ -11,14 +11,15 @@ const (
 	colon     = ": "
 )
 
-// Decode reads a record back. stored is when Kafka got it. A record that somebody else has written, without our headers
-// or not even a line of ours, is shown as well as it can be: what is not known stays empty, and its value is the text.
+// Decode returns the message of a record that Kafka stored at the given time. For a record written
+// by another producer, without these headers or in another format, unknown fields stay empty and
+// the whole value becomes the text.
 //
-// Escapes stay as they are: what was escaped to keep a line whole must not break a reader's line either.
+// Escape sequences are not undone, so the text is a single line for the reader as well.
 func Decode(r Record, stored time.Time) Message {
 	m := Message{Level: Info, Seconds: stored.Unix()}
 	for _, h := range r.Headers {
-		value := cleaned(h.Value)
+		value := sanitize(h.Value)
 		switch h.Key {
 		case headerID:
 			m.ID = value
@@ -36,13 +37,13 @@ func Decode(r Record, stored time.Time) Message {
 			m.RequestID = value
 		}
 	}
-	m.Text = cleaned(r.Value)
+	m.Text = sanitize(r.Value)
 	prefix, rest, found := strings.Cut(m.Text, separator)
 	seconds, err := strconv.ParseInt(prefix, 10, 64)
 	if !found || err != nil {
 		return m
 	}
-	if m.Service == "" { // no header: the first colon is the best guess
+	if m.Service == "" { // without the header, the service is taken to end at the first colon
 		if m.Service, rest, found = strings.Cut(rest, colon); !found {
 			m.Service = ""
 			return m
@@ -56,7 +57,7 @@ func Decode(r Record, stored time.Time) Message {
 	return m
 }
 
-// cleaned is b as one line. Records of our own are so already.
-func cleaned(b []byte) string {
+// sanitize returns b as a single line of valid UTF-8.
+func sanitize(b []byte) string {
 	return string(appendLine(make([]byte, 0, len(b)), string(b)))
 }

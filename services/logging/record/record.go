@@ -1,5 +1,5 @@
-// Package record is how a log message stands in Kafka: one line of text as the value, everything structured in headers.
-// It knows no transport: protobuf stops before it and Kafka begins behind it.
+// Package record defines how a log message is stored in Kafka: one line of text as the value, and
+// everything structured in headers. It depends on neither protobuf nor a Kafka client.
 package record
 
 import (
@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// Level is how urgent a message is. Greater is more urgent.
+// Level is the severity of a message. Greater is more severe.
 type Level int8
 
-// The levels, by the numbers the protocol gives them.
+// The levels, numbered as in the protocol.
 const (
 	Unknown Level = iota
 	Debug
@@ -21,7 +21,7 @@ const (
 
 var levelNames = [...]string{Debug: "DEBUG", Info: "INFO", Warn: "WARN", Error: "ERROR"}
 
-// String is the name as it stands in the level header.
+// String returns the level's name as written to the level header.
 func (l Level) String() string {
 	if l > Unknown && int(l) < len(levelNames) {
 		return levelNames[l]
@@ -44,7 +44,7 @@ type Message struct {
 	Service   string
 	Level     Level
 	Text      string
-	Seconds   int64 // when it happened, since 1970
+	Seconds   int64 // Unix time of the event
 	Pod       string
 	TraceID   string
 	RequestID string
@@ -56,7 +56,7 @@ type Header struct {
 	Value []byte
 }
 
-// The names of the headers. A header whose value would be empty is left out.
+// Header names. A header whose value would be empty is omitted.
 const (
 	headerID        = "id"
 	headerLevel     = "level"
@@ -66,40 +66,41 @@ const (
 	headerRequestID = "request_id"
 )
 
-// Record is a message as Kafka keeps it.
+// Record is a message as it is stored in Kafka.
 type Record struct {
-	// Key is the pod, so that one pod's messages share a partition and with it their order. Nil if there is no pod.
+	// Key is the pod, so that the messages of one pod share a partition and keep their order. It is
+	// nil if the message names no pod.
 	Key     []byte
 	Value   []byte
 	Headers []Header
 }
 
-// RefusedError says why a message can never be stored, however often it is sent.
+// RefusedError reports why a message can never be stored, however often it is sent.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "refused: " + e.Reason }
 
-// Refused makes a RefusedError.
+// Refused returns a RefusedError with a formatted reason.
 func Refused(format string, args ...any) error {
 	return &RefusedError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Receipt is told, once, what became of a record: nil once Kafka has it, a RefusedError if it never will, any other
-// error if it is worth sending again.
-type Receipt interface{ Delivered(err error) }
+// DeliveryHandler is notified once of the outcome of a record: nil if Kafka has stored it, a
+// RefusedError if Kafka never will, and any other error if the record is worth sending again.
+type DeliveryHandler interface{ HandleDelivery(err error) }
 
-// Encoder turns messages into records. It reuses its memory, so that a busy stream makes no garbage here. The zero value
-// is ready; it is for one goroutine.
+// Encoder turns messages into records. It reuses its memory between calls of Reset. The zero value
+// is ready to use. It is not safe for concurrent use.
 type Encoder struct {
 	buf     []byte
 	headers []Header
 }
 
-// Reset lets go of all records made so far: they must not be used any more.
+// Reset invalidates all records returned so far and reuses their memory.
 func (e *Encoder) Reset() { e.buf, e.headers = e.buf[:0], e.headers[:0] }
 
-// Encode makes the record of m, which is good until Reset. What it writes is one line of valid UTF-8 without control
-// characters, in the value and in every header, whatever m holds.
+// Encode returns the record of m, which is valid until Reset. The value and every header are a
+// single line of valid UTF-8 without control characters, whatever m contains.
 func (e *Encoder) Encode(m *Message) Record {
 	start := len(e.buf)
 	e.buf = strconv.AppendInt(e.buf, m.Seconds, 10)
@@ -121,8 +122,8 @@ func (e *Encoder) Encode(m *Message) Record {
 	return r
 }
 
-// line appends s to the buffer and gives the part that it has become. When the buffer grows it moves, but the parts
-// given before stay what they are, in its old place.
+// line appends s to the buffer and returns the bytes written. Slices returned earlier stay valid
+// when the buffer grows, because they refer to the old array.
 func (e *Encoder) line(s string) []byte {
 	if s == "" {
 		return nil

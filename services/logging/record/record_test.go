@@ -13,25 +13,24 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-func TestValueIsOneLineOfTheContract(t *testing.T) {
+func TestEncodeWritesOneLine(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		seconds       int64
 		service, text string
 		want          string
 	}{
-		"a plain line":                           {1732925683, "REST API", "Accessed the welcome endpoint", "1732925683 - REST API: Accessed the welcome endpoint"},
-		"quotes and colons stay":                 {1732925718, "REST API", "error: ALREADY_EXISTS - SID '12113054' already exists", "1732925718 - REST API: error: ALREADY_EXISTS - SID '12113054' already exists"},
-		"a newline that wants a second line":     {1, "A", "x\n1732925683 - REST API: forged", `1 - A: x\n1732925683 - REST API: forged`},
-		"a newline in the service":               {1, "A\r\nB", "x", `1 - A\r\nB: x`},
-		"a tab":                                  {1, "A", "a\tb", `1 - A: a\tb`},
-		"NUL, escape and DEL":                    {1, "A", "a\x00b\x1b[31mc\x7f", `1 - A: a\u0000b\u001b[31mc\u007f`},
-		"what Unicode takes for ends of a line":  {1, "A", "a\u0085b\u2028c\u2029d\vf\f", `1 - A: a\u0085b\u2028c\u2029d\u000bf\u000c`},
-		"other scripts stay as they are":         {1, "A", "南方科技大学 – ñ 🎁", "1 - A: 南方科技大学 – ñ 🎁"},
-		"bytes that are not UTF-8":               {1, "A", "a\xffb\xc3", "1 - A: a\uFFFDb\uFFFD"},
-		"a backslash is not doubled":             {1, "A", `C:\new`, `1 - A: C:\new`},
-		"a control character after eight others": {1, "A", "12345678\n", `1 - A: 12345678\n`},
-		"before 1970":                            {-5, "A", "x", "-5 - A: x"},
+		"plain line":                        {1732925683, "REST API", "Accessed the welcome endpoint", "1732925683 - REST API: Accessed the welcome endpoint"},
+		"keeps quotes and colons":           {1732925718, "REST API", "error: ALREADY_EXISTS - SID '12113054' already exists", "1732925718 - REST API: error: ALREADY_EXISTS - SID '12113054' already exists"},
+		"escapes a newline in the text":     {1, "A", "x\n1732925683 - REST API: forged", `1 - A: x\n1732925683 - REST API: forged`},
+		"escapes a newline in the service":  {1, "A\r\nB", "x", `1 - A\r\nB: x`},
+		"escapes a tab":                     {1, "A", "a\tb", `1 - A: a\tb`},
+		"escapes NUL, ESC and DEL":          {1, "A", "a\x00b\x1b[31mc\x7f", `1 - A: a\u0000b\u001b[31mc\u007f`},
+		"escapes Unicode line separators":   {1, "A", "a\u0085b\u2028c\u2029d\vf\f", `1 - A: a\u0085b\u2028c\u2029d\u000bf\u000c`},
+		"keeps non-Latin scripts and emoji": {1, "A", "南方科技大学 – ñ 🎁", "1 - A: 南方科技大学 – ñ 🎁"},
+		"replaces invalid UTF-8":            {1, "A", "a\xffb\xc3", "1 - A: a\uFFFDb\uFFFD"},
+		"keeps a backslash":                 {1, "A", `C:\new`, `1 - A: C:\new`},
+		"accepts a time before 1970":        {-5, "A", "x", "-5 - A: x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,7 +43,7 @@ func TestValueIsOneLineOfTheContract(t *testing.T) {
 	}
 }
 
-func TestHeadersHoldWhatIsStructured(t *testing.T) {
+func TestEncodeSetsHeadersAndKey(t *testing.T) {
 	t.Parallel()
 	var e record.Encoder
 	r := e.Encode(&record.Message{
@@ -61,7 +60,7 @@ func TestHeadersHoldWhatIsStructured(t *testing.T) {
 	}
 }
 
-func TestEmptyFieldsHaveNoHeader(t *testing.T) {
+func TestEncodeOmitsHeadersOfEmptyFields(t *testing.T) {
 	t.Parallel()
 	var e record.Encoder
 	r := e.Encode(&record.Message{ID: "1", Service: "A", Text: "x"})
@@ -73,11 +72,11 @@ func TestEmptyFieldsHaveNoHeader(t *testing.T) {
 	}
 }
 
-func TestRecordsStayGoodUntilReset(t *testing.T) {
+func TestRecordsStayValidUntilReset(t *testing.T) {
 	t.Parallel()
 	var e record.Encoder
 	var records []record.Record
-	const n = 200 // the encoder's memory grows several times meanwhile
+	const n = 200 // enough for the buffer to grow several times
 	for i := range n {
 		records = append(records, e.Encode(&record.Message{ID: fmt.Sprint(i), Service: "A", Text: strings.Repeat("x", i)}))
 	}
@@ -91,7 +90,7 @@ func TestRecordsStayGoodUntilReset(t *testing.T) {
 	}
 }
 
-func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
+func TestDecodeInvertsEncode(t *testing.T) {
 	t.Parallel()
 	want := record.Message{
 		ID: "id-1", Service: "A: b - c", Level: record.Warn, Text: "d: e - f", Seconds: 1732925683, Pod: "api-0", TraceID: "4bf9", RequestID: "r1",
@@ -102,33 +101,33 @@ func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
 	}
 }
 
-func TestRecordsOfOthersAreShownAsWellAsTheyCanBe(t *testing.T) {
+func TestDecodeOfForeignRecords(t *testing.T) {
 	t.Parallel()
 	stored := time.Unix(1700000000, 0)
 	for name, test := range map[string]struct {
 		record record.Record
 		want   record.Message
 	}{
-		"a line of ours without headers": {
+		"line without headers": {
 			record.Record{Value: []byte("1732925683 - REST API: Accessed: the endpoint")},
 			record.Message{Service: "REST API", Level: record.Info, Text: "Accessed: the endpoint", Seconds: 1732925683},
 		},
-		"something else": {
+		"unknown format": {
 			record.Record{Value: []byte(`{"a": 1}`)},
 			record.Message{Level: record.Info, Text: `{"a": 1}`, Seconds: stored.Unix()},
 		},
-		"a number and a dash, but no service": {
+		"number and dash without a service": {
 			record.Record{Value: []byte(`17 - nothing`)},
 			record.Message{Level: record.Info, Text: `17 - nothing`, Seconds: stored.Unix()},
 		},
 		"no value": {
 			record.Record{}, record.Message{Level: record.Info, Seconds: stored.Unix()},
 		},
-		"binary with strange headers": {
+		"binary value with invalid headers": {
 			record.Record{Value: []byte("\xff\n\x00"), Headers: []record.Header{{Key: "level", Value: []byte("LOUD")}, {Key: "pod", Value: []byte("a\nb")}}},
 			record.Message{Level: record.Info, Text: "\uFFFD" + `\n\u0000`, Pod: `a\nb`, Seconds: stored.Unix()},
 		},
-		"a service header that is not the line's": {
+		"service header that differs from the line": {
 			record.Record{Value: []byte("17 - A: x"), Headers: []record.Header{{Key: "service", Value: []byte("B")}}},
 			record.Message{Service: "B", Level: record.Info, Text: "17 - A: x", Seconds: stored.Unix()},
 		},
@@ -142,7 +141,7 @@ func TestRecordsOfOthersAreShownAsWellAsTheyCanBe(t *testing.T) {
 	}
 }
 
-func FuzzAnyMessageIsOneLineWithItsPrefix(f *testing.F) {
+func FuzzEncodeWritesOneLine(f *testing.F) {
 	f.Add(int64(1732925683), "REST API", "Accessed the welcome endpoint", "pod")
 	f.Add(int64(-1), "a\nb", "c\u2028\xff\x00", "\r")
 	f.Fuzz(func(t *testing.T, seconds int64, service, text, pod string) {

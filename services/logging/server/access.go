@@ -17,28 +17,32 @@ const (
 	accountTimeout = 5 * time.Second
 )
 
-// requireAdmin finds out whether an active admin is calling. This service has no keys to read tokens with: the service
-// that keeps the accounts does, and knows who has been deactivated since. An answer that cannot be had is a no.
+// requireAdmin returns an error unless the caller is an active admin. This service has no keys to
+// verify tokens, so it asks the DB service, which also knows deactivated accounts. If that call
+// fails, access is denied.
 func (s *Server) requireAdmin(ctx context.Context) error {
 	headers := metadata.ValueFromIncomingContext(ctx, authorization)
 	if len(headers) == 0 {
-		return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, "a token is needed: metadata `authorization: Bearer <JWT>`")
+		return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
+			"a token is needed: metadata `authorization: Bearer <JWT>`")
 	}
 	if _, ok := token.FromHeader(headers[0]); !ok || len(headers) > 1 {
-		return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, "metadata `authorization` must be one `Bearer <JWT>`")
+		return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
+			"metadata `authorization` must be one `Bearer <JWT>`")
 	}
 	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, authorization, headers[0])
-	answer, err := s.Accounts.GetUser(ctx, &merchstorev1.GetUserRequest{})
+	response, err := s.Accounts.GetUser(ctx, &merchstorev1.GetUserRequest{})
 	if err != nil {
 		err = rpc.Failure(err)
-		if f, ok := failure.As(err); ok && f.Kind == failure.NotFound { // the account is gone
-			return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, "the token is of no account").Because(err)
+		if f, ok := failure.As(err); ok && f.Kind == failure.NotFound {
+			return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
+				"the account of the token does not exist").Because(err)
 		}
 		return err
 	}
-	if user := answer.GetUser(); !user.GetActive() || user.GetRole() != merchstorev1.Role_ROLE_ADMIN {
+	if user := response.GetUser(); !user.GetActive() || user.GetRole() != merchstorev1.Role_ROLE_ADMIN {
 		return failure.New(failure.Forbidden, failure.ReasonForbidden, "only admins may read the log")
 	}
 	return nil

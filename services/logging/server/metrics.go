@@ -17,15 +17,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m := &metrics{
-		received: counter("merchstore_logging_messages_received_total", "Messages that writers have sent."),
-		stored:   counter("merchstore_logging_messages_stored_total", "Messages that Kafka has taken."),
-		refused:  counter("merchstore_logging_messages_refused_total", "Messages that can never be stored."),
-		failed:   counter("merchstore_logging_messages_failed_total", "Messages that Kafka did not take; their writers send them again."),
+		received: counter("merchstore_logging_messages_received_total", "Messages received from clients."),
+		stored:   counter("merchstore_logging_messages_stored_total", "Messages stored in Kafka."),
+		refused:  counter("merchstore_logging_messages_refused_total", "Messages refused because they can never be stored."),
+		failed:   counter("merchstore_logging_messages_failed_total", "Messages that Kafka did not accept; their clients send them again."),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "merchstore_logging_messages_in_flight", Help: "Messages handed to Kafka that it has not answered for yet.",
+			Name: "merchstore_logging_messages_in_flight", Help: "Messages handed to Kafka without a delivery result yet.",
 		}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "merchstore_logging_store_seconds", Help: "Time until Kafka has a message, for a sample: the first message of each batch.",
+			Name: "merchstore_logging_store_seconds", Help: "Time until a message is stored in Kafka, observed for the first message of each batch.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 17),
 		}),
 		tails: prometheus.NewGauge(prometheus.GaugeOpts{Name: "merchstore_logging_tails", Help: "Open TailLogs calls."}),

@@ -1,5 +1,5 @@
-// Package server is the gRPC edge of the logging service: protobuf comes in, records go out to Kafka, and a writer hears
-// of each message when Kafka has it.
+// Package server implements the gRPC API of the logging service. It converts messages to records,
+// hands them to Kafka, and acknowledges each to its client when Kafka has stored it.
 package server
 
 import (
@@ -19,61 +19,65 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-// Settings bound what the service holds in memory.
+// Settings bound the memory used by the service.
 type Settings struct {
-	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"16384" help:"messages one stream may have that are not answered yet; it is not read further meanwhile"`
-	InFlightBytes int64 `env:"LOG_IN_FLIGHT_BYTES" envDefault:"67108864" help:"memory for messages of all streams that Kafka does not have yet"`
-	MaxTails      int64 `env:"LOG_MAX_TAILS" envDefault:"16" help:"TailLogs calls at the same time; each takes a Kafka consumer"`
+	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"16384" help:"unacknowledged messages per stream; a stream at this limit is not read further"`
+	InFlightBytes int64 `env:"LOG_IN_FLIGHT_BYTES" envDefault:"67108864" help:"memory for the messages of all streams that Kafka has not stored yet"`
+	MaxTails      int64 `env:"LOG_MAX_TAILS" envDefault:"16" help:"concurrent TailLogs calls; each uses a Kafka consumer"`
 }
 
-// Validate finds values with which nothing would move.
+// Validate reports settings with which no message could be processed.
 func (s Settings) Validate() error {
 	if s.Window < 1 || s.MaxTails < 1 {
 		return errors.New("LOG_STREAM_WINDOW and LOG_MAX_TAILS must be at least 1")
 	}
 	if s.InFlightBytes < minInFlight {
-		return errors.New("LOG_IN_FLIGHT_BYTES must be at least 1048576, which is room for some large messages")
+		return fmt.Errorf("LOG_IN_FLIGHT_BYTES must be at least %d", minInFlight)
 	}
 	return nil
 }
 
 const (
-	minInFlight = 1 << 20
-	// messageCost is about what a message takes in memory beside its text: structures here and in the Kafka library, headers, id.
+	minInFlight = 1 << 20 // bytes: room for a chunk of messages that are escaped entirely
+	// messageCost approximates the memory in bytes of a message besides its text: headers, id, and
+	// structures here and in librdkafka.
 	messageCost = 1 << 10
 )
 
-// Store keeps records.
+// Store stores records. Put does not call handler if it returns an error.
 type Store interface {
-	Put(r record.Record, receipt record.Receipt) error
+	Put(r record.Record, handler record.DeliveryHandler) error
 }
 
-// Source reads them back.
+// Source reads stored messages. It calls started once no later message will be missed.
 type Source interface {
 	Read(ctx context.Context, fromBeginning bool, started func() error, each func(record.Message) error) error
 }
 
-// Accounts knows who is calling.
+// Accounts looks up the account of a caller.
 type Accounts interface {
 	GetUser(ctx context.Context, in *merchstorev1.GetUserRequest, opts ...grpc.CallOption) (*merchstorev1.GetUserResponse, error)
 }
 
-// Options are what the server works with.
+// Options configure a Server.
 type Options struct {
 	Settings
 	Store    Store
 	Source   Source
 	Accounts Accounts
-	// Stopping is done when streams have to come to their end. Then writers get DrainTimeout to hear of what is under way.
-	Stopping     context.Context //nolint:containedctx // it is the life of the server, not of a call
+	// Stopping is canceled when open streams should end. Clients then receive the outcomes of
+	// messages in flight for at most DrainTimeout.
+	Stopping     context.Context
 	DrainTimeout time.Duration
-	// RecheckEvery is how often an open TailLogs call asks whether its caller is still an admin; 30 s if zero.
+	// RecheckEvery is the interval at which an open TailLogs call verifies that its caller is still
+	// an admin. Zero means 30 seconds.
 	RecheckEvery time.Duration
 	Metrics      prometheus.Registerer
-	// Tracer shows how messages that belong to a trace were stored in Topic; nil if there are no traces.
+	// Tracer creates spans for messages that belong to a trace. It is nil if tracing is off.
 	Tracer trace.Tracer
-	Topic  string
-	Log    *slog.Logger
+	// Topic is the name of the Kafka topic in these spans.
+	Topic string
+	Log   *slog.Logger
 }
 
 // Server implements LoggingService.
@@ -83,12 +87,12 @@ type Server struct {
 	metrics  *metrics
 	inFlight *semaphore.Weighted // in bytes
 	tails    *semaphore.Weighted
-	// unsettled are the streams with delivery reports that were not passed on yet. Only the goroutine that brings the
-	// reports uses it.
-	unsettled []*writer
+	// unflushed are the streams with pending delivery results. Only the goroutine that handles
+	// deliveries uses it.
+	unflushed []*writer
 }
 
-// New makes the service.
+// New returns a Server.
 func New(o Options) *Server {
 	if o.RecheckEvery == 0 {
 		o.RecheckEvery = 30 * time.Second
@@ -99,60 +103,62 @@ func New(o Options) *Server {
 	}
 }
 
-// WriteLogs acknowledges messages while the stream stays open.
+// WriteLogs stores the messages of a stream and acknowledges them while it stays open.
 func (s *Server) WriteLogs(stream grpc.BidiStreamingServer[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]) error {
 	read := func() ([]*merchstorev1.LogMessage, error) {
 		request, err := stream.Recv()
 		if err == nil && len(request.GetMessages()) > maxRequest {
-			return nil, failure.InvalidField("messages", "must be 1024 at most")
+			return nil, failure.InvalidField("messages", fmt.Sprintf("must be %d at most", maxRequest))
 		}
-		return request.GetMessages(), err //nolint:wrapcheck // gRPC's own, for gRPC
+		return request.GetMessages(), err
 	}
-	answer := func(a answers) error {
-		return stream.Send(&merchstorev1.WriteLogsResponse{StoredIds: a.stored, Refused: a.refused}) //nolint:wrapcheck // gRPC's own
+	send := func(a acks) error {
+		return stream.Send(&merchstorev1.WriteLogsResponse{StoredIds: a.stored, Refused: a.refused})
 	}
-	_, err := s.write(stream.Context(), read, answer)
+	_, err := s.write(stream.Context(), read, send)
 	return err
 }
 
-// StreamLogs answers once, when the writer is done.
+// StreamLogs stores the messages of a stream and responds once, when the client has closed it.
 func (s *Server) StreamLogs(stream grpc.ClientStreamingServer[merchstorev1.LogMessage, merchstorev1.LogResponse]) error {
 	read := func() ([]*merchstorev1.LogMessage, error) {
 		m, err := stream.Recv()
 		if err == nil {
-			m.SpanId = "" // those who write this way are not the store's own, and do not decide what is traced
+			m.SpanId = "" // clients of this method are external and do not decide what is traced
 		}
-		return []*merchstorev1.LogMessage{m}, err //nolint:wrapcheck // gRPC's own, for gRPC
+		return []*merchstorev1.LogMessage{m}, err
 	}
 	var stored int64
 	var refused *merchstorev1.RefusedLog
-	answer := func(a answers) error {
+	count := func(a acks) error {
 		stored += int64(len(a.stored))
 		if refused == nil && len(a.refused) > 0 {
 			refused = a.refused[0]
 		}
 		return nil
 	}
-	received, err := s.write(stream.Context(), read, answer)
-	if err := countFailure(stored, received, refused, err); err != nil {
+	received, err := s.write(stream.Context(), read, count)
+	if err := withCount(stored, received, refused, err); err != nil {
 		return err
 	}
-	return stream.SendAndClose(&merchstorev1.LogResponse{Stored: stored}) //nolint:wrapcheck // gRPC's own
+	return stream.SendAndClose(&merchstorev1.LogResponse{Stored: stored})
 }
 
-// countFailure says how much was stored if it was not everything.
-func countFailure(stored, received int64, refused *merchstorev1.RefusedLog, err error) error {
+// withCount adds the number of stored messages to err. If err is nil but a message was refused, it
+// returns an error.
+func withCount(stored, received int64, refused *merchstorev1.RefusedLog, err error) error {
 	if f, ok := failure.As(err); ok {
 		counted := *f
-		counted.Message = storedOf(stored, received) + ": " + f.Message
+		counted.Message = storedCount(stored, received) + ": " + f.Message
 		return &counted
 	}
 	if err == nil && refused != nil {
-		return failure.New(failure.Invalid, failure.ReasonInvalid, storedOf(stored, received)+"; the first that was not: "+refused.GetReason())
+		return failure.New(failure.Invalid, failure.ReasonInvalid,
+			storedCount(stored, received)+"; first refusal: "+refused.GetReason())
 	}
 	return err
 }
 
-func storedOf(stored, received int64) string {
+func storedCount(stored, received int64) string {
 	return fmt.Sprintf("%d of %d messages were stored", stored, received)
 }

@@ -20,21 +20,21 @@ const adminToken = "Bearer admin"
 
 var admin = &merchstorev1.User{Role: merchstorev1.Role_ROLE_ADMIN, Active: true}
 
-func TestOnlyActiveAdminsReadTheLog(t *testing.T) {
+func TestTailLogsRequiresAnActiveAdmin(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		headers []string
 		user    *merchstorev1.User
 		broken  error
-		says    string
+		want    string
 	}{
-		"no token":                 {nil, admin, nil, "a token is needed"},
-		"two tokens":               {[]string{adminToken, adminToken}, admin, nil, "must be one"},
-		"something else":           {[]string{"Basic YTpi"}, admin, nil, "must be one"},
-		"a token that is not good": {[]string{"Bearer forged"}, admin, nil, "no"},
-		"a customer":               {[]string{adminToken}, &merchstorev1.User{Role: merchstorev1.Role_ROLE_CUSTOMER, Active: true}, nil, "only admins"},
-		"a deactivated admin":      {[]string{adminToken}, &merchstorev1.User{Role: merchstorev1.Role_ROLE_ADMIN}, nil, "only admins"},
-		"accounts that are away":   {[]string{adminToken}, admin, status.Error(codes.Unavailable, "connection refused"), "a service is away"},
+		"no token":             {nil, admin, nil, "a token is needed"},
+		"two tokens":           {[]string{adminToken, adminToken}, admin, nil, "must be one"},
+		"another scheme":       {[]string{"Basic YTpi"}, admin, nil, "must be one"},
+		"an unknown token":     {[]string{"Bearer forged"}, admin, nil, "no"},
+		"a customer":           {[]string{adminToken}, &merchstorev1.User{Role: merchstorev1.Role_ROLE_CUSTOMER, Active: true}, nil, "only admins"},
+		"a deactivated admin":  {[]string{adminToken}, &merchstorev1.User{Role: merchstorev1.Role_ROLE_ADMIN}, nil, "only admins"},
+		"unavailable accounts": {[]string{adminToken}, admin, status.Error(codes.Unavailable, "connection refused"), "a service is unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,21 +49,21 @@ func TestOnlyActiveAdminsReadTheLog(t *testing.T) {
 			if err == nil {
 				_, err = stream.Recv()
 			}
-			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("%v; want that it says %q", err, test.says)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
 }
 
-func TestATailShowsWhatWasAskedFor(t *testing.T) {
+func TestTailLogsFiltersByServiceAndLevel(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := tail(t, f, &merchstorev1.TailLogsRequest{Service: "A", MinLevel: merchstorev1.LogLevel_LOG_LEVEL_WARN})
 	for _, m := range []record.Message{
-		{Service: "A", Level: record.Info, Text: "too calm"},
-		{Service: "B", Level: record.Error, Text: "of another service"},
-		{Service: "A", Level: record.Error, Text: "this one", ID: "1", Seconds: 17, Pod: "p", RequestID: "r", TraceID: "t"},
+		{Service: "A", Level: record.Info, Text: "below the level"},
+		{Service: "B", Level: record.Error, Text: "other service"},
+		{Service: "A", Level: record.Error, Text: "match", ID: "1", Seconds: 17, Pod: "p", RequestID: "r", TraceID: "t"},
 	} {
 		f.source.messages <- m
 	}
@@ -71,13 +71,13 @@ func TestATailShowsWhatWasAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.GetText() != "this one" || got.GetId() != "1" || got.GetTime().GetSeconds() != 17 || got.GetPod() != "p" ||
+	if got.GetText() != "match" || got.GetId() != "1" || got.GetTime().GetSeconds() != 17 || got.GetPod() != "p" ||
 		got.GetLevel() != merchstorev1.LogLevel_LOG_LEVEL_ERROR || got.GetRequestId() != "r" || got.GetTraceId() != "t" {
 		t.Errorf("got %v", got)
 	}
 }
 
-func TestATailEndsWhenItsAdminIsDeactivated(t *testing.T) {
+func TestTailLogsEndsWhenItsCallerIsDeactivated(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.RecheckEvery = time.Millisecond })
 	stream := tail(t, f, &merchstorev1.TailLogsRequest{})
@@ -88,7 +88,7 @@ func TestATailEndsWhenItsAdminIsDeactivated(t *testing.T) {
 	await(t, f.source.ended)
 }
 
-func TestATailEndsWhenTheServerStops(t *testing.T) {
+func TestTailLogsEndsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := tail(t, f, &merchstorev1.TailLogsRequest{})
@@ -99,31 +99,31 @@ func TestATailEndsWhenTheServerStops(t *testing.T) {
 	await(t, f.source.ended)
 }
 
-func TestASlowReaderIsWaitedFor(t *testing.T) {
+func TestTailLogsDoesNotBufferForASlowClient(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := tail(t, f, &merchstorev1.TailLogsRequest{})
 	text := strings.Repeat("x", 1<<16)
-	given := 0
-	for waiting := false; !waiting; {
+	accepted := 0
+	for blocked := false; !blocked; {
 		select {
 		case f.source.messages <- record.Message{Service: "A", Level: record.Info, Text: text}:
-			given++
-		case <-time.After(300 * time.Millisecond): // the reader has stopped reading, so nothing more is taken
-			waiting = true
+			accepted++
+		case <-time.After(300 * time.Millisecond): // no signal: the stream is blocked
+			blocked = true
 		}
-		if given > 1000 {
-			t.Fatal("64 MB were gathered for a client that does not read")
+		if accepted > 1000 {
+			t.Fatal("64 MB were buffered for a client that does not read")
 		}
 	}
-	for range given {
+	for range accepted {
 		if _, err := stream.Recv(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestNoMoreTailsThanMayBe(t *testing.T) {
+func TestTailLogsLimitsConcurrentCalls(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.MaxTails = 1 })
 	tail(t, f, &merchstorev1.TailLogsRequest{})
@@ -136,7 +136,7 @@ func TestNoMoreTailsThanMayBe(t *testing.T) {
 	}
 }
 
-func TestATailOfAServiceWithTooLongANameIsInvalid(t *testing.T) {
+func TestTailLogsRejectsATooLongServiceName(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	f.accounts.set(adminToken, admin)

@@ -10,8 +10,8 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// startSpan begins the span of a message's way into Kafka, inside the span in which it was logged; nil if the message brings none,
-// as nearly all.
+// startSpan starts a span for sending a message to Kafka, as a child of the span in which the
+// message was logged. It returns nil if the message names no span, which is the usual case.
 func (s *Server) startSpan(ctx context.Context, m *merchstorev1.LogMessage, id string) trace.Span {
 	if m.GetSpanId() == "" || s.Tracer == nil {
 		return nil
@@ -25,21 +25,22 @@ func (s *Server) startSpan(ctx context.Context, m *merchstorev1.LogMessage, id s
 		return nil
 	}
 	parent := trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled, Remote: true, // those that are not sampled are not sent
+		TraceID: traceID, SpanID: spanID, Remote: true,
+		TraceFlags: trace.FlagsSampled, // clients send only sampled spans
 	})
-	_, span := s.Tracer.Start(trace.ContextWithSpanContext(ctx, parent), "send "+s.Topic, trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(
+	_, span := s.Tracer.Start(trace.ContextWithSpanContext(ctx, parent), "send "+s.Topic,
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 			semconv.MessagingSystemKafka, semconv.MessagingDestinationName(s.Topic), semconv.MessagingOperationName("send"),
 			semconv.MessagingOperationTypeSend, semconv.MessagingMessageID(id)))
 	return span
 }
 
-func (r *receipt) endSpan(err error) {
-	if r.span == nil {
+func (d *delivery) endSpan(err error) {
+	if d.span == nil {
 		return
 	}
 	if err != nil {
-		r.span.SetStatus(codes.Error, "") // what happened is in the log
+		d.span.SetStatus(codes.Error, "") // details are in the log
 	}
-	r.span.End()
+	d.span.End()
 }

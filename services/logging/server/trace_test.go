@@ -18,7 +18,7 @@ const (
 	spanID  = "b7ad6b7169203331"
 )
 
-func TestTheWayOfAMessageIntoKafkaIsASpanOfItsTrace(t *testing.T) {
+func TestSendingToKafkaIsASpanOfTheTraceOfTheMessage(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		traceID, spanID string
@@ -26,16 +26,16 @@ func TestTheWayOfAMessageIntoKafkaIsASpanOfItsTrace(t *testing.T) {
 		spans           int
 		status          codes.Code
 	}{
-		"a message that Kafka takes":              {traceID, spanID, nil, nil, 1, codes.Unset},
-		"one that Kafka finds invalid":            {traceID, spanID, nil, record.Refused("no"), 1, codes.Error},
-		"one that can't even be handed to it":     {traceID, spanID, errors.New("the queue is full"), nil, 1, codes.Error},
-		"one that belongs to no trace":            {"", "", nil, nil, 0, codes.Unset},
-		"one whose trace is not recorded":         {traceID, "", nil, nil, 0, codes.Unset},
-		"one that names a span of no trace":       {"", spanID, nil, nil, 0, codes.Unset},
-		"one with a trace id that is none":        {"not a trace", spanID, nil, nil, 0, codes.Unset},
-		"one with a span id that is none":         {traceID, "not a span", nil, nil, 0, codes.Unset},
-		"one with a span id that is only zeroes":  {traceID, "0000000000000000", nil, nil, 0, codes.Unset},
-		"one that never gets as far as to Kafka ": {traceID, spanID + "too long", nil, nil, 0, codes.Unset},
+		"stored message":                {traceID, spanID, nil, nil, 1, codes.Unset},
+		"message refused by Kafka":      {traceID, spanID, nil, record.Refused("no"), 1, codes.Error},
+		"message that cannot be queued": {traceID, spanID, errors.New("the queue is full"), nil, 1, codes.Error},
+		"message without a trace":       {"", "", nil, nil, 0, codes.Unset},
+		"message of an unsampled trace": {traceID, "", nil, nil, 0, codes.Unset},
+		"span without a trace":          {"", spanID, nil, nil, 0, codes.Unset},
+		"invalid trace id":              {"not a trace", spanID, nil, nil, 0, codes.Unset},
+		"invalid span id":               {traceID, "not a span", nil, nil, 0, codes.Unset},
+		"zero span id":                  {traceID, "0000000000000000", nil, nil, 0, codes.Unset},
+		"invalid message":               {traceID, spanID + "too long", nil, nil, 0, codes.Unset},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,13 +46,13 @@ func TestTheWayOfAMessageIntoKafkaIsASpanOfItsTrace(t *testing.T) {
 			stream := f.write(t)
 			send(t, stream, &merchstorev1.LogMessage{Id: "a", Service: "REST API", Text: "1", TraceId: test.traceID, SpanId: test.spanID})
 			if test.put == nil && len(test.spanID) <= 16 {
-				f.store.answer(t, 1, test.delivered)
+				f.store.deliver(t, 1, test.delivered)
 			}
-			_, _, _ = answers(stream, 1) // or the end of the stream, with the error that tells the writer to come again
+			_, _, _ = receive(stream, 1) // fails if the message was not stored
 
 			spans := ended.Ended()
 			if len(spans) != test.spans || len(ended.Started()) != test.spans {
-				t.Fatalf("%d spans begun and %d ended, want %d", len(ended.Started()), len(spans), test.spans)
+				t.Fatalf("%d spans started and %d ended, want %d", len(ended.Started()), len(spans), test.spans)
 			}
 			for _, s := range spans {
 				if s.Name() != "send log-channel" || s.SpanContext().TraceID().String() != traceID || s.Parent().SpanID().String() != spanID ||

@@ -16,68 +16,68 @@ import (
 	"merchstore.io/merchstore/services/logging/server"
 )
 
-func TestAnIDIsAcknowledgedOnlyWhenKafkaHasIt(t *testing.T) {
+func TestWriteLogsAcknowledgesAnIDOnlyAfterKafkaHasStoredIt(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := f.write(t)
 	send(t, stream, message("a", "1"), message("b", "2"), message("c", "3"))
 
-	f.store.answer(t, 1, nil)
-	stored, _, err := answers(stream, 1)
+	f.store.deliver(t, 1, nil)
+	stored, _, err := receive(stream, 1)
 	if err != nil || !slices.Equal(stored, []string{"a"}) {
 		t.Fatalf("stored %v, %v; want a alone", stored, err)
 	}
-	f.store.answer(t, 2, nil)
-	stored, _, err = answers(stream, 2)
+	f.store.deliver(t, 2, nil)
+	stored, _, err = receive(stream, 2)
 	if err != nil || !slices.Equal(stored, []string{"b", "c"}) {
 		t.Fatalf("stored %v, %v; want b and c", stored, err)
 	}
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	ended(t, stream, codes.OK)
+	wantEnd(t, stream, codes.OK)
 }
 
-func TestAnInvalidMessageIsRefusedAndTheOthersAreStored(t *testing.T) {
+func TestWriteLogsRefusesInvalidMessagesAndStoresTheOthers(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	f.store.put = func(r record.Record) error {
 		if strings.HasSuffix(string(r.Value), "too large") {
-			return record.Refused("it is larger than Kafka takes")
+			return record.Refused("larger than Kafka accepts")
 		}
 		return nil
 	}
 	stream := f.write(t)
 	send(t, stream, message("a", "1"), message("b", ""), message("c", "too large"), message("d", "4"))
-	f.store.answer(t, 1, nil)
-	f.store.answer(t, 1, record.Refused("Kafka finds it invalid"))
+	f.store.deliver(t, 1, nil)
+	f.store.deliver(t, 1, record.Refused("invalid for Kafka"))
 
-	stored, refused, err := answers(stream, 4)
+	stored, refused, err := receive(stream, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(stored, []string{"a"}) {
 		t.Errorf("stored %v, want a", stored)
 	}
-	want := map[string]string{"b": "text must not be empty", "c": "it is larger than Kafka takes", "d": "Kafka finds it invalid"}
+	want := map[string]string{"b": "text must be at least 1 characters", "c": "larger than Kafka accepts", "d": "invalid for Kafka"}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestAMessageWithoutAnIDIsGivenOne(t *testing.T) {
+func TestWriteLogsAssignsMissingIDs(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := f.write(t)
 	send(t, stream, message("", "1"))
-	f.store.answer(t, 1, nil)
-	stored, _, err := answers(stream, 1)
+	f.store.deliver(t, 1, nil)
+	stored, _, err := receive(stream, 1)
 	if err != nil || len(stored) != 1 || len(stored[0]) != 36 || stored[0][14] != '7' {
 		t.Errorf("stored %q, %v; want a UUIDv7", stored, err)
 	}
 }
 
-func TestAStreamIsNotReadFurtherThanItsWindow(t *testing.T) {
+func TestWriteLogsStopsReadingAtItsWindow(t *testing.T) {
 	t.Parallel()
 	const window, sent = 10, 200
 	f := start(t, func(o *server.Options) { o.Window = window })
@@ -86,153 +86,140 @@ func TestAStreamIsNotReadFurtherThanItsWindow(t *testing.T) {
 		send(t, stream, message(fmt.Sprint(i), "x"))
 	}
 	for range window {
-		h := await(t, f.store.records)
-		defer h.receipt.Delivered(nil)
+		r := await(t, f.store.records)
+		defer r.handler.HandleDelivery(nil)
 	}
 	select {
-	case h := <-f.store.records:
-		t.Errorf("%q was taken beyond the window", h.value)
-	case <-time.After(200 * time.Millisecond): // that something does not happen can only be seen by waiting
+	case r := <-f.store.records:
+		t.Errorf("%q was stored beyond the window", r.value)
+	case <-time.After(200 * time.Millisecond): // no signal: nothing may happen
 	}
 }
 
-func TestAWindowMovesOnWithTheAcknowledgements(t *testing.T) {
+func TestAcknowledgementsFreeTheWindow(t *testing.T) {
 	t.Parallel()
 	const sent = 1000
 	f := start(t, func(o *server.Options) { o.Window = 7 })
-	f.store.answerAll(t)
+	f.store.deliverAll(t)
 	stream := f.write(t)
 	var batch []*merchstorev1.LogMessage
 	for i := range sent {
 		batch = append(batch, message(fmt.Sprint(i), "x"))
 	}
 	send(t, stream, batch...)
-	stored, _, err := answers(stream, sent)
+	stored, _, err := receive(stream, sent)
 	if err != nil || len(stored) != sent {
 		t.Errorf("%d stored, %v; want %d", len(stored), err, sent)
 	}
 }
 
-func TestMemoryForAllStreamsIsBounded(t *testing.T) {
+func TestBytesInFlightAreBoundedOverAllStreams(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.InFlightBytes = 1 << 20 })
-	text := strings.Repeat("\x00", 1<<16) // six times as long when it is escaped
+	text := strings.Repeat("\x00", 1<<16) // escaped to six times the length
 	for range 3 {
 		send(t, f.write(t), message("", text))
 	}
 	first, second := await(t, f.store.records), await(t, f.store.records)
 	select {
 	case <-f.store.records:
-		t.Error("a third large message was taken")
+		t.Error("a third large message was stored")
 	case <-time.After(200 * time.Millisecond):
 	}
-	f.store.mu.Lock()
-	first.receipt.Delivered(nil)
-	second.receipt.Delivered(nil)
-	f.store.settle()
-	f.store.mu.Unlock()
-	f.store.answer(t, 1, nil)
+	f.store.deliverRecords(nil, first, second)
+	f.store.deliver(t, 1, nil)
 }
 
-func TestAStreamEndsWhenKafkaDoesNotTakeAMessage(t *testing.T) {
+func TestStreamEndsWhenKafkaFailsToStoreAMessage(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := f.write(t)
 	send(t, stream, message("a", "1"), message("b", "2"), message("c", "3"))
-	f.store.answer(t, 1, nil)
-	f.store.answer(t, 1, errors.New("timed out"))
-	f.store.answer(t, 1, nil)
-	stored, _, err := answers(stream, 3)
+	f.store.deliver(t, 1, nil)
+	f.store.deliver(t, 1, errors.New("timed out"))
+	f.store.deliver(t, 1, nil)
+	stored, _, err := receive(stream, 3)
 	if !slices.Equal(stored, []string{"a", "c"}) {
 		t.Errorf("stored %v, want a and c", stored)
 	}
-	if !isFailure(err) {
+	if !isRetryable(err) {
 		t.Errorf("the stream ended with %v", err)
 	}
 }
 
-func TestAStreamEndsAtOnceWhenNothingElseIsUnderWay(t *testing.T) {
+func TestFailedStreamEndsAtOnceIfNothingIsInFlight(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.DrainTimeout = time.Hour })
 	stream := f.write(t)
 	send(t, stream, message("a", "1"))
-	f.store.answer(t, 1, errors.New("timed out"))
-	if _, _, err := answers(stream, 1); !isFailure(err) {
+	f.store.deliver(t, 1, errors.New("timed out"))
+	if _, _, err := receive(stream, 1); !isRetryable(err) {
 		t.Errorf("the stream ended with %v", err)
 	}
 }
 
-func TestAStreamThatWaitsForMemoryEndsWhenTheServerStops(t *testing.T) {
+func TestStreamWaitingForMemoryEndsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.InFlightBytes, o.DrainTimeout = 1<<20, time.Hour })
 	full := f.write(t)
-	for range 5 { // one more than there is memory for
+	for range 5 { // one more than fits into memory
 		send(t, full, slices.Repeat([]*merchstorev1.LogMessage{message("a", strings.Repeat("x", 1000))}, 128)...)
 	}
-	const fit = 1 << 20 / (1<<10 + 1000 + 15) / 64 * 64
-	var taken []held
+	const fit = 1 << 20 / (1<<10 + 1000 + 15) / 64 * 64 // whole chunks of messages that fit into memory
+	var taken []queued
 	for range fit {
 		taken = append(taken, await(t, f.store.records))
 	}
 	f.stop()
-	f.store.mu.Lock()
-	for _, h := range taken {
-		h.receipt.Delivered(nil)
-	}
-	f.store.settle()
-	f.store.mu.Unlock()
-	f.store.answerAll(t)                                                           // what found memory before the stream noticed
-	if stored, _, err := answers(full, 5*128+1); err == nil || len(stored) < fit { // one more than there can be
-		t.Errorf("%d stored, %v; want at least %d and the end", len(stored), err, fit)
+	f.store.deliverRecords(nil, taken...)
+	f.store.deliverAll(t)                                                          // those that acquired memory before the stream noticed the stop
+	if stored, _, err := receive(full, 5*128+1); err == nil || len(stored) < fit { // one more than was sent
+		t.Errorf("%d stored, %v; want at least %d and an error", len(stored), err, fit)
 	}
 }
 
-func TestAStoppingServerFirstTellsWhatItHasUnderWay(t *testing.T) {
+func TestStoppingServerAcknowledgesMessagesInFlight(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := f.write(t)
 	send(t, stream, message("a", "1"), message("b", "2"))
 	first, second := await(t, f.store.records), await(t, f.store.records)
 	f.stop()
-	f.store.mu.Lock()
-	first.receipt.Delivered(nil)
-	second.receipt.Delivered(nil)
-	f.store.settle()
-	f.store.mu.Unlock()
-	stored, _, err := answers(stream, 3)
+	f.store.deliverRecords(nil, first, second)
+	stored, _, err := receive(stream, 3)
 	if !slices.Equal(stored, []string{"a", "b"}) || err == nil {
-		t.Errorf("stored %v, %v; want a and b, and then the end", stored, err)
+		t.Errorf("stored %v, %v; want a and b, and then an error", stored, err)
 	}
 }
 
-func TestAStoppingServerDoesNotWaitForeverForKafka(t *testing.T) {
+func TestStoppingServerWaitsForKafkaNoLongerThanDrainTimeout(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.DrainTimeout = 10 * time.Millisecond })
 	stream := f.write(t)
 	send(t, stream, message("a", "1"))
 	await(t, f.store.records)
 	f.stop()
-	if stored, _, err := answers(stream, 1); err == nil {
-		t.Errorf("stored %v; want the end", stored)
+	if stored, _, err := receive(stream, 1); err == nil {
+		t.Errorf("stored %v; want an error", stored)
 	}
 }
 
-func TestStreamLogsCounts(t *testing.T) {
+func TestStreamLogsReturnsTheNumberOfStoredMessages(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		texts  []string
 		code   codes.Code
 		stored int64
-		says   string
+		err    string
 	}{
-		"all of them":                       {[]string{"1", "2", "3"}, codes.OK, 3, ""},
-		"none":                              {nil, codes.OK, 0, ""},
-		"and says how many, if not all are": {[]string{"1", "", "3"}, codes.InvalidArgument, 0, "2 of 3 messages were stored"},
+		"all stored":  {[]string{"1", "2", "3"}, codes.OK, 3, ""},
+		"no message":  {nil, codes.OK, 0, ""},
+		"one refused": {[]string{"1", "", "3"}, codes.InvalidArgument, 0, "2 of 3 messages were stored"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := start(t, nil)
-			f.store.answerAll(t)
+			f.store.deliverAll(t)
 			stream, err := f.client.StreamLogs(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -242,19 +229,19 @@ func TestStreamLogsCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			answer, err := stream.CloseAndRecv()
-			if test.says == "" {
-				if err != nil || answer.GetStored() != test.stored {
-					t.Errorf("stored %d, %v; want %d", answer.GetStored(), err, test.stored)
+			response, err := stream.CloseAndRecv()
+			if test.err == "" {
+				if err != nil || response.GetStored() != test.stored {
+					t.Errorf("stored %d, %v; want %d", response.GetStored(), err, test.stored)
 				}
-			} else if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("%v; want that %s", err, test.says)
+			} else if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("got %v, want an error with %q", err, test.err)
 			}
 		})
 	}
 }
 
-func TestStreamLogsSaysHowManyWereStoredWhenTheServerStops(t *testing.T) {
+func TestStreamLogsReportsTheCountWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream, err := f.client.StreamLogs(t.Context())
@@ -266,29 +253,26 @@ func TestStreamLogsSaysHowManyWereStoredWhenTheServerStops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.store.answer(t, 1, nil)
+	f.store.deliver(t, 1, nil)
 	second := await(t, f.store.records)
 	f.stop()
-	f.store.mu.Lock()
-	second.receipt.Delivered(errors.New("no"))
-	f.store.settle()
-	f.store.mu.Unlock()
+	f.store.deliverRecords(errors.New("no"), second)
 	if err := stream.RecvMsg(new(merchstorev1.LogResponse)); err == nil || !strings.Contains(err.Error(), "1 of 2 messages were stored") {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestARequestWithTooManyMessagesEndsTheStream(t *testing.T) {
+func TestWriteLogsRejectsARequestWithTooManyMessages(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	stream := f.write(t)
 	send(t, stream, slices.Repeat([]*merchstorev1.LogMessage{message("a", "x")}, 1025)...)
-	if _, _, err := answers(stream, 1); err == nil || !strings.Contains(err.Error(), "messages must be 1024 at most") {
+	if _, _, err := receive(stream, 1); err == nil || !strings.Contains(err.Error(), "messages must be 1024 at most") {
 		t.Errorf("%v", err)
 	}
 }
 
-func isFailure(err error) bool { return err != nil && strings.Contains(err.Error(), "send again") }
+func isRetryable(err error) bool { return err != nil && strings.Contains(err.Error(), "send again") }
 
 func send(t *testing.T, stream writeStream, messages ...*merchstorev1.LogMessage) {
 	t.Helper()

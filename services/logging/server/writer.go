@@ -16,93 +16,100 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
-// answers are what became of messages of one stream, not yet told to its writer.
-type answers struct {
+// acks are outcomes that have not been sent to the client yet.
+type acks struct {
 	stored  []string
 	refused []*merchstorev1.RefusedLog
 }
 
-func (a answers) len() int64 { return int64(len(a.stored) + len(a.refused)) }
+func (a acks) len() int64 { return int64(len(a.stored) + len(a.refused)) }
 
-// writer is one stream of messages on their way into Kafka. Two goroutines read it (readAll, store), the producer's goroutine
-// brings what became of the messages (settle), and the call's own goroutine tells the client (Server.write).
+// writer is one stream of messages on their way to Kafka. Two goroutines receive and store messages
+// (readAll), the producer's goroutine adds delivery results (addResults), and the goroutine of the
+// call sends acknowledgements to the client (Server.write).
 type writer struct {
 	server *Server
-	window *semaphore.Weighted // one for each message without an answer
+	window *semaphore.Weighted // one unit for each unacknowledged message
 	wake   chan struct{}
 
-	// Only the storing goroutine uses these.
+	// Used only by the goroutine that stores messages.
 	encoder record.Encoder
 	records []record.Record
 
-	// Only the goroutine that brings delivery reports uses this.
-	pending verdicts
+	// Used only by the goroutine that handles deliveries.
+	pending results
 
-	mu       sync.Mutex
-	closed   bool // nothing more is taken
-	received int64
-	open     int // taken, and nothing known of them yet
-	out      answers
-	failed   error // why Kafka did not take a message that it may take another time
+	mu         sync.Mutex
+	closed     bool // no more messages are accepted
+	received   int64
+	unresolved int // accepted messages without a result
+	acks       acks
+	err        error // the first failure that may succeed on another attempt
 }
 
-// write stores the messages that read gives until it gives io.EOF, and calls answer with what became of them. It ends
-// early, with an error that tells the client to come again, when the server stops or when a message could not be stored
-// now: the client still has what was not answered.
-func (s *Server) write(ctx context.Context, read func() ([]*merchstorev1.LogMessage, error), answer func(answers) error) (received int64, err error) {
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
+// write stores the messages returned by read until read returns io.EOF, and passes their outcomes
+// to send. When the server stops or Kafka does not accept a message, write ends early with an error
+// that asks the client to send unacknowledged messages again. It returns the number of messages
+// received.
+func (s *Server) write(
+	ctx context.Context, read func() ([]*merchstorev1.LogMessage, error), send func(acks) error,
+) (received int64, err error) {
+	readCtx, stopReading := context.WithCancel(ctx)
+	defer stopReading()
 	w := &writer{server: s, window: semaphore.NewWeighted(int64(s.Window)), wake: make(chan struct{}, 1)}
-	done := make(chan error, 1)
-	go func() { done <- w.readAll(reading, read) }() // it ends with the call at the latest: then read fails
+	readErr := make(chan error, 1)
+	go func() { readErr <- w.readAll(readCtx, read) }() // ends with the call, because then read fails
 
 	var result error
-	var expired <-chan time.Time
-	ended, stopping := (<-chan error)(done), s.Stopping.Done()
-	endWith := func(err error) {
-		stop()
+	var drainTimeout <-chan time.Time
+	readDone, stopping := (<-chan error)(readErr), s.Stopping.Done()
+	drain := func(err error) {
+		stopReading()
 		w.close()
 		result = err
-		expired = time.After(s.DrainTimeout)
+		readDone = nil
+		drainTimeout = time.After(s.DrainTimeout)
 	}
 	for {
 		select {
 		case <-w.wake:
-		case result = <-ended:
-			ended = nil
+		case result = <-readDone:
+			readDone = nil
 			w.close()
 		case <-stopping:
-			stopping, ended = nil, nil
-			endWith(errStopping)
-		case <-expired:
+			stopping = nil
+			drain(errStopping)
+		case <-drainTimeout:
 			return w.count(), result
 		case <-ctx.Done():
 			return w.count(), ctx.Err()
 		}
-		out, failed, all := w.take()
-		if n := out.len(); n > 0 {
-			if err := answer(out); err != nil {
+		acks, done, storeErr := w.takeAcks()
+		if n := acks.len(); n > 0 {
+			if err := send(acks); err != nil {
 				return w.count(), err
 			}
 			w.window.Release(n)
 		}
-		if failed != nil && expired == nil {
-			ended = nil
-			endWith(errKafkaAway.Because(failed))
-			w.tell() // there may be nothing left to wait for
+		if storeErr != nil && drainTimeout == nil {
+			drain(errKafkaUnavailable.Because(storeErr))
+			w.notify() // check again: all messages may already have a result
 		}
-		if all {
+		if done {
 			return w.count(), result
 		}
 	}
 }
 
 var (
-	errStopping  = failure.New(failure.Unavailable, failure.ReasonUnavailable, "the logging service is stopping; send again what was not acknowledged")
-	errKafkaAway = failure.New(failure.Unavailable, failure.ReasonUnavailable, "Kafka does not take messages now; send again what was not acknowledged")
+	errStopping = failure.New(failure.Unavailable, failure.ReasonUnavailable,
+		"the logging service is stopping; send again what was not acknowledged")
+	errKafkaUnavailable = failure.New(failure.Unavailable, failure.ReasonUnavailable,
+		"Kafka does not accept messages now; send again what was not acknowledged")
 )
 
-// readAll stores what read gives. The next request is received and decoded while the one before is being stored.
+// readAll stores the messages returned by read. It receives the next request while the previous one
+// is being stored.
 func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMessage, error)) error {
 	requests := make(chan []*merchstorev1.LogMessage)
 	ended := make(chan error, 1)
@@ -124,7 +131,7 @@ func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMe
 	}()
 	for messages := range requests {
 		if err := w.store(ctx, messages); err != nil {
-			return err // and ctx has ended, or will have when the call returns
+			return err // the goroutine above ends with ctx
 		}
 	}
 	if err := <-ended; !errors.Is(err, io.EOF) {
@@ -134,24 +141,26 @@ func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMe
 }
 
 const (
-	// chunk is how many messages are taken in at a time; locks are taken for each chunk, not for each message.
-	chunk = 64
-	// chunkBytes bounds the texts of a chunk, so that even when all of it has to be escaped it fits into minInFlight.
+	// chunkSize is the number of messages stored at a time. Locks are taken once for each chunk.
+	chunkSize = 64
+	// chunkBytes bounds the text of a chunk, so that it fits into minInFlight even if all of it is
+	// escaped.
 	chunkBytes = 64 << 10
 )
 
-// store takes messages in and hands them on, waiting for room. It must not be called again after an error.
+// store hands messages to Kafka in chunks, waiting for the stream's window and for memory. It must
+// not be called again after an error.
 func (w *writer) store(ctx context.Context, messages []*merchstorev1.LogMessage) error {
 	for len(messages) > 0 {
 		n, bytes := 0, 0
-		for n < min(len(messages), chunk, w.server.Window) && bytes < chunkBytes {
+		for n < min(len(messages), chunkSize, w.server.Window) && bytes < chunkBytes {
 			bytes += len(messages[n].GetText())
 			n++
 		}
 		if err := w.window.Acquire(ctx, int64(n)); err != nil {
 			return fmt.Errorf("wait for the stream's window: %w", err)
 		}
-		if !w.admit(n) {
+		if !w.accept(n) {
 			return errStopping
 		}
 		if err := w.storeChunk(ctx, messages[:n]); err != nil {
@@ -166,102 +175,105 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 	now := time.Now()
 	w.encoder.Reset()
 	w.records = w.records[:0]
-	receipts := make([]receipt, 0, len(messages)) // one allocation for all of them
-	var refused verdicts
+	deliveries := make([]delivery, 0, len(messages)) // never grows: Kafka holds pointers to its elements
+	var refused results
 	var cost int64
 	for _, m := range messages {
-		if reason := check(m); reason != "" {
-			refused.add(m.GetId(), &record.RefusedError{Reason: reason})
+		if err := validate(m); err != nil {
+			refused.add(m.GetId(), err)
 			continue
 		}
 		id := m.GetId()
 		if id == "" {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
-		message := messageOf(m, id, now)
+		message := messageFromProto(m, id, now)
 		encoded := w.encoder.Encode(&message)
 		w.records = append(w.records, encoded)
-		receipts = append(receipts, receipt{writer: w, id: id, cost: messageCost + int64(len(encoded.Value)), span: w.server.startSpan(ctx, m, id)})
-		cost += receipts[len(receipts)-1].cost
+		d := delivery{writer: w, id: id, cost: messageCost + int64(len(encoded.Value)), span: w.server.startSpan(ctx, m, id)}
+		deliveries = append(deliveries, d)
+		cost += d.cost
 	}
-	w.settle(refused)
-	if len(receipts) == 0 {
+	w.addResults(refused)
+	if len(deliveries) == 0 {
 		return nil
 	}
-	receipts[0].since = now
+	deliveries[0].start = now
 	if err := w.server.inFlight.Acquire(ctx, cost); err != nil {
 		err = fmt.Errorf("wait for memory: %w", err)
-		for i := range receipts {
-			receipts[i].endSpan(err)
+		for i := range deliveries {
+			deliveries[i].endSpan(err)
 		}
-		w.settle(verdicts{failure: err, failures: len(receipts)})
+		w.addResults(results{firstErr: err, failures: len(deliveries)})
 		return err
 	}
-	w.server.metrics.inFlight.Add(float64(len(receipts)))
-	var failed verdicts
-	for i := range receipts {
-		if err := w.server.Store.Put(w.records[i], &receipts[i]); err != nil {
-			receipts[i].endSpan(err)
-			failed.add(receipts[i].id, err)
-			failed.cost += receipts[i].cost
-			failed.put++
+	w.server.metrics.inFlight.Add(float64(len(deliveries)))
+	var failed results
+	for i := range deliveries {
+		d := &deliveries[i]
+		if err := w.server.Store.Put(w.records[i], d); err != nil {
+			d.endSpan(err)
+			failed.add(d.id, err)
+			failed.inFlight++
+			failed.inFlightBytes += d.cost
 		}
 	}
-	w.settle(failed)
+	w.addResults(failed)
 	return nil
 }
 
-// admit counts messages in, unless the stream has come to its end.
-func (w *writer) admit(n int) bool {
+// accept counts n messages as received. It reports whether the stream still accepts messages.
+func (w *writer) accept(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return false
 	}
 	w.received += int64(n)
-	w.open += n
+	w.unresolved += n
 	w.server.metrics.received.Add(float64(n))
 	return true
 }
 
-// settle notes what became of messages.
-func (w *writer) settle(v verdicts) {
+// addResults records the outcome of messages and wakes the goroutine that acknowledges them.
+func (w *writer) addResults(r results) {
 	m := w.server.metrics
-	w.server.inFlight.Release(v.cost)
-	m.inFlight.Sub(float64(v.put))
-	m.stored.Add(float64(len(v.stored)))
-	m.refused.Add(float64(len(v.refused)))
-	m.failed.Add(float64(v.failures))
+	w.server.inFlight.Release(r.inFlightBytes)
+	m.inFlight.Sub(float64(r.inFlight))
+	m.stored.Add(float64(len(r.stored)))
+	m.refused.Add(float64(len(r.refused)))
+	m.failed.Add(float64(r.failures))
 
-	n := len(v.stored) + len(v.refused) + v.failures
+	n := len(r.stored) + len(r.refused) + r.failures
 	if n == 0 {
 		return
 	}
 	w.mu.Lock()
-	w.open -= n
-	w.out.stored = append(w.out.stored, v.stored...)
-	w.out.refused = append(w.out.refused, v.refused...)
-	if w.failed == nil {
-		w.failed = v.failure
+	w.unresolved -= n
+	w.acks.stored = append(w.acks.stored, r.stored...)
+	w.acks.refused = append(w.acks.refused, r.refused...)
+	if w.err == nil {
+		w.err = r.firstErr
 	}
 	w.mu.Unlock()
-	w.tell()
+	w.notify()
 }
 
-// tell makes the call's own goroutine look.
-func (w *writer) tell() {
+// notify wakes the goroutine of the call.
+func (w *writer) notify() {
 	select {
 	case w.wake <- struct{}{}:
-	default: // it has not looked since the last time
+	default: // already notified
 	}
 }
 
-// take gives what is to be answered, and whether that was all there will ever be.
-func (w *writer) take() (out answers, failed error, all bool) { //nolint:revive // failed is not this function's error
+// takeAcks returns the outcomes to send now, whether these are the last ones, and the first
+// failure.
+func (w *writer) takeAcks() (out acks, done bool, storeErr error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out, w.out = w.out, answers{}
-	return out, w.failed, w.closed && w.open == 0
+	out, w.acks = w.acks, acks{}
+	return out, w.closed && w.unresolved == 0, w.err
 }
 
 func (w *writer) close() {

@@ -1,4 +1,4 @@
-// Package jars fetches Kafka's own jars. It is apart from what uses them, which is in part C and takes minutes to build.
+// Package jars downloads Kafka's jars. It is separate from package kafka, which links librdkafka.
 package jars
 
 import (
@@ -16,18 +16,19 @@ import (
 	"time"
 )
 
-// tailLimit is how much of what Maven says is part of an error.
+// tailLimit is the number of bytes of Maven's output included in an error.
 const tailLimit = 4 << 10
 
 //go:embed pom.xml
 var pom []byte
 
-// Dir returns the directory with Kafka's jars, in the user's cache. When they are not there yet they are fetched with Maven,
-// once, whatever the number of test binaries that ask at the same time. A change of pom.xml leads to a new directory.
+// Dir returns the directory of Kafka's jars, in the user's cache. The first call downloads them
+// with Maven. Concurrent calls, also of other processes, wait for one download. A change of pom.xml
+// leads to a new directory.
 func Dir(ctx context.Context) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("looking for the cache of Kafka's jars: %w", err)
+		return "", fmt.Errorf("find cache folder: %w", err)
 	}
 	cache = filepath.Join(cache, "merchstore")
 	version, err := pinnedVersion()
@@ -39,18 +40,18 @@ func Dir(ctx context.Context) (string, error) {
 		return dir, nil
 	}
 	if err := os.MkdirAll(cache, 0o750); err != nil {
-		return "", fmt.Errorf("making the cache of Kafka's jars: %w", err)
+		return "", fmt.Errorf("create cache folder: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(cache, "kafka.lock"))
 	if err != nil {
-		return "", fmt.Errorf("waiting for another process that fetches Kafka's jars: %w", err)
+		return "", fmt.Errorf("lock cache of Kafka's jars: %w", err)
 	}
 	defer unlock()
 	if exists(dir) {
 		return dir, nil
 	}
-	if err := fetch(ctx, cache, dir); err != nil {
-		return "", fmt.Errorf("fetching Kafka's jars: %w", err)
+	if err := download(ctx, cache, dir); err != nil {
+		return "", fmt.Errorf("download Kafka's jars: %w", err)
 	}
 	return dir, nil
 }
@@ -60,14 +61,15 @@ func pinnedVersion() (string, error) {
 		Version string `xml:"properties>kafka.version"`
 	}
 	if err := xml.Unmarshal(pom, &project); err != nil {
-		return "", fmt.Errorf("reading pom.xml: %w", err)
+		return "", fmt.Errorf("parse pom.xml: %w", err)
 	}
 	return project.Version, nil
 }
 
-// fetch downloads beside the target and renames, so that half a download never looks like a whole one.
-func fetch(ctx context.Context, cache, dir string) error {
-	work, err := os.MkdirTemp(cache, "fetch-")
+// download downloads to a temporary directory and renames it, so that an interrupted download
+// leaves no directory.
+func download(ctx context.Context, cache, dir string) error {
+	work, err := os.MkdirTemp(cache, "download-")
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func fetch(ctx context.Context, cache, dir string) error {
 	mvn := exec.CommandContext(ctx, "mvn", "--batch-mode", "--no-transfer-progress", "--quiet", "--file", work,
 		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib)
 	if out, err := mvn.CombinedOutput(); err != nil {
-		return fmt.Errorf("running Maven: %w\n%s", err, out[max(0, len(out)-tailLimit):])
+		return fmt.Errorf("mvn: %w\n%s", err, out[max(0, len(out)-tailLimit):])
 	}
 	return os.Rename(lib, dir)
 }
@@ -89,7 +91,7 @@ func exists(dir string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// lock takes a file lock, which the kernel gives back if this process dies.
+// lock locks a file. The kernel releases the lock if this process ends.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

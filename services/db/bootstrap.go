@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/services/db/jobs"
+	"merchstore.io/merchstore/services/db/shop"
+)
+
+const (
+	bootstrapTimeout  = 10 * time.Second
+	bootstrapInterval = 500 * time.Millisecond
+)
+
+var errNotBootstrapped = errors.New("the store is not prepared yet")
+
+// bootstrap prepares the store: it creates the admin account, seeds products, and starts the jobs.
+// It retries until it succeeds, because the database may become available later than this process.
+type bootstrap struct {
+	settings  Settings
+	accounts  *shop.Accounts
+	catalogue *shop.Catalogue
+	runner    *jobs.Runner
+	// database reports whether the database may be used.
+	database func(ctx context.Context) error
+
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu  sync.Mutex
+	err error
+}
+
+// component starts the bootstrap when the process serves.
+func (b *bootstrap) component(ctx context.Context) process.Part {
+	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	b.done, b.err = make(chan struct{}), errNotBootstrapped
+	go b.run(ctx)
+	return process.Part{Name: "bootstrap", Stop: func(ctx context.Context) error {
+		b.stop()
+		<-b.done
+		return b.runner.Stop(ctx)
+	}}
+}
+
+// ready returns why the latest attempt failed, or nil once one has succeeded.
+func (b *bootstrap) ready(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+func (b *bootstrap) run(ctx context.Context) {
+	defer close(b.done)
+	retry := time.NewTicker(bootstrapInterval)
+	defer retry.Stop()
+	for {
+		err := b.try(ctx)
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry.C:
+		}
+	}
+}
+
+func (b *bootstrap) try(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootstrapTimeout)
+	defer cancel()
+	if err := b.database(ctx); err != nil {
+		return err
+	}
+	if b.settings.AdminUsername != "" {
+		if err := b.accounts.EnsureAdmin(ctx, b.settings.AdminUsername, string(b.settings.AdminPassword)); err != nil {
+			return err
+		}
+	}
+	if b.settings.SeedProducts {
+		if err := b.catalogue.Seed(ctx); err != nil {
+			return err
+		}
+	}
+	return b.runner.Start(ctx)
+}

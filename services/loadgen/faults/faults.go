@@ -1,0 +1,196 @@
+// Package faults injects faults into a store on a Kubernetes cluster for a limited time and
+// recovers from them, to rehearse alerts and their runbooks.
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Settings select the store, and how long a fault lasts.
+type Settings struct {
+	Context   string        `env:"FAULT_CONTEXT" help:"the kubectl context of the cluster, as kubectl config get-contexts lists it; required by inject and recover, which touch no other cluster"`
+	Duration  time.Duration `env:"FAULT_DURATION" envDefault:"3m" help:"duration of a fault, at most 1h; each fault says how long its alerts may take to fire"`
+	Interval  time.Duration `env:"FAULT_INTERVAL" envDefault:"20s" help:"time between two rounds of kill-pods, at least 1s"`
+	Component string        `env:"FAULT_COMPONENT" envDefault:"db" help:"whose pods kill-pods kills: api, db, logging, postgresql, kafka, …"`
+	Namespace string        `env:"FAULT_NAMESPACE" envDefault:"shop" help:"the store's namespace"`
+	Release   string        `env:"FAULT_RELEASE" envDefault:"store" help:"the store's Helm release"`
+	Kubectl   string        `env:"KUBECTL" envDefault:"kubectl" help:"the kubectl program"`
+}
+
+const (
+	// recoverTimeout is long enough for a broker or a database to start on a slow machine.
+	recoverTimeout    = 5 * time.Minute
+	recoverAttempts   = 5
+	recoverRetryDelay = 3 * time.Second
+)
+
+// Fault is a way to break the store.
+type Fault struct {
+	// Name identifies the fault on the command line.
+	Name string
+	// Description says what the fault does.
+	Description string
+	// Alerts are the alerts that fire while the store is in use. Each has a page in docs/runbooks.
+	Alerts []string
+	// TimeToAlert is how long the fault has to last until they fire, even if the store was healthy
+	// for the last hour.
+	TimeToAlert time.Duration
+
+	newInjector func(Settings, kubectl, logf) injector
+}
+
+// injector injects one kind of fault.
+type injector interface {
+	// component returns the affected component of the store.
+	component() string
+	// inject breaks the component, and returns when it has been broken for the duration, or when
+	// ctx ends.
+	inject(ctx context.Context, duration time.Duration) error
+	// recover undoes inject, of this process or of an earlier one that was killed, and waits until
+	// the component works. It changes nothing if the component is not broken.
+	recover(ctx context.Context) error
+}
+
+// logf writes a line to the terminal.
+type logf func(format string, args ...any)
+
+// All returns all faults.
+func All() []Fault {
+	return []Fault{
+		{
+			Name: "slow-database", newInjector: newSlowDatabase,
+			Description: "locks the products table for two seconds at a time, which delays orders and product reads",
+			Alerts:      []string{"MerchstoreLatencyBudgetBurnsFast"},
+			TimeToAlert: 30 * time.Minute, // it looks at the last hour, and cached reads stay fast
+		},
+		{
+			Name: "kafka-unavailable", newInjector: newKafkaUnavailable,
+			Description: "scales Kafka to 0, so that log messages queue up in the pods that send them",
+			Alerts:      []string{"MerchstoreKafkaTopicUnreachable", "MerchstoreLogMessagesDelayed"},
+			TimeToAlert: 3 * time.Minute,
+		},
+		{
+			Name: "kill-pods", newInjector: newKillPods,
+			Description: "kills all pods of a component at once, repeatedly; without pods of db, the store responds with 503",
+			Alerts:      []string{"MerchstoreErrorBudgetBurnsFast"},
+			TimeToAlert: 15 * time.Minute, // it looks at the last hour
+		},
+	}
+}
+
+// Inject injects the fault and writes its progress to out. It recovers when the duration is over,
+// when ctx ends, and when it fails.
+func (f Fault) Inject(ctx context.Context, s Settings, out io.Writer) (err error) {
+	log := newLogf(out)
+	k, err := newKubectl(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	i := f.newInjector(s, k, log)
+	if workload, err := k.find(ctx, i.component()); err != nil {
+		return err
+	} else if workload == "" {
+		return fmt.Errorf("release %s in namespace %s has no %s", s.Release, s.Namespace, i.component())
+	}
+	f.describe(s, log)
+	// A killed process may have left the component broken.
+	if err := recoverWithRetry(ctx, i, 1); err != nil {
+		return fmt.Errorf("recover before the fault: %w", err)
+	}
+	log("injecting the fault in namespace %s for %s; Ctrl-C ends it", s.Namespace, s.Duration)
+	defer func() {
+		log("recovering")
+		recoverErr := recoverWithRetry(context.WithoutCancel(ctx), i, recoverAttempts)
+		if recoverErr != nil {
+			recoverErr = fmt.Errorf("recover (`loadgen recover` tries again): %w", recoverErr)
+		} else {
+			log("recovered")
+		}
+		err = errors.Join(err, recoverErr)
+	}()
+	if err := i.inject(ctx, s.Duration); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("inject %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// describe writes what the fault does and which alerts to expect.
+func (f Fault) describe(s Settings, log logf) {
+	log("%s: %s", f.Name, f.Description)
+	for _, alert := range f.Alerts {
+		log("expect the alert %s; its runbook is docs/runbooks/%s.md", alert, alert)
+	}
+	if s.Duration < f.TimeToAlert {
+		log("the alerts may take up to %s if the store was healthy for the last hour, but the fault ends after %s: set FAULT_DURATION=%s",
+			f.TimeToAlert, s.Duration, f.TimeToAlert)
+	}
+}
+
+// Recover undoes all faults that killed processes have left behind, and writes its progress to out.
+// Components that the release does not have, such as an external PostgreSQL, are skipped.
+func Recover(ctx context.Context, s Settings, out io.Writer) error {
+	log := newLogf(out)
+	k, err := newKubectl(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	skipped := 0
+	for _, f := range All() {
+		i := f.newInjector(s, k, log)
+		workload, err := k.find(ctx, i.component())
+		switch {
+		case err == nil && workload == "":
+			skipped++
+			log("%s: the release has no %s, skipped", f.Name, i.component())
+			continue
+		case err == nil:
+			err = recoverWithRetry(ctx, i, 1)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recover from %s: %w", f.Name, err))
+		}
+	}
+	if skipped == len(All()) {
+		errs = append(errs, fmt.Errorf("namespace %s has no release %s: check FAULT_NAMESPACE and FAULT_RELEASE", s.Namespace, s.Release))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	log("recovered from all faults")
+	return nil
+}
+
+// recoverWithRetry makes several attempts, because a fault may leave the cluster hard to reach.
+func recoverWithRetry(ctx context.Context, i injector, attempts int) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	for {
+		err := i.recover(ctx)
+		if attempts--; err == nil || attempts == 0 || !wait(ctx, recoverRetryDelay) {
+			return err
+		}
+	}
+}
+
+func newLogf(out io.Writer) logf {
+	return func(format string, args ...any) {
+		fmt.Fprintf(out, "%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	}
+}
+
+// wait reports whether d has passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
