@@ -100,17 +100,17 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		}
 		return nil
 	})
-	return p.Serve(ctx, controllers(ctx, manager), process.Part{
-		Name: "Kafka clients", Stop: func(context.Context) error { topics.Close(); return nil },
-	})
+	p.Add(process.Component{Name: "Kafka clients", Stop: func(context.Context) error { topics.Close(); return nil }})
+	p.Add(controllers(ctx, manager))
+	return p.Serve(ctx)
 }
 
 // controllers returns the component that runs the manager. It fails when another operator has taken
 // the lease.
-func controllers(ctx context.Context, manager ctrl.Manager) process.Part {
+func controllers(ctx context.Context, manager ctrl.Manager) process.Component {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
-	return process.Part{
+	return process.Component{
 		Name: "controllers",
 		Serve: func() error {
 			defer close(ended)

@@ -19,7 +19,7 @@ import (
 
 // opsServer returns the server of the operations port. It listens at once, so that an address in
 // use is reported before the process does any work.
-func (p *Process) opsServer(ctx context.Context) (Part, error) {
+func (p *Process) opsServer(ctx context.Context) (Component, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{
 		Registry:          p.Metrics,
@@ -47,7 +47,7 @@ func (p *Process) opsServer(ctx context.Context) (Part, error) {
 	}
 	l, err := Listen(ctx, p.settings.OpsAddr)
 	if err != nil {
-		return Part{}, err
+		return Component{}, err
 	}
 	return HTTP("operations port", l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}), nil
 }
@@ -92,8 +92,8 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 // HTTP returns a component that serves HTTP on l.
-func HTTP(name string, l net.Listener, server *http.Server) Part {
-	return Part{
+func HTTP(name string, l net.Listener, server *http.Server) Component {
+	return Component{
 		Name: name,
 		Serve: func() error {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -102,6 +102,7 @@ func HTTP(name string, l net.Listener, server *http.Server) Part {
 			return nil
 		},
 		Stop: func(ctx context.Context) error {
+			defer l.Close() // the server closes it only after Serve
 			if err := server.Shutdown(ctx); err != nil {
 				return errors.Join(fmt.Errorf("finish requests: %w", err), server.Close())
 			}

@@ -119,9 +119,10 @@ type Process struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 
-	settings Settings
-	level    *slog.LevelVar
-	health   health
+	settings   Settings
+	level      *slog.LevelVar
+	health     health
+	components []Component
 }
 
 // New returns a Process that logs to logs. Main calls it for commands; tests may call it directly.
@@ -147,8 +148,8 @@ func (p *Process) CallMetrics() prometheus.Registerer {
 	return p.Metrics
 }
 
-// Part is a component of a process.
-type Part struct {
+// Component is a part of a process that is stopped with it.
+type Component struct {
 	Name string
 	// Serve runs the component until Stop is called. It may be nil.
 	Serve func() error
@@ -156,25 +157,36 @@ type Part struct {
 	Stop func(ctx context.Context) error
 }
 
-// Serve runs the parts until ctx is done or one of them fails. Then the process becomes unready,
-// waits for load balancers to notice, and stops the parts in the given order, all within
-// ShutdownTimeout.
-func (p *Process) Serve(ctx context.Context, parts ...Part) error {
+// Add registers components as they are made. They are stopped in reverse order, since each may use
+// those that were added before it.
+func (p *Process) Add(components ...Component) { p.components = append(p.components, components...) }
+
+// Close stops the components, unless Serve has done so. Command.Run defers it, so that what was made is
+// stopped if a later step fails.
+func (p *Process) Close() {
+	if err := p.stop(); err != nil {
+		p.Log.Error("stop after a failed start", "error", err)
+	}
+}
+
+// Serve runs the components until ctx is done or one of them fails. Then the process becomes unready,
+// waits for load balancers to notice, and stops the components, all within ShutdownTimeout.
+func (p *Process) Serve(ctx context.Context) error {
 	ops, err := p.opsServer(ctx)
 	if err != nil {
-		return errors.Join(err, p.stop(parts)) //nolint:contextcheck // stopping starts when ctx is done and has its own deadline
+		return errors.Join(err, p.stop()) //nolint:contextcheck // stopping starts when ctx is done and has its own deadline
 	}
-	parts = append(parts, ops)
+	p.components = slices.Insert(p.components, 0, ops)
 
-	failed := make(chan error, len(parts))
+	failed := make(chan error, len(p.components))
 	var running sync.WaitGroup
-	for _, part := range parts {
-		if part.Serve == nil {
+	for _, c := range p.components {
+		if c.Serve == nil {
 			continue
 		}
 		running.Go(func() {
-			if err := part.Serve(); err != nil {
-				failed <- fmt.Errorf("%s: %w", part.Name, err)
+			if err := c.Serve(); err != nil {
+				failed <- fmt.Errorf("%s: %w", c.Name, err)
 			}
 		})
 	}
@@ -194,21 +206,24 @@ func (p *Process) Serve(ctx context.Context, parts ...Part) error {
 		p.health.drain()
 	}
 	stopPolling()
-	err = errors.Join(cause, p.stop(parts)) //nolint:contextcheck // as above
+	err = errors.Join(cause, p.stop()) //nolint:contextcheck // as above
 	running.Wait()
 	return err
 }
 
-func (p *Process) stop(parts []Part) error {
+// stop stops the components that were not stopped yet.
+func (p *Process) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
 	defer cancel()
+	components := p.components
+	p.components = nil
 	var errs []error
-	for _, part := range parts {
-		if part.Stop == nil {
+	for _, c := range slices.Backward(components) {
+		if c.Stop == nil {
 			continue
 		}
-		if err := part.Stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", part.Name, err))
+		if err := c.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", c.Name, err))
 		}
 	}
 	return errors.Join(errs...)

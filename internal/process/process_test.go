@@ -102,7 +102,7 @@ func TestReadinessFollowsTheChecks(t *testing.T) {
 	}
 }
 
-func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
+func TestComponentsStopInReverseOrderAfterTheDrain(t *testing.T) {
 	t.Parallel()
 	p, ops := newTestProcess(t, func(s *Settings) { s.DrainDelay = 100 * time.Millisecond })
 	var mu sync.Mutex
@@ -124,9 +124,9 @@ func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
 			close(drained)
 		}
 	})
-	part := func(name string) Part {
+	component := func(name string) Component {
 		stopped := make(chan struct{})
-		return Part{
+		return Component{
 			Name:  name,
 			Serve: func() error { <-stopped; return nil },
 			Stop:  func(context.Context) error { note(name); close(stopped); return nil },
@@ -140,7 +140,9 @@ func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
 		}
 	})
 	ended := make(chan error)
-	go func() { ended <- p.Serve(ctx, part("server"), part("log"), part("database")) }()
+	p.Add(component("database"), component("log"))
+	p.Add(component("server"))
+	go func() { ended <- p.Serve(ctx) }()
 	<-ready
 	cancel()
 	<-drained
@@ -155,20 +157,21 @@ func TestPartsStopInOrderAfterTheDrain(t *testing.T) {
 	}
 }
 
-func TestFailingPartStopsTheOthers(t *testing.T) {
+func TestFailingComponentStopsTheOthers(t *testing.T) {
 	t.Parallel()
 	p, _ := newTestProcess(t)
 	stopped := make(chan struct{})
-	err := p.Serve(t.Context(),
-		Part{Name: "bad", Serve: func() error { return errors.New("boom") }},
-		Part{Name: "good", Serve: func() error { <-stopped; return nil }, Stop: func(context.Context) error { close(stopped); return nil }},
+	p.Add(
+		Component{Name: "bad", Serve: func() error { return errors.New("boom") }},
+		Component{Name: "good", Serve: func() error { <-stopped; return nil }, Stop: func(context.Context) error { close(stopped); return nil }},
 	)
+	err := p.Serve(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "bad: boom") {
 		t.Errorf("ended with %v", err)
 	}
 }
 
-func TestPortInUseIsReportedAndStopsTheParts(t *testing.T) {
+func TestPortInUseIsReportedAndStopsTheComponents(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -177,9 +180,10 @@ func TestPortInUseIsReportedAndStopsTheParts(t *testing.T) {
 	defer l.Close()
 	p, _ := newTestProcess(t, func(s *Settings) { s.OpsAddr = l.Addr().String() })
 	stopped := false
-	err = p.Serve(t.Context(), Part{Name: "part", Stop: func(context.Context) error { stopped = true; return nil }})
+	p.Add(Component{Name: "component", Stop: func(context.Context) error { stopped = true; return nil }})
+	err = p.Serve(t.Context())
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !stopped {
-		t.Errorf("ended with %v, part stopped: %t", err, stopped)
+		t.Errorf("ended with %v, component stopped: %t", err, stopped)
 	}
 }
 
@@ -283,5 +287,19 @@ func TestLogLevelCanBeChangedAtRuntime(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCloseStopsWhatWasAddedBeforeAFailedStart(t *testing.T) {
+	t.Parallel()
+	p, _ := newTestProcess(t)
+	var order []string
+	for _, name := range []string{"first", "second"} {
+		p.Add(Component{Name: name, Stop: func(context.Context) error { order = append(order, name); return nil }})
+	}
+	p.Close()
+	p.Close()
+	if want := []string{"second", "first"}; !slices.Equal(order, want) {
+		t.Errorf("stopped %v, want %v", order, want)
 	}
 }

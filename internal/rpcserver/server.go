@@ -115,9 +115,9 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // streams can end.
 func (s *Server) Stopping() context.Context { return s.stopping }
 
-// Part returns the server as a component of its process.
-func (s *Server) Part() process.Part {
-	return process.Part{
+// Component returns the server as a component of its process.
+func (s *Server) Component() process.Component {
+	return process.Component{
 		Name: "gRPC",
 		Serve: func() error {
 			if err := s.Serve(s.listener); !errors.Is(err, grpc.ErrServerStopped) && err != nil {
@@ -126,6 +126,7 @@ func (s *Server) Part() process.Part {
 			return nil
 		},
 		Stop: func(ctx context.Context) error {
+			defer s.listener.Close() // the server closes it only after Serve
 			s.health.Shutdown()
 			s.stop()
 			done := make(chan struct{})

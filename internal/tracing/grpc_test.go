@@ -107,7 +107,7 @@ func TestServerFollowsTheSamplingDecisionOfItsCaller(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, traces := range []*tracing.Tracing{api, db} {
-				if err := traces.Part().Stop(t.Context()); err != nil {
+				if err := traces.Component().Stop(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -143,7 +143,7 @@ func TestErrorOfTheCallerFailsOnlyItsOwnSpan(t *testing.T) {
 			ctx, request := traces.Tracer("test").Start(t.Context(), "request")
 			_, _ = merchstorev1.NewDBServiceClient(connect(t, traces, traces)).GetProduct(ctx, &merchstorev1.GetProductRequest{Id: test.id})
 			request.End()
-			if err := traces.Part().Stop(t.Context()); err != nil {
+			if err := traces.Component().Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
 			for _, s := range receiver.Spans() {
@@ -181,7 +181,7 @@ func BenchmarkCall(b *testing.B) {
 				request.End()
 			}
 			for _, traces := range []*tracing.Tracing{api, db} {
-				if err := traces.Part().Stop(b.Context()); err != nil {
+				if err := traces.Component().Stop(b.Context()); err != nil {
 					b.Error(err)
 				}
 			}

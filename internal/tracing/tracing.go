@@ -94,10 +94,10 @@ func (t *Tracing) Tracer(name string) trace.Tracer {
 // Propagator returns a propagator for W3C Trace Context.
 func (t *Tracing) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
-// Part returns the exporter as a component of its process. It must be stopped after everything that
+// Component returns the exporter as a component of its process. It must be stopped after everything that
 // creates spans. Spans that cannot be exported in time are dropped without an error.
-func (t *Tracing) Part() process.Part {
-	return process.Part{Name: "traces", Stop: func(ctx context.Context) error {
+func (t *Tracing) Component() process.Component {
+	return process.Component{Name: "traces", Stop: func(ctx context.Context) error {
 		if !t.On() {
 			return nil
 		}

@@ -46,7 +46,7 @@ func TestNewValidatesSettings(t *testing.T) {
 				if traces.On() != (s.Endpoint != "") {
 					t.Errorf("on is %t", traces.On())
 				}
-				if err := traces.Part().Stop(t.Context()); err != nil {
+				if err := traces.Component().Stop(t.Context()); err != nil {
 					t.Error(err)
 				}
 				return

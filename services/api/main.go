@@ -37,6 +37,7 @@ func main() {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
+	defer p.Close()
 	keys, err := token.ParseKeys(string(s.JWTKeys))
 	if err != nil {
 		return fmt.Errorf("JWT_KEYS: %w", err)
@@ -51,6 +52,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	p.Add(traces.Component())
 	calls := rpc.NewClientMetrics(p.CallMetrics())
 	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: idempotentMethods, Tracing: traces,
@@ -58,15 +60,18 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	p.Add(connection("connection to the DB service", db))
 	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{
 		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Tracing: traces,
 	}, calls)
 	if err != nil {
 		return err
 	}
-	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // Part stops it
+	p.Add(connection("connection to the logging service", logging))
+	actions := logstream.New(logging, logstream.Options{ //nolint:contextcheck // stopped as a component
 		Service: serviceName, Pod: pod, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
+	p.Add(actions.Component())
 
 	handler := rest.New(ctx, rest.Services{
 		DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging),
@@ -81,17 +86,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	p.Add(process.HTTP("HTTP", listener, newServer(s, router, p.Log)))
 	p.Log.Info("serving", "addr", listener.Addr().String())
 
 	// Readiness does not depend on the DB service: without it, the API still responds with 503 and
 	// Retry-After, while a load balancer without ready pods could only refuse connections.
-	return p.Serve(ctx,
-		process.HTTP("HTTP", listener, newServer(s, router, p.Log)),
-		actions.Part(),
-		connection("connection to the DB service", db),
-		connection("connection to the logging service", logging),
-		traces.Part(),
-	)
+	return p.Serve(ctx)
 }
 
 // idempotentMethods are safe to retry.
@@ -132,6 +132,6 @@ func podName(configured string) string {
 	return host
 }
 
-func connection(name string, conn *grpc.ClientConn) process.Part {
-	return process.Part{Name: name, Stop: func(context.Context) error { return conn.Close() }}
+func connection(name string, conn *grpc.ClientConn) process.Component {
+	return process.Component{Name: name, Stop: func(context.Context) error { return conn.Close() }}
 }

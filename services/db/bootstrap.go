@@ -36,11 +36,11 @@ type bootstrap struct {
 }
 
 // component starts the bootstrap when the process serves.
-func (b *bootstrap) component(ctx context.Context) process.Part {
+func (b *bootstrap) component(ctx context.Context) process.Component {
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.done, b.err = make(chan struct{}), errNotBootstrapped
 	go b.run(ctx)
-	return process.Part{Name: "bootstrap", Stop: func(ctx context.Context) error {
+	return process.Component{Name: "bootstrap", Stop: func(ctx context.Context) error {
 		b.stop()
 		<-b.done
 		return b.runner.Stop(ctx)

@@ -103,6 +103,7 @@ func migrate(ctx context.Context, s Settings, p *process.Process) error {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
+	defer p.Close()
 	keys, err := token.ParseKeys(string(s.JWTKeys))
 	if err != nil {
 		return fmt.Errorf("read JWT_KEYS: %w", err)
@@ -115,62 +116,61 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	p.Add(traces.Component())
+	if s.LoggingAddr != "" {
+		if err := reportAvailability(ctx, s, p); err != nil {
+			return err
+		}
+	}
 	db, err := postgres.Open(ctx, s.Postgres, p.CallMetrics(), traces)
 	if err != nil {
 		return err
 	}
+	p.Add(closer("database", db.Close))
 	db.RegisterMetrics(p.Metrics)
 	passwords.RegisterMetrics(p.Metrics)
 
+	reader, closeReader, err := newReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
+	if err != nil {
+		return err
+	}
+	p.Add(closer("reader", closeReader))
 	metrics := newOrderMetrics(p.Metrics)
 	placer := batch.New(s.OrderBatchSize, s.OrderTimeout, metrics.measurePlace(db.PlaceOrders)).
 		WithTracer(traces.Tracer("db"), "place orders")
+	p.Add(closer("order batches", placer.Close))
 	accounts := &shop.Accounts{
 		Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == "",
 	}
-	reader, closeReader, err := newReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
-	if err != nil {
-		db.Close()
-		return err
-	}
 	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
 	orders := &shop.Orders{Store: metrics.measureCancel(db), Placer: placer, Accounts: accounts}
-	auth := server.NewAuthenticator(keys, reader)
 
 	runner, err := jobs.New(db.Pool(), db, s.Jobs, p.Metrics, p.Log)
 	if err != nil {
-		db.Close()
 		return err
 	}
-	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+maxProductBytes)
-	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
-	if err != nil {
-		db.Close()
-		return err
-	}
-	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
-
 	database := func(ctx context.Context) error {
 		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
 	}
 	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database}
+	p.Add(bootstrap.component(ctx))
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)
 
-	parts := []process.Part{
-		grpcServer.Part(),
-		bootstrap.component(ctx),
-		{Name: "batches", Stop: func(context.Context) error { placer.Close(); closeReader(); return nil }},
-		{Name: "database", Stop: func(context.Context) error { db.Close(); return nil }},
+	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+maxProductBytes)
+	auth := server.NewAuthenticator(keys, reader)
+	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
+	if err != nil {
+		return err
 	}
-	if s.LoggingAddr != "" {
-		logging, err := reportAvailability(ctx, s, p)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, logging...)
-	}
-	return p.Serve(ctx, append(parts, traces.Part())...)
+	p.Add(grpcServer.Component())
+	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
+	return p.Serve(ctx)
+}
+
+// closer returns a component that is stopped by closing it.
+func closer(name string, closeFunc func()) process.Component {
+	return process.Component{Name: name, Stop: func(context.Context) error { closeFunc(); return nil }}
 }
 
 // newReader returns a reader of accounts and products from PostgreSQL, behind a cache if one is
@@ -191,15 +191,17 @@ func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.
 
 // reportAvailability writes to the log channel when the service becomes unavailable and when it
 // recovers.
-func reportAvailability(ctx context.Context, s Settings, p *process.Process) ([]process.Part, error) {
+func reportAvailability(ctx context.Context, s Settings, p *process.Process) error {
 	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName},
 		rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	p.Add(process.Component{Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }})
 	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
 		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
+	p.Add(log.Component())
 	last, everReady := false, false
 	p.OnReadiness(func(ready bool) {
 		switch {
@@ -211,5 +213,5 @@ func reportAvailability(ctx context.Context, s Settings, p *process.Process) ([]
 		}
 		last, everReady = ready, everReady || ready
 	})
-	return []process.Part{log.Part(), {Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }}}, nil
+	return nil
 }

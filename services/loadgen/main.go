@@ -41,5 +41,6 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	simulation := users.New(c, s.Users, s.Rate, p.Log)
-	return p.Serve(ctx, process.Part{Name: "users", Serve: simulation.Serve, Stop: simulation.Stop})
+	p.Add(process.Component{Name: "users", Serve: simulation.Serve, Stop: simulation.Stop})
+	return p.Serve(ctx)
 }

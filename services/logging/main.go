@@ -42,22 +42,24 @@ func main() {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
+	defer p.Close()
 	traces, err := tracing.New(ctx, s.Tracing, "logging", s.PodName, p.Log)
 	if err != nil {
 		return err
 	}
+	p.Add(traces.Component())
 	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, p, traces)
 	if err != nil {
 		return err
 	}
-	defer grpcServer.Stop() // if run returns before Serve
+	defer grpcServer.Stop() // it is added last, to be stopped first
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
 		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"}, Tracing: traces,
 	}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err
 	}
-	defer accounts.Close()
+	p.Add(process.Component{Name: "connection to the DB service", Stop: func(context.Context) error { return accounts.Close() }})
 
 	logs := server.New(server.Options{
 		Settings: s.Server,
@@ -85,5 +87,6 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.Log.Info("listening", "addr", grpcServer.Addr().String())
 
 	// Streams are stopped first, so that messages in flight are still delivered and acknowledged.
-	return p.Serve(ctx, grpcServer.Part(), topic.Part(), producer.Part(), traces.Part()) //nolint:contextcheck // stopped, not canceled
+	p.Add(producer.Component(), topic.Component(), grpcServer.Component()) //nolint:contextcheck // stopped, not canceled
+	return p.Serve(ctx)
 }

@@ -85,7 +85,7 @@ func TestSpansHaveNoClientInput(t *testing.T) {
 				r.Header.Set("Tracestate", "peter=at-example.com") // not recorded
 			}
 			router.ServeHTTP(httptest.NewRecorder(), r)
-			if err := traces.Part().Stop(t.Context()); err != nil {
+			if err := traces.Component().Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			spans := receiver.Spans()

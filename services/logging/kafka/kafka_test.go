@@ -33,7 +33,7 @@ func TestFatalErrorEndsTheProducerAndFailsRecordsInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.client.TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
-	if err := p.Part().Serve(); err == nil || !strings.Contains(err.Error(), "as a test") {
+	if err := p.Component().Serve(); err == nil || !strings.Contains(err.Error(), "as a test") {
 		t.Errorf("Serve returned %v", err)
 	}
 	err := await(t, delivered)

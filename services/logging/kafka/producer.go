@@ -137,16 +137,16 @@ func classify(err error) error {
 	return fmt.Errorf("send to Kafka: %w", err)
 }
 
-// Part returns the producer as a component of its process. It must be stopped after everything that
+// Component returns the producer as a component of its process. It must be stopped after everything that
 // puts records.
 //
 // A fatal error (the producer was fenced, or lost track of its sequence numbers) cannot be
 // recovered by the client, and is too rare to justify replacing producers under running streams. It
 // ends the process. No message is lost: clients send unacknowledged messages again on their next
 // stream.
-func (p *Producer) Part() process.Part {
+func (p *Producer) Component() process.Component {
 	stopped := make(chan struct{})
-	return process.Part{
+	return process.Component{
 		Name: "Kafka producer",
 		Serve: func() error {
 			select {

@@ -54,10 +54,10 @@ func (m *TopicMonitor) Ready(context.Context) error {
 	return fmt.Errorf("topic %s has not been found yet", m.producer.topic)
 }
 
-// Part returns the monitor as a component of its process. It must be stopped before the producer.
-func (m *TopicMonitor) Part() process.Part {
+// Component returns the monitor as a component of its process. It must be stopped before the producer.
+func (m *TopicMonitor) Component() process.Component {
 	ctx, cancel := context.WithCancel(context.Background())
-	return process.Part{
+	return process.Component{
 		Name:  "Kafka topic monitor",
 		Serve: func() error { m.run(ctx); return nil },
 		Stop: func(context.Context) error {
