@@ -20,7 +20,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-func TestOnlyTheFirstAccountIsAnAdmin(t *testing.T) {
+func TestFirstAccountIsTheOnlyAdmin(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	var wg sync.WaitGroup
@@ -32,11 +32,11 @@ func TestOnlyTheFirstAccountIsAnAdmin(t *testing.T) {
 	}
 	wg.Wait()
 	if n := s.count(`SELECT count(*) FROM users WHERE role = 'admin'`); n != 1 {
-		t.Errorf("%d of 8 who signed up at once are admins", n)
+		t.Errorf("%d of 8 concurrent sign-ups are admins, want 1", n)
 	}
 }
 
-func TestAConfiguredAdminIsTheOnlyOne(t *testing.T) {
+func TestConfiguredAdminIsTheOnlyOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.AdminUsername, s.AdminPassword = "boss", "a very good password" })
 	r, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "boss", Password: "a very good password"})
@@ -71,29 +71,29 @@ func TestSignUp(t *testing.T) {
 		want    failure.Reason
 		message string
 	}{
-		"a sid that is taken":               {other(func(r *request) { r.Sid = "12113053" }), "sid_taken", "SID '12113053' already exists"},
-		"a name that is taken":              {other(func(r *request) { r.Username = "sreyny" }), "username_taken", "Username 'sreyny' already exists"},
-		"a name taken in other letters":     {other(func(r *request) { r.Username = "SreyNy" }), "username_taken", "Username 'SreyNy' already exists"},
-		"an address taken in other letters": {other(func(r *request) { r.Email = "Sreyny@Example.com" }), "email_taken", ""},
-		"no name":                           {other(func(r *request) { r.Username = "" }), "invalid_request", "username must be"},
-		"a name of spaces":                  {other(func(r *request) { r.Username = "  " }), "invalid_request", "username must be"},
-		"a name with a space behind":        {other(func(r *request) { r.Username = "peter " }), "invalid_request", "username must be"},
-		"a name with a line break":          {other(func(r *request) { r.Username = "a\nb" }), "invalid_request", "username must be"},
-		"a name with a NUL":                 {other(func(r *request) { r.Username = "a\x00b" }), "invalid_request", "username must be"},
-		"a name of 51 letters":              {other(func(r *request) { r.Username = strings.Repeat("a", 51) }), "invalid_request", "username must be"},
-		"a short password":                  {other(func(r *request) { r.Password = "1234567" }), "invalid_request", "password must be"},
-		"a long password":                   {other(func(r *request) { r.Password = strings.Repeat("x", 129) }), "invalid_request", "password must be"},
-		"an address that is none":           {other(func(r *request) { r.Email = "nobody" }), "invalid_request", "email must be"},
-		"a sid with a slash":                {other(func(r *request) { r.Sid = "a/b" }), "invalid_request", "sid must be"},
+		"a taken sid":                      {other(func(r *request) { r.Sid = "12113053" }), "sid_taken", "SID '12113053' already exists"},
+		"a taken name":                     {other(func(r *request) { r.Username = "sreyny" }), "username_taken", "Username 'sreyny' already exists"},
+		"a name taken in another case":     {other(func(r *request) { r.Username = "SreyNy" }), "username_taken", "Username 'SreyNy' already exists"},
+		"an address taken in another case": {other(func(r *request) { r.Email = "Sreyny@Example.com" }), "email_taken", ""},
+		"no name":                          {other(func(r *request) { r.Username = "" }), "invalid_request", "username must be"},
+		"a name of spaces":                 {other(func(r *request) { r.Username = "  " }), "invalid_request", "username must be"},
+		"a name with a trailing space":     {other(func(r *request) { r.Username = "peter " }), "invalid_request", "username must be"},
+		"a name with a line break":         {other(func(r *request) { r.Username = "a\nb" }), "invalid_request", "username must be"},
+		"a name with a NUL":                {other(func(r *request) { r.Username = "a\x00b" }), "invalid_request", "username must be"},
+		"a name of 51 letters":             {other(func(r *request) { r.Username = strings.Repeat("a", 51) }), "invalid_request", "username must be"},
+		"a short password":                 {other(func(r *request) { r.Password = "1234567" }), "invalid_request", "password must be"},
+		"a long password":                  {other(func(r *request) { r.Password = strings.Repeat("x", 129) }), "invalid_request", "password must be"},
+		"an invalid address":               {other(func(r *request) { r.Email = "nobody" }), "invalid_request", "email must be"},
+		"a sid with a slash":               {other(func(r *request) { r.Sid = "a/b" }), "invalid_request", "sid must be"},
 	} {
 		_, err := s.CreateUser(t.Context(), tt.request)
 		wantReason(t, err, tt.want)
 		if !strings.Contains(status.Convert(err).Message(), tt.message) {
-			t.Errorf("%s: %v, want it to say %q", name, err, tt.message)
+			t.Errorf("%s: %v, want %q", name, err, tt.message)
 		}
 	}
 	if n := s.count(`SELECT count(*) FROM users`); n != 1 {
-		t.Errorf("%d accounts after all that, want 1", n)
+		t.Errorf("%d accounts after the rejected requests, want 1", n)
 	}
 	for _, name := range []string{"王小明", "O'Hara", "a", strings.Repeat("ü", 50)} {
 		if u := s.signUp(name); u.Username != name {
@@ -126,7 +126,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
+func TestRejectsADeactivatedAccount(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
@@ -146,7 +146,8 @@ func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
 	wantReason(t, err, "")
 	_, err = s.ListProducts(yoga.ctx, new(merchstorev1.ListProductsRequest))
 	wantReason(t, err, "account_deactivated")
-	// This one is read while the account is being looked up: neither it nor that it is missing may be told.
+	// GetProduct reads the product while the account is looked up. The caller must learn neither
+	// the product nor that it does not exist.
 	p := s.product(admin, 1)
 	for _, id := range []int32{p.GetId(), 999} {
 		read, err := s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: id})
@@ -155,7 +156,7 @@ func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
 			t.Errorf("a deactivated account reads %v", read)
 		}
 	}
-	// An order is where the account is looked at in the order's own transaction.
+	// PlaceOrder checks the account in the transaction of the order.
 	_, err = s.PlaceOrder(yoga.ctx, order("key", line(p, 1)))
 	wantReason(t, err, "account_deactivated")
 	if n := s.count(`SELECT stock FROM products WHERE id = $1`, p.GetId()); n != 1 {
@@ -163,7 +164,7 @@ func TestADeactivatedAccountIsOutAtOnce(t *testing.T) {
 	}
 }
 
-func TestChangingAnAccount(t *testing.T) {
+func TestUpdateUser(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
@@ -171,24 +172,24 @@ func TestChangingAnAccount(t *testing.T) {
 	str := proto.String
 	for _, step := range []struct {
 		name    string
-		who     account
+		actor   account
 		request *request
 		want    failure.Reason
 	}{
-		{"somebody else's", peter, &request{Sid: yoga.Sid, Username: str("x")}, "forbidden"},
-		{"an admin changes another's name", admin, &request{Sid: peter.Sid, Username: str("piet")}, ""},
-		{"one's own back", peter, &request{Sid: peter.Sid, Username: str("peter")}, ""},
-		{"to one's own name", peter, &request{Sid: peter.Sid, Username: str("Peter")}, ""},
-		{"to a name that is taken", peter, &request{Sid: peter.Sid, Username: str("YOGA")}, "username_taken"},
-		{"to no name", peter, &request{Sid: peter.Sid, Username: str("")}, "invalid_request"},
-		{"nobody's", admin, &request{Sid: "99", Username: str("x")}, "user_not_found"},
+		{"another user's account", peter, &request{Sid: yoga.Sid, Username: str("x")}, "forbidden"},
+		{"another user's name as an admin", admin, &request{Sid: peter.Sid, Username: str("piet")}, ""},
+		{"the own name", peter, &request{Sid: peter.Sid, Username: str("peter")}, ""},
+		{"the case of the own name", peter, &request{Sid: peter.Sid, Username: str("Peter")}, ""},
+		{"a taken name", peter, &request{Sid: peter.Sid, Username: str("YOGA")}, "username_taken"},
+		{"an empty name", peter, &request{Sid: peter.Sid, Username: str("")}, "invalid_request"},
+		{"an unknown account", admin, &request{Sid: "99", Username: str("x")}, "user_not_found"},
 		{"the password without the old one", peter, &request{Sid: peter.Sid, Password: str("new password")}, "invalid_request"},
 		{"the password with a wrong old one", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str("wrong")}, "invalid_request"},
 		{"the password", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
-		{"another's password as an admin, with one's own", admin, &request{Sid: yoga.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
+		{"another user's password as an admin", admin, &request{Sid: yoga.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
 		{"nothing", peter, &request{Sid: peter.Sid}, ""},
 	} {
-		_, err := s.UpdateUser(step.who.ctx, step.request)
+		_, err := s.UpdateUser(step.actor.ctx, step.request)
 		if reason(err) != step.want {
 			t.Errorf("%s: %v, want %q", step.name, err, step.want)
 		}
@@ -199,7 +200,7 @@ func TestChangingAnAccount(t *testing.T) {
 	}
 }
 
-// TestEveryMethodButTwoNeedsAToken finds the methods by reflection, so that a new one is asked too.
+// TestEveryMethodButTwoNeedsAToken lists the methods by reflection, so that new ones are included.
 func TestEveryMethodButTwoNeedsAToken(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -220,24 +221,24 @@ func TestEveryMethodButTwoNeedsAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := map[string][]string{
-		"no token":                    nil,
-		"an empty one":                {""},
-		"not a bearer":                {"Basic YTpi"},
-		"not a token":                 {"Bearer x.y.z"},
-		"alg none":                    {"Bearer eyJhbGciOiJub25lIiwia2lkIjoidGVzdCJ9.eyJzdWIiOiIxIn0."},
-		"signed with another key":     {sign("test:ffffffffffffffffffffffffffffffff", admin.Id, admin.Sid, time.Hour)},
-		"expired":                     {sign(jwtKey, admin.Id, admin.Sid, -time.Second)},
-		"an account that is not here": {sign(jwtKey, 999, admin.Sid, time.Hour)},
-		"the account of another sid":  {sign(jwtKey, admin.Id, "someone", time.Hour)},
-		"two of them":                 {sign(jwtKey, admin.Id, admin.Sid, time.Hour), sign(jwtKey, admin.Id, admin.Sid, time.Hour)},
-		"a guest's":                   {"Bearer " + guest},
+		"no token":                nil,
+		"an empty one":            {""},
+		"not a bearer":            {"Basic YTpi"},
+		"not a token":             {"Bearer x.y.z"},
+		"alg none":                {"Bearer eyJhbGciOiJub25lIiwia2lkIjoidGVzdCJ9.eyJzdWIiOiIxIn0."},
+		"signed with another key": {sign("test:ffffffffffffffffffffffffffffffff", admin.Id, admin.Sid, time.Hour)},
+		"expired":                 {sign(jwtKey, admin.Id, admin.Sid, -time.Second)},
+		"of an unknown account":   {sign(jwtKey, 999, admin.Sid, time.Hour)},
+		"of another sid":          {sign(jwtKey, admin.Id, "someone", time.Hour)},
+		"two of them":             {sign(jwtKey, admin.Id, admin.Sid, time.Hour), sign(jwtKey, admin.Id, admin.Sid, time.Hour)},
+		"a guest's":               {"Bearer " + guest},
 	}
 	methods := merchstorev1.File_merchstore_v1_db_proto.Services().ByName("DBService").Methods()
 	for i := range methods.Len() {
 		method := methods.Get(i)
 		for name, header := range bad {
-			forGuests := method.Name() == "ListItems" || method.Name() == "GetPicture"
-			if method.Name() == "CreateUser" || method.Name() == "Login" || forGuests && name == "a guest's" {
+			guestMethod := method.Name() == "ListItems" || method.Name() == "GetPicture"
+			if method.Name() == "CreateUser" || method.Name() == "Login" || guestMethod && name == "a guest's" {
 				continue
 			}
 			ctx := t.Context()
@@ -257,7 +258,7 @@ func TestEveryMethodButTwoNeedsAToken(t *testing.T) {
 	}
 }
 
-// minimal is a request that passes validation.
+// minimal returns a request that passes validation.
 func minimal[name ~string](of name) proto.Message {
 	switch of {
 	case "UpdateUserRequest":
@@ -271,11 +272,11 @@ func minimal[name ~string](of name) proto.Message {
 	case "PlaceOrderRequest":
 		return order("", &merchstorev1.OrderLine{ProductId: 1, Quantity: 1})
 	default:
-		return new(merchstorev1.GetUserRequest) // no fields set: the same bytes as any other empty request
+		return new(merchstorev1.GetUserRequest) // empty, so the same bytes as any other empty request
 	}
 }
 
-func TestAdminsOnly(t *testing.T) {
+func TestAdminMethodsRejectCustomers(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, peter := s.signUp("admin"), s.signUp("peter")
@@ -283,7 +284,7 @@ func TestAdminsOnly(t *testing.T) {
 	wantReason(t, err, "forbidden")
 	_, err = s.GetUser(peter.ctx, &merchstorev1.GetUserRequest{Sid: admin.Sid})
 	wantReason(t, err, "forbidden")
-	forged := s.as(peter.User, token.RoleAdmin) // well signed, but the account is no admin
+	forged := s.as(peter.User, token.RoleAdmin) // the role of the token is ignored
 	_, err = s.ListUsers(forged, new(merchstorev1.ListUsersRequest))
 	wantReason(t, err, "forbidden")
 	r, err := s.GetUser(admin.ctx, &merchstorev1.GetUserRequest{Sid: peter.Sid})
@@ -292,7 +293,7 @@ func TestAdminsOnly(t *testing.T) {
 	}
 }
 
-func TestAStormOfLoginsIsTurnedAwayAtTheDoor(t *testing.T) {
+func TestRejectsLoginsBeyondTheQueue(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.PasswordQueue, s.PasswordConcurrency = 4, 1 })
 	s.signUp("peter")
@@ -309,11 +310,11 @@ func TestAStormOfLoginsIsTurnedAwayAtTheDoor(t *testing.T) {
 	}
 	wg.Wait()
 	if reasons[""] == 0 || reasons["too_many_requests"] == 0 || len(reasons) != 2 {
-		t.Errorf("64 logins at once ended %v; want some in, the others turned away", reasons)
+		t.Errorf("64 concurrent logins ended %v; want some accepted and the others rejected", reasons)
 	}
 }
 
-// TestUpdateUserRequestOnTheWire: existing clients send these bytes.
+// TestUpdateUserRequestOnTheWire checks the bytes that existing clients send.
 func TestUpdateUserRequestOnTheWire(t *testing.T) {
 	t.Parallel()
 	const golden = "0a0831323131333035331206737265796e79"
@@ -323,7 +324,7 @@ func TestUpdateUserRequestOnTheWire(t *testing.T) {
 	}
 }
 
-func TestTheServiceDescribesItself(t *testing.T) {
+func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	h, err := healthpb.NewHealthClient(s.conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "merchstore.v1.DBService"})

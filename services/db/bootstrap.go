@@ -18,8 +18,8 @@ const (
 
 var errNotBootstrapped = errors.New("the store is not prepared yet")
 
-// bootstrap prepares the store for its first customer: the admin account, the first products, and what works on jobs. It
-// tries until it succeeds, since the database may come later than this process.
+// bootstrap prepares the store: it creates the admin account, seeds products, and starts the jobs.
+// It retries until it succeeds, because the database may become available later than this process.
 type bootstrap struct {
 	settings  Settings
 	accounts  *shop.Accounts

@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-func TestAProductIsItsOwners(t *testing.T) {
+func TestOwnersAndAdminsChangeProducts(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
@@ -27,21 +27,21 @@ func TestAProductIsItsOwners(t *testing.T) {
 	type update = merchstorev1.UpdateProductRequest
 	for _, step := range []struct {
 		name    string
-		who     account
+		actor   account
 		request *update
 		want    failure.Reason
 	}{
-		{"by somebody else", yoga, &update{Id: p.GetId(), Name: proto.String("Mine")}, "forbidden"},
+		{"by another user", yoga, &update{Id: p.GetId(), Name: proto.String("Mine")}, "forbidden"},
 		{"by its owner", peter, &update{Id: p.GetId(), Name: proto.String("Mug"), Price: proto.Int64(9999)}, ""},
 		{"by an admin", admin, &update{Id: p.GetId(), Stock: proto.Int32(7)}, ""},
-		{"on the version that it has", peter, &update{Id: p.GetId(), IfVersion: proto.Int64(3), Slogan: proto.String("!")}, ""},
-		{"on a version that it had", peter, &update{Id: p.GetId(), IfVersion: proto.Int64(3), Slogan: proto.String("?")}, "stale_version"},
-		{"to no name", peter, &update{Id: p.GetId(), Name: proto.String("")}, "invalid_request"},
-		{"of a product that is not there", admin, &update{Id: 999}, "product_not_found"},
+		{"with the current version", peter, &update{Id: p.GetId(), IfVersion: proto.Int64(3), Slogan: proto.String("!")}, ""},
+		{"with a stale version", peter, &update{Id: p.GetId(), IfVersion: proto.Int64(3), Slogan: proto.String("?")}, "stale_version"},
+		{"to an empty name", peter, &update{Id: p.GetId(), Name: proto.String("")}, "invalid_request"},
+		{"of an unknown product", admin, &update{Id: 999}, "product_not_found"},
 	} {
-		_, err := s.UpdateProduct(step.who.ctx, step.request)
+		_, err := s.UpdateProduct(step.actor.ctx, step.request)
 		if reason(err) != step.want {
-			t.Errorf("a change %s: %v, want %q", step.name, err, step.want)
+			t.Errorf("an update %s: %v, want %q", step.name, err, step.want)
 		}
 	}
 	r, err := s.GetProduct(yoga.ctx, &merchstorev1.GetProductRequest{Id: p.GetId()})
@@ -50,13 +50,13 @@ func TestAProductIsItsOwners(t *testing.T) {
 	}
 	got := r.GetProduct()
 	if got.GetName() != "Mug" || got.GetPrice() != 9999 || got.GetStock() != 7 || got.GetSlogan() != "!" || got.GetVersion() != 4 {
-		t.Errorf("after the changes it is %v", got)
+		t.Errorf("after the updates: %v", got)
 	}
 	if _, err := s.PlaceOrder(yoga.ctx, order("", line(p, 1))); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.DeleteProduct(peter.ctx, &merchstorev1.DeleteProductRequest{Id: p.GetId(), IfVersion: proto.Int64(4)})
-	wantReason(t, err, "stale_version") // an order has changed its stock
+	wantReason(t, err, "stale_version") // the order changed the version
 	_, err = s.DeleteProduct(yoga.ctx, &merchstorev1.DeleteProductRequest{Id: p.GetId()})
 	wantReason(t, err, "forbidden")
 	_, err = s.DeleteProduct(peter.ctx, &merchstorev1.DeleteProductRequest{Id: p.GetId()})
@@ -67,7 +67,7 @@ func TestAProductIsItsOwners(t *testing.T) {
 	wantReason(t, err, "product_not_found")
 }
 
-func TestBadRequestsChangeNothing(t *testing.T) {
+func TestRejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
@@ -92,15 +92,15 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		}
 	}
 	for name, r := range map[string]*merchstorev1.PlaceOrderRequest{
-		"no lines":                  order(""),
-		"no pieces":                 order("", line(p, 0)),
-		"fewer than none":           order("", line(p, -1)),
-		"more than a buyer carries": order("", line(p, 10_001)),
-		"the greatest number":       order("", line(p, 1<<31-1)),
-		"one product twice":         order("", line(p, 1), line(p, 1)),
-		"a key of 256 letters":      order(strings.Repeat("k", 256), line(p, 1)),
-		"a key with a line break":   order("a\nb", line(p, 1)),
-		"a key that is not ASCII":   order("ключ", line(p, 1)),
+		"no lines":                order(""),
+		"a quantity of zero":      order("", line(p, 0)),
+		"a negative quantity":     order("", line(p, -1)),
+		"too great a quantity":    order("", line(p, 10_001)),
+		"the greatest int32":      order("", line(p, 1<<31-1)),
+		"one product twice":       order("", line(p, 1), line(p, 1)),
+		"a key of 256 letters":    order(strings.Repeat("k", 256), line(p, 1)),
+		"a key with a line break": order("a\nb", line(p, 1)),
+		"a key that is not ASCII": order("ключ", line(p, 1)),
 	} {
 		_, err := s.PlaceOrder(peter.ctx, r)
 		if status.Code(err) != codes.InvalidArgument {
@@ -113,27 +113,27 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}
-	const farAway = "OTIyMzM3MjAzNjg1NDc3NTgwNw" // the greatest int64
+	const lastCursor = "OTIyMzM3MjAzNjg1NDc3NTgwNw" // the greatest int64
 	for name, call := range map[string]func() error{
 		"products": func() error {
-			_, err := s.ListProducts(peter.ctx, &merchstorev1.ListProductsRequest{Cursor: farAway})
+			_, err := s.ListProducts(peter.ctx, &merchstorev1.ListProductsRequest{Cursor: lastCursor})
 			return err
 		},
 		"users": func() error {
-			_, err := s.ListUsers(peter.ctx, &merchstorev1.ListUsersRequest{Cursor: farAway})
+			_, err := s.ListUsers(peter.ctx, &merchstorev1.ListUsersRequest{Cursor: lastCursor})
 			return err
 		},
 		"orders": func() error {
-			_, err := s.ListOrders(peter.ctx, &merchstorev1.ListOrdersRequest{Cursor: farAway})
+			_, err := s.ListOrders(peter.ctx, &merchstorev1.ListOrdersRequest{Cursor: lastCursor})
 			return err
 		},
 		"items": func() error {
-			_, err := s.ListItems(peter.ctx, &merchstorev1.ListItemsRequest{Cursor: farAway})
+			_, err := s.ListItems(peter.ctx, &merchstorev1.ListItemsRequest{Cursor: lastCursor})
 			return err
 		},
 	} {
 		if err := call(); err != nil {
-			t.Errorf("%s after an id that nothing has yet: %v", name, err)
+			t.Errorf("%s after the greatest id: %v", name, err)
 		}
 	}
 	for name, call := range map[string]func() error{
@@ -166,11 +166,11 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		}
 	}
 	if n := s.count(`SELECT (SELECT count(*) FROM products) + (SELECT count(*) FROM orders) + (SELECT stock FROM products)`); n != 1+0+5 {
-		t.Errorf("something has changed: %d", n)
+		t.Errorf("the database changed: %d", n)
 	}
 }
 
-func TestListsAreStableUnderInserts(t *testing.T) {
+func TestPagesAreStableUnderInserts(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
@@ -188,7 +188,7 @@ func TestListsAreStableUnderInserts(t *testing.T) {
 		for _, p := range r.GetProducts() {
 			got = append(got, p.GetId())
 		}
-		if len(got) < 5 { // while we read, others add
+		if len(got) < 5 { // insert between pages
 			want = append(want, s.product(peter, 1).GetId())
 		}
 		if cursor = r.GetNextCursor(); cursor == "" {
@@ -200,7 +200,7 @@ func TestListsAreStableUnderInserts(t *testing.T) {
 	}
 }
 
-func TestFindingProducts(t *testing.T) {
+func TestSearchProducts(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
@@ -215,12 +215,12 @@ func TestFindingProducts(t *testing.T) {
 		request *merchstorev1.ListProductsRequest
 		want    string
 	}{
-		"all":                              {&merchstorev1.ListProductsRequest{}, "Hoodie,Mug 100%,卫衣"},
-		"by a part of name or description": {&merchstorev1.ListProductsRequest{Query: "hood"}, "Hoodie,Mug 100%"},
-		"by category":                      {&merchstorev1.ListProductsRequest{Category: "clothing"}, "Hoodie,卫衣"},
-		"by both":                          {&merchstorev1.ListProductsRequest{Category: "clothing", Query: "卫"}, "卫衣"},
-		"a percent sign is just that":      {&merchstorev1.ListProductsRequest{Query: "%"}, "Mug 100%"},
-		"quotes are just that":             {&merchstorev1.ListProductsRequest{Query: `'; DROP TABLE users --`}, ""},
+		"all":                       {&merchstorev1.ListProductsRequest{}, "Hoodie,Mug 100%,卫衣"},
+		"by a substring":            {&merchstorev1.ListProductsRequest{Query: "hood"}, "Hoodie,Mug 100%"},
+		"by category":               {&merchstorev1.ListProductsRequest{Category: "clothing"}, "Hoodie,卫衣"},
+		"by both":                   {&merchstorev1.ListProductsRequest{Category: "clothing", Query: "卫"}, "卫衣"},
+		"a percent sign is literal": {&merchstorev1.ListProductsRequest{Query: "%"}, "Mug 100%"},
+		"quotes are literal":        {&merchstorev1.ListProductsRequest{Query: `'; DROP TABLE users --`}, ""},
 	} {
 		r, err := s.ListProducts(peter.ctx, tt.request)
 		if err != nil {
@@ -254,24 +254,24 @@ func TestItems(t *testing.T) {
 	}
 }
 
-func TestTheFirstProductsComeOnce(t *testing.T) {
+func TestSeedsProductsOnce(t *testing.T) {
 	t.Parallel()
-	seeded := func(s *Settings) { s.SeedProducts = true }
-	s := start(t, seeded)
+	withSeed := func(s *Settings) { s.SeedProducts = true }
+	s := start(t, withSeed)
 	if n := s.count(`SELECT count(*) FROM products`); n != 3 {
 		t.Errorf("a new store has %d products, want 3", n)
 	}
 	if _, err := s.sql().Exec(t.Context(), `UPDATE products SET deleted_at = now()`); err != nil {
 		t.Fatal(err)
 	}
-	startOn(t, s.url, seeded)
+	startOn(t, s.url, withSeed)
 	if n := s.count(`SELECT count(*) FROM products`); n != 3 {
-		t.Errorf("an emptied store was filled again: %d products", n)
+		t.Errorf("an emptied store was seeded again: %d products", n)
 	}
 }
 
-// TestTheDatabaseIsAway stops PostgreSQL under the service and starts it again.
-func TestTheDatabaseIsAway(t *testing.T) {
+// TestRecoversFromADatabaseOutage stops PostgreSQL and starts it again.
+func TestRecoversFromADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, nil)
 	s := startOnServer(t, server)
@@ -293,19 +293,19 @@ func TestTheDatabaseIsAway(t *testing.T) {
 		err := call()
 		wantReason(t, err, "unavailable")
 		if strings.ContainsAny(status.Convert(err).Message(), ":/@") {
-			t.Errorf("the answer tells where the database is: %v", err)
+			t.Errorf("the error reveals the address of the database: %v", err)
 		}
 	}
-	waitFor(t, "readiness to go off", func() bool { return !s.ready() })
+	waitFor(t, "readiness to fail", func() bool { return !s.ready() })
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "readiness to come back", s.ready)
+	waitFor(t, "readiness to recover", s.ready)
 	_, err := s.PlaceOrder(peter.ctx, order("k", line(p, 1)))
 	wantReason(t, err, "")
 }
 
-// waitFor asks again and again, for a state that gives no signal.
+// waitFor polls for a state that gives no signal.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)

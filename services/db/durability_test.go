@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,30 +10,32 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/postgres"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/database"
 )
 
-// attemptLimit is longer than all of the service's timeouts in these tests.
+// attemptLimit exceeds all of the service's timeouts in these tests.
 const attemptLimit = 3 * time.Second
 
-// impatient gives up waiting for a standby after a second.
-func impatient(s *Settings) {
+// shortTimeouts gives up waiting for a standby after a second.
+func shortTimeouts(s *Settings) {
 	s.OrderTimeout, s.Postgres.StatementTimeout, s.Postgres.LockTimeout = time.Second, time.Second, time.Second
 }
 
-// retried is a write that a client repeats, as it is, until it gets an answer.
-type retried struct {
+// retriedWrite is a write that a client repeats unchanged until it gets a response.
+type retriedWrite struct {
 	name string
-	// attempt reports whether the answer, or the failure, says that the write is done.
+	// attempt reports whether the response or the failure says that the write is done.
 	attempt func(ctx context.Context) (done bool, err error)
-	lost    func(s *service) error
+	// check returns an error unless the write is in the service's database.
+	check func(s *service) error
 }
 
-// writes prepares a store with an order and a product for each kind of write, and returns one of each kind. Each has a
-// product of its own, or they would wait for each other's locks instead of for the standby.
-func (s *service) writes(buyer account) []retried {
+// writes prepares a store and returns a write of every kind. Each has a product of its own:
+// otherwise the writes wait for each other's locks instead of for the standby.
+func (s *service) writes(buyer account) []retriedWrite {
 	s.t.Helper()
 	changed, deleted, sold, returned := s.product(buyer, 5), s.product(buyer, 5), s.product(buyer, 50), s.product(buyer, 5)
 	placed, err := s.PlaceOrder(buyer.ctx, order("", line(returned, 2)))
@@ -47,24 +50,24 @@ func (s *service) writes(buyer account) []retried {
 			return nil
 		}
 	}
-	keyed := func(key string) retried {
-		return retried{
+	withKey := func(key string) retriedWrite {
+		return retriedWrite{
 			name: "an order with the key " + key,
 			attempt: func(ctx context.Context) (bool, error) {
 				_, err := s.PlaceOrder(ctx, order(key, line(sold, 1)))
 				return err == nil, err
 			},
-			lost: count(1, `SELECT count(*) FROM idempotency_keys JOIN orders ON id = order_id WHERE key = $1`, key),
+			check: count(1, `SELECT count(*) FROM idempotency_keys JOIN orders ON id = order_id WHERE key = $1`, key),
 		}
 	}
-	says := func(word string, err error) (bool, error) { return err == nil || string(reason(err)) == word, err }
-	return []retried{
-		keyed("first"), keyed("second"), keyed("third"),
+	doneIf := func(done failure.Reason, err error) (bool, error) { return err == nil || reason(err) == done, err }
+	return []retriedWrite{
+		withKey("first"), withKey("second"), withKey("third"),
 		{
 			"a cancelled order",
 			func(ctx context.Context) (bool, error) {
 				_, err := s.CancelOrder(ctx, &merchstorev1.CancelOrderRequest{Id: placed.GetOrder().GetId()})
-				return says("order_already_cancelled", err)
+				return doneIf("order_already_cancelled", err)
 			},
 			count(1, `SELECT count(*) FROM orders WHERE id = $1 AND status = 'cancelled'`, placed.GetOrder().GetId()),
 		},
@@ -72,7 +75,7 @@ func (s *service) writes(buyer account) []retried {
 			"a new account",
 			func(ctx context.Context) (bool, error) {
 				_, err := s.CreateUser(ctx, &merchstorev1.CreateUserRequest{Username: "late", Password: goodPassword})
-				return says("username_taken", err)
+				return doneIf("username_taken", err)
 			},
 			count(1, `SELECT count(*) FROM users WHERE username = 'late'`),
 		},
@@ -84,7 +87,7 @@ func (s *service) writes(buyer account) []retried {
 			},
 			func(s *service) error {
 				if s.count(`SELECT count(*) FROM products WHERE name = 'Cap'`) == 0 {
-					return fmt.Errorf("no cap is there")
+					return errors.New("the product is missing")
 				}
 				return nil
 			},
@@ -94,7 +97,7 @@ func (s *service) writes(buyer account) []retried {
 			func(ctx context.Context) (bool, error) {
 				name, version := "Scarf", changed.GetVersion()
 				_, err := s.UpdateProduct(ctx, &merchstorev1.UpdateProductRequest{Id: changed.GetId(), Name: &name, IfVersion: &version})
-				return says("stale_version", err)
+				return doneIf("stale_version", err)
 			},
 			count(1, `SELECT count(*) FROM products WHERE id = $1 AND name = 'Scarf'`, changed.GetId()),
 		},
@@ -102,17 +105,18 @@ func (s *service) writes(buyer account) []retried {
 			"a deleted product",
 			func(ctx context.Context) (bool, error) {
 				_, err := s.DeleteProduct(ctx, &merchstorev1.DeleteProductRequest{Id: deleted.GetId()})
-				return says("product_not_found", err)
+				return doneIf("product_not_found", err)
 			},
 			count(0, `SELECT count(*) FROM products WHERE id = $1 AND deleted_at IS NULL`, deleted.GetId()),
 		},
 	}
 }
 
-// tryAll makes one attempt at each write, all at the same time: the orders ride in one group.
-func tryAll(t *testing.T, buyer account, writes []retried) (done []retried) {
+// attemptAll makes one concurrent attempt at each write, so that the orders share a batch. It
+// returns the writes that are done.
+func attemptAll(t *testing.T, buyer account, writes []retriedWrite) (done []retriedWrite) {
 	t.Helper()
-	results := make(chan *retried, len(writes))
+	results := make(chan *retriedWrite, len(writes))
 	for _, w := range writes {
 		go func() {
 			ctx, cancel := context.WithTimeout(buyer.ctx, attemptLimit)
@@ -136,51 +140,51 @@ func tryAll(t *testing.T, buyer account, writes []retried) (done []retried) {
 	return done
 }
 
-// TestWhatIsAnsweredSurvivesTheLossOfThePrimary has clients repeat what was cut off while the standby was away, then loses
-// the primary and goes on with the standby.
-func TestWhatIsAnsweredSurvivesTheLossOfThePrimary(t *testing.T) {
-	for name, standbyComesBack := range map[string]bool{
-		"the standby stays away until the primary is lost": false,
-		"the standby comes back before":                    true,
+// TestReportedWritesSurviveFailover has clients retry what failed while the standby was stopped,
+// then kills the primary and promotes the standby.
+func TestReportedWritesSurviveFailover(t *testing.T) {
+	for name, standbyRestarts := range map[string]bool{
+		"the standby restarts after the failover":  false,
+		"the standby restarts before the failover": true,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			primary, standby := database.StartPair(t)
-			s := startOnServer(t, primary, impatient)
+			s := startOnServer(t, primary, shortTimeouts)
 			buyer := s.signUp("buyer")
 			writes := s.writes(buyer)
 
 			if err := standby.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			done := tryAll(t, buyer, writes[:1]) // alone, so that it is a replay beside new orders in the next round
+			done := attemptAll(t, buyer, writes[:1]) // the next round replays it in a batch with new orders
 			for range 3 {
-				done = append(done, tryAll(t, buyer, writes)...)
+				done = append(done, attemptAll(t, buyer, writes)...)
 			}
-			if standbyComesBack {
+			if standbyRestarts {
 				if err := standby.Restart(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				waitFor(t, "every write to be answered", func() bool {
-					now := tryAll(t, buyer, writes)
+				waitFor(t, "every write to be done", func() bool {
+					now := attemptAll(t, buyer, writes)
 					done = append(done, now...)
 					return len(now) == len(writes)
 				})
 			} else if len(done) > 0 {
-				t.Errorf("%d writes were answered as done, though the standby has none of them; the first: %s", len(done), done[0].name)
+				t.Errorf("%d writes were reported as done without the standby; the first: %s", len(done), done[0].name)
 			}
 
 			promoted := failOver(t, s, primary, standby)
 			for _, w := range done {
-				if err := w.lost(promoted); err != nil {
-					t.Errorf("%s was answered as done and is lost: %v", w.name, err)
+				if err := w.check(promoted); err != nil {
+					t.Errorf("%s was reported as done and is lost: %v", w.name, err)
 				}
 			}
 		})
 	}
 }
 
-// failOver ends the primary at once and returns a service on what its standby has.
+// failOver kills the primary and returns a service on the promoted standby.
 func failOver(t *testing.T, s *service, primary, standby *postgres.Server) *service {
 	t.Helper()
 	primary.Kill()
@@ -189,12 +193,12 @@ func failOver(t *testing.T, s *service, primary, standby *postgres.Server) *serv
 		t.Fatal(err)
 	}
 	database.Promote(t, standby)
-	return startOn(t, standby.URL("postgres"), impatient)
+	return startOn(t, standby.URL("postgres"), shortTimeouts)
 }
 
-// TestACancelledWaitForTheStandbyIsNoCommit cancels what waits for the standby, as an administrator may: PostgreSQL then
-// only warns, and the commit succeeds.
-func TestACancelledWaitForTheStandbyIsNoCommit(t *testing.T) {
+// TestCancelledStandbyWaitIsAnError cancels the wait for the standby, as an administrator may.
+// PostgreSQL then commits with only a warning.
+func TestCancelledStandbyWaitIsAnError(t *testing.T) {
 	t.Parallel()
 	primary, standby := database.StartPair(t)
 	s := startOnServer(t, primary)
@@ -217,10 +221,10 @@ func TestACancelledWaitForTheStandbyIsNoCommit(t *testing.T) {
 				select {
 				case done := <-ended:
 					if done {
-						t.Error("it was answered as done, though the standby does not have it")
+						t.Error("the write was reported as done without the standby")
 					}
 					return
-				case <-again.C: // of others than this write, too: what counts is that it is one of them
+				case <-again.C: // cancels all waits, including that of this write
 					const cancelAll = `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`
 					database.Ask[int](t, admin, cancelAll)
 				}

@@ -17,15 +17,16 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// failoverLimit is how soon orders are placed again after the new primary can be reached.
+// failoverLimit is the maximum time until an order is placed after the new primary is reachable.
 const failoverLimit = 5 * time.Second
 
-// TestOrdersGoOnWithTheNewPrimary fails over under the service, which knows the database by one name as behind a Kubernetes
-// Service, in each way in which PostgreSQL's operators leave the old primary.
-func TestOrdersGoOnWithTheNewPrimary(t *testing.T) {
-	for name, lose := range map[string]struct {
-		primary func(t *testing.T, primary *postgres.Server, g *gateway)
-		back    func(primary *postgres.Server, g *gateway)
+// TestOrdersContinueAfterFailover fails over to a standby under one stable name for the database,
+// like that of a Kubernetes Service, in each way in which PostgreSQL operators leave the old
+// primary.
+func TestOrdersContinueAfterFailover(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fail    func(t *testing.T, primary *postgres.Server, g *gateway)
+		restore func(primary *postgres.Server, g *gateway)
 	}{
 		"the old primary hangs": {
 			func(_ *testing.T, primary *postgres.Server, _ *gateway) { primary.Pause() },
@@ -56,31 +57,31 @@ func TestOrdersGoOnWithTheNewPrimary(t *testing.T) {
 			g := openGateway(t, primary)
 			s := startOn(t, g.url(t, primary))
 			customers := startCustomers(t, s, 8)
-			customers.await(t, "orders before", time.Minute)
+			customers.await(t, "orders before the failover", time.Minute)
 
-			lose.primary(t, primary, g)
+			tt.fail(t, primary, g)
 			database.Promote(t, standby)
-			g.lead(standby)
+			g.routeTo(standby)
 			reachable := time.Now()
 			customers.await(t, "orders on the new primary", failoverLimit)
-			t.Logf("an order was placed %s after the new primary could be reached", time.Since(reachable).Round(time.Millisecond))
+			t.Logf("an order was placed %s after the new primary became reachable", time.Since(reachable).Round(time.Millisecond))
 			waitFor(t, "readiness", s.ready)
 
-			lose.back(primary, g)
+			tt.restore(primary, g)
 			for range 30 {
 				customers.await(t, "orders after the old primary came back", failoverLimit)
 			}
 			conn := database.Connect(t, standby.URL("postgres"))
 			for key, id := range customers.stop() {
 				if n := database.Ask[int](t, conn, `SELECT count(*) FROM idempotency_keys WHERE key = $1 AND order_id = $2`, key, id); n != 1 {
-					t.Errorf("order %d with the key %s was answered and is not on the new primary", id, key)
+					t.Errorf("order %d with the key %s is not on the new primary", id, key)
 				}
 			}
 		})
 	}
 }
 
-// customers place orders, each one after the other, and repeat an order with its key until it is answered.
+// customers place orders one after the other, and repeat an order with its key until it succeeds.
 type customers struct {
 	end    context.CancelFunc
 	all    sync.WaitGroup
@@ -99,7 +100,7 @@ func startCustomers(t *testing.T, s *service, n int) *customers {
 	for i := range n {
 		c.all.Go(func() {
 			for j := 0; ctx.Err() == nil; j++ {
-				c.place(ctx, t, s, hoodie, fmt.Sprintf("%d-%d", i, j))
+				c.placeOrder(ctx, t, s, hoodie, fmt.Sprintf("%d-%d", i, j))
 			}
 		})
 	}
@@ -107,15 +108,15 @@ func startCustomers(t *testing.T, s *service, n int) *customers {
 	return c
 }
 
-// place places an order, and then waits a moment: what is tested is not how many the store can take.
-func (c *customers) place(ctx context.Context, t *testing.T, s *service, p *merchstorev1.Product, key string) {
+// placeOrder repeats an order until it succeeds. It pauses after each attempt to keep the load low.
+func (c *customers) placeOrder(ctx context.Context, t *testing.T, s *service, p *merchstorev1.Product, key string) {
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
-	for answered := false; !answered && ctx.Err() == nil; {
+	for placed := false; !placed && ctx.Err() == nil; {
 		r, err := s.PlaceOrder(ctx, order(key, line(p, 1)))
 		switch why := reason(err); {
 		case err == nil:
-			answered = true
+			placed = true
 			c.mu.Lock()
 			c.orders[key] = r.GetOrder().GetId()
 			c.mu.Unlock()
@@ -134,7 +135,7 @@ func (c *customers) place(ctx context.Context, t *testing.T, s *service, p *merc
 	}
 }
 
-// await returns when an order is placed.
+// await waits until an order is placed.
 func (c *customers) await(t *testing.T, what string, limit time.Duration) {
 	t.Helper()
 	select {
@@ -144,14 +145,14 @@ func (c *customers) await(t *testing.T, what string, limit time.Duration) {
 	}
 }
 
-// stop ends the customers and returns their orders by key.
+// stop stops the customers and returns their orders by key.
 func (c *customers) stop() map[string]int64 {
 	c.end()
 	c.all.Wait()
 	return c.orders
 }
 
-// gateway forwards connections to the server that it leads to when they are made, as kube-proxy does.
+// gateway forwards each new connection to the current target, as kube-proxy does.
 type gateway struct {
 	listener net.Listener
 	target   atomic.Pointer[route]
@@ -160,7 +161,7 @@ type gateway struct {
 	routes map[*postgres.Server]*route
 }
 
-// route is the way to one server.
+// route is the path to one server.
 type route struct {
 	addr    string
 	dropped atomic.Bool
@@ -173,7 +174,7 @@ func openGateway(t *testing.T, first *postgres.Server) *gateway {
 		t.Fatal(err)
 	}
 	g := &gateway{listener: l, routes: map[*postgres.Server]*route{}}
-	g.lead(first)
+	g.routeTo(first)
 	var work sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	work.Go(func() {
@@ -204,13 +205,13 @@ func (g *gateway) route(server *postgres.Server) *route {
 	return g.routes[server]
 }
 
-// lead has new connections go to server. Those that were made before stay where they are.
-func (g *gateway) lead(server *postgres.Server) { g.target.Store(g.route(server)) }
+// routeTo forwards new connections to server. Existing ones stay.
+func (g *gateway) routeTo(server *postgres.Server) { g.target.Store(g.route(server)) }
 
-// drop loses all that is sent to and from server.
+// drop discards everything sent to and from server.
 func (g *gateway) drop(server *postgres.Server, dropped bool) { g.route(server).dropped.Store(dropped) }
 
-// url is the server's, by way of the gateway.
+// url returns the URL of the server by way of the gateway.
 func (g *gateway) url(t *testing.T, server *postgres.Server) string {
 	t.Helper()
 	u, err := url.Parse(server.URL("postgres"))

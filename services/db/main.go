@@ -1,4 +1,4 @@
-// Command db is the DB service: it owns every rule of the shop and all of its SQL.
+// Command db is the DB service. It owns the business rules of the shop and all of its SQL.
 package main
 
 import (
@@ -29,24 +29,24 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// Settings of the DB service.
+// Settings configures the DB service.
 type Settings struct {
 	Addr     string          `env:"GRPC_ADDR" envDefault:":50051" help:"address of the gRPC service"`
-	JWTKeys  settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first signs, all verify; 32 bytes or more each"`
+	JWTKeys  settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first key signs, all verify; at least 32 bytes each"`
 	TokenTTL time.Duration   `env:"TOKEN_TTL" envDefault:"1h" help:"how long a login lasts"`
 
-	AdminUsername string          `env:"ADMIN_USERNAME" help:"an admin account to make at the start; empty: the first account created is an admin"`
-	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"its password, if the account is not there yet"`
-	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"put three products on the shelf of a new store"`
+	AdminUsername string          `env:"ADMIN_USERNAME" help:"admin account to create at the start; if empty, the first account created is an admin"`
+	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"password of the admin account; an existing account keeps its own"`
+	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"add three products to a new store"`
 
-	LoggingAddr string `env:"LOGGING_SERVICE_ADDR" help:"host:port of the logging service; empty: nothing is sent to the log channel"`
+	LoggingAddr string `env:"LOGGING_SERVICE_ADDR" help:"host:port of the logging service; if empty, nothing is sent to the log channel"`
 	PodName     string `env:"POD_NAME" help:"name of this pod in log records"`
 	Log         logstream.Settings
 
 	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
-	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"logins and sign-ups that may wait for that; more are turned away"`
-	OrderGroup          int           `env:"ORDER_GROUP" envDefault:"200" help:"orders committed together at most"`
-	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"time for a group of orders to be committed"`
+	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"maximum number of logins and sign-ups that wait to hash a password; more are rejected"`
+	OrderBatchSize      int           `env:"ORDER_BATCH_SIZE" envDefault:"200" help:"maximum number of orders per transaction"`
+	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"timeout for committing a batch of orders"`
 
 	Cache    cache.Settings
 	Jobs     jobs.Settings
@@ -59,16 +59,16 @@ type Settings struct {
 // Validate implements settings.Validator.
 func (s Settings) Validate() error {
 	if (s.AdminUsername == "") != (s.AdminPassword == "") {
-		return errors.New("ADMIN_USERNAME and ADMIN_PASSWORD go together: set both or none")
+		return errors.New("set both ADMIN_USERNAME and ADMIN_PASSWORD or neither")
 	}
 	if s.AdminUsername != "" && (len(s.AdminUsername) > 50 || len(s.AdminPassword) < 8) {
 		return errors.New("ADMIN_USERNAME must have at most 50 bytes and ADMIN_PASSWORD at least 8")
 	}
 	if s.OrderTimeout >= s.Process.ShutdownTimeout {
-		return errors.New("ORDER_TIMEOUT must be less than SHUTDOWN_TIMEOUT, or orders could be cut off by a shutdown")
+		return errors.New("ORDER_TIMEOUT must be less than SHUTDOWN_TIMEOUT, or a shutdown could interrupt orders")
 	}
-	if s.OrderGroup < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
-		return errors.New("ORDER_GROUP and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
+	if s.OrderBatchSize < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
+		return errors.New("ORDER_BATCH_SIZE and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
 	}
 	if s.TokenTTL < time.Second {
 		return errors.New("TOKEN_TTL must be at least 1s")
@@ -76,20 +76,20 @@ func (s Settings) Validate() error {
 	return errors.Join(s.Cache.Validate(), s.Jobs.Validate())
 }
 
-// roomBesidePicture is what the rest of a product may take in a request that brings its picture.
-const roomBesidePicture = 64 << 10
+// maxProductBytes bounds the fields of a product in a request that also has its picture.
+const maxProductBytes = 64 << 10
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
 		Name:   "db",
-		About:  "the store's data in PostgreSQL and all of its rules, as gRPC service merchstore.v1.DBService",
+		About:  "the store's data in PostgreSQL and its business rules, as gRPC service merchstore.v1.DBService",
 		Run:    run,
 		Common: func(s Settings) process.Settings { return s.Process },
 		Tasks:  map[string]func(context.Context, Settings, *process.Process) error{"migrate": migrate},
 	}))
 }
 
-// migrate brings the database up to the schema this program was built for.
+// migrate applies the pending migrations.
 func migrate(ctx context.Context, s Settings, p *process.Process) error {
 	if err := schema.Migrate(ctx, string(s.Postgres.URL)); err != nil {
 		return err
@@ -118,7 +118,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	p.Add(traces.Component())
 	if s.LoggingAddr != "" {
-		if err := announce(ctx, s, p); err != nil {
+		if err := reportAvailability(ctx, s, p); err != nil {
 			return err
 		}
 	}
@@ -126,21 +126,24 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
-	p.Add(stopped("database", db.Close))
+	p.Add(closer("database", db.Close))
 	db.RegisterMetrics(p.Metrics)
 	passwords.RegisterMetrics(p.Metrics)
 
-	reader, closeReader, err := openReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
+	reader, closeReader, err := newReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		return err
 	}
-	p.Add(stopped("reader", closeReader))
-	measures := newOrderMetrics(p.Metrics)
-	placer := batch.New(s.OrderGroup, s.OrderTimeout, measures.placing(db.PlaceOrders)).Traced(traces.Tracer("db"), "place orders")
-	p.Add(stopped("order batches", placer.Close))
-	accounts := &shop.Accounts{Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == ""}
+	p.Add(closer("reader", closeReader))
+	metrics := newOrderMetrics(p.Metrics)
+	placer := batch.New(s.OrderBatchSize, s.OrderTimeout, metrics.measurePlace(db.PlaceOrders)).
+		WithTracer(traces.Tracer("db"), "place orders")
+	p.Add(closer("order batches", placer.Close))
+	accounts := &shop.Accounts{
+		Store: db, Passwords: passwords, Tokens: keys, TokenTTL: s.TokenTTL, FirstIsAdmin: s.AdminUsername == "",
+	}
 	catalogue := &shop.Catalogue{Store: db, Reader: reader, Pictures: picture.Limits{Memory: s.Jobs.PictureMemory}}
-	orders := &shop.Orders{Store: measures.cancelling(db), Placer: placer, Accounts: accounts}
+	orders := &shop.Orders{Store: metrics.measureCancel(db), Placer: placer, Accounts: accounts}
 
 	runner, err := jobs.New(db.Pool(), db, s.Jobs, p.Metrics, p.Log)
 	if err != nil {
@@ -154,7 +157,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)
 
-	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+roomBesidePicture)
+	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+maxProductBytes)
 	auth := server.NewAuthenticator(keys, reader)
 	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
 	if err != nil {
@@ -165,13 +168,14 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	return p.Serve(ctx)
 }
 
-// stopped returns a component that only has to be closed.
-func stopped(name string, closeIt func()) process.Component {
-	return process.Component{Name: name, Stop: func(context.Context) error { closeIt(); return nil }}
+// closer returns a component that is stopped by closing it.
+func closer(name string, closeFunc func()) process.Component {
+	return process.Component{Name: name, Stop: func(context.Context) error { closeFunc(); return nil }}
 }
 
-// openReader reads accounts and products from PostgreSQL, through a cache if there is one.
-func openReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.Tracing) (cache.Reader, func(), error) {
+// newReader returns a reader of accounts and products from PostgreSQL, behind a cache if one is
+// configured.
+func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.Tracing) (cache.Reader, func(), error) {
 	reader := db.NewReader(traces.Tracer("db"))
 	if s.Cache.URL == "" {
 		return reader, reader.Close, nil
@@ -185,9 +189,11 @@ func openReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing
 	return cached, func() { cached.Close(); reader.Close() }, nil
 }
 
-// announce tells the log channel when the service can not work, and when it can again.
-func announce(ctx context.Context, s Settings, p *process.Process) error {
-	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName}, rpc.NewClientMetrics(p.CallMetrics()))
+// reportAvailability writes to the log channel when the service becomes unavailable and when it
+// recovers.
+func reportAvailability(ctx context.Context, s Settings, p *process.Process) error {
+	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName},
+		rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err
 	}
@@ -196,16 +202,16 @@ func announce(ctx context.Context, s Settings, p *process.Process) error {
 		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 	p.Add(log.Component())
-	was, began := false, false
+	last, everReady := false, false
 	p.OnReadiness(func(ready bool) {
 		switch {
-		case ctx.Err() != nil || ready == was: // stopping, or nothing new
+		case ctx.Err() != nil || ready == last: // shutting down, or no change
 		case !ready:
-			log.Error(ctx, "error: UNAVAILABLE - the database is away, or its schema is too old")
-		case began:
-			log.Info(ctx, "the database is back")
+			log.Error(ctx, "error: UNAVAILABLE - the database is unavailable, or its schema is too old")
+		case everReady:
+			log.Info(ctx, "the database is available again")
 		}
-		was, began = ready, began || ready
+		last, everReady = ready, everReady || ready
 	})
 	return nil
 }

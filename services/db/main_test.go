@@ -32,7 +32,7 @@ const (
 	goodPassword = "password123"
 )
 
-// service is a DB service that runs in this process, on a database of its own, as `db` would run it.
+// service is a DB service that runs in the test's process, on a database of its own.
 type service struct {
 	merchstorev1.DBServiceClient
 
@@ -44,7 +44,8 @@ type service struct {
 	stop func()
 }
 
-// start runs a DB service on a database of its own, without the seeded products, unless the settings are changed.
+// start runs a DB service on a new database, without seeded products unless the settings are
+// changed.
 func start(t *testing.T, change ...func(*Settings)) *service {
 	t.Helper()
 	return startOn(t, database.New(t), change...)
@@ -109,7 +110,7 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 	return &service{DBServiceClient: merchstorev1.NewDBServiceClient(conn), t: t, conn: conn, url: url, ops: s.Process.OpsAddr, keys: keys, stop: stop}
 }
 
-// startOnServer runs a DB service on a PostgreSQL server that the test can stop.
+// startOnServer runs a DB service on a PostgreSQL server that the test may stop.
 func startOnServer(t *testing.T, server *postgres.Server, change ...func(*Settings)) *service {
 	t.Helper()
 	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
@@ -128,20 +129,20 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// as makes a context that calls with a token.
+// as returns a context that authenticates calls with a token.
 func as(ctx context.Context, signed string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+signed)
 }
 
-// account is somebody who is logged in.
+// account is a user with the context of their calls.
 type account struct {
 	*merchstorev1.User
 
-	ctx context.Context //nolint:containedctx // the identity that this somebody calls with
+	ctx context.Context // authenticates as the user
 }
 
-// accounts makes n accounts straight in the database, because hashing n passwords would take its time. All have the
-// password "password123" hashed once.
+// accounts inserts n accounts directly into the database, because hashing n passwords takes long.
+// All have the password hash of one sign-up.
 func (s *service) accounts(n int) []account {
 	s.t.Helper()
 	first := s.signUp(fmt.Sprintf("first-%d", time.Now().UnixNano()))
@@ -159,7 +160,7 @@ func (s *service) accounts(n int) []account {
 	return list
 }
 
-// as makes the context of a token that is signed here, without a login.
+// as returns a context that authenticates with a token signed by the test, without a login.
 func (s *service) as(u *merchstorev1.User, role string) context.Context {
 	s.t.Helper()
 	signed, err := s.keys.Sign(u.GetId(), u.GetSid(), u.GetUsername(), role, time.Hour)
@@ -169,7 +170,7 @@ func (s *service) as(u *merchstorev1.User, role string) context.Context {
 	return as(s.t.Context(), signed)
 }
 
-// signUp makes an account through the service. The first one is an admin.
+// signUp creates an account through the service. The first one is an admin.
 func (s *service) signUp(username string) account {
 	s.t.Helper()
 	r, err := s.CreateUser(s.t.Context(), &merchstorev1.CreateUserRequest{Username: username, Password: goodPassword})
@@ -183,7 +184,7 @@ func (s *service) signUp(username string) account {
 	return account{r.GetUser(), s.as(r.GetUser(), role)}
 }
 
-// product puts a product on the shelf.
+// product creates a product with that stock.
 func (s *service) product(owner account, stock int32) *merchstorev1.Product {
 	s.t.Helper()
 	r, err := s.CreateProduct(owner.ctx, &merchstorev1.CreateProductRequest{Name: "Hoodie", Price: 19900, Stock: stock})
@@ -193,19 +194,19 @@ func (s *service) product(owner account, stock int32) *merchstorev1.Product {
 	return r.GetProduct()
 }
 
-// sql connects to the service's database behind its back.
+// sql connects to the service's database directly.
 func (s *service) sql() *pgx.Conn {
 	s.t.Helper()
 	return database.Connect(s.t, s.url)
 }
 
-// count runs a query that gives one number.
+// count runs a query that returns one number.
 func (s *service) count(sql string, args ...any) int {
 	s.t.Helper()
 	return database.Ask[int](s.t, s.sql(), sql, args...)
 }
 
-// ready asks /readyz.
+// ready reports whether /readyz succeeds.
 func (s *service) ready() bool {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.ops+"/readyz", nil)
@@ -221,7 +222,7 @@ func (s *service) ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// reason is that of the failure a call has ended with; empty if it ended well.
+// reason returns the failure reason of a call's error, or "" for success.
 func reason(err error) failure.Reason {
 	if err == nil {
 		return ""
@@ -233,7 +234,7 @@ func reason(err error) failure.Reason {
 	return f.Reason
 }
 
-// wantReason fails the test unless the call has ended so.
+// wantReason fails the test unless err has that reason.
 func wantReason(t *testing.T, err error, want failure.Reason) {
 	t.Helper()
 	if got := reason(err); got != want {

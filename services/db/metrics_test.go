@@ -7,8 +7,8 @@ import (
 	"merchstore.io/merchstore/test/metrics"
 )
 
-// measured reads what the service measures.
-func (s *service) measured() metrics.Families {
+// metrics reads the service's metrics.
+func (s *service) metrics() metrics.Families {
 	s.t.Helper()
 	families, err := metrics.Read(s.t.Context(), "http://"+s.ops)
 	if err != nil {
@@ -17,7 +17,7 @@ func (s *service) measured() metrics.Families {
 	return families
 }
 
-func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
+func TestOrderMetrics(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, buyer := s.signUp("admin"), s.signUp("buyer")
@@ -35,12 +35,12 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second is refused
+	for range 2 { // the second fails
 		_, _ = s.CancelOrder(buyer.ctx, &merchstorev1.CancelOrderRequest{Id: placed.GetOrder().GetId()})
 	}
 
 	type labels = map[string]string
-	m := s.measured()
+	m := s.metrics()
 	for _, want := range []struct {
 		name   string
 		labels labels
@@ -56,13 +56,13 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 		{"merchstore_product_stock", nil, 1},
 		{"merchstore_products", nil, 1},
 		{"merchstore_products_oversold", nil, 0},
-		{"merchstore_db_query_duration_seconds", labels{"query": "lock shelf"}, 6},
+		{"merchstore_db_query_duration_seconds", labels{"query": "lock stock"}, 6},
 		{"merchstore_ready", nil, 1},
 		{"merchstore_check_passing", labels{"check": "database"}, 1},
 		{"merchstore_build_info", labels{"process": "db"}, 1},
 	} {
 		if m[want.name] == nil {
-			t.Errorf("there is no %s", want.name)
+			t.Errorf("%s is missing", want.name)
 		} else if got := m.Sum(want.name, want.labels); got != want.value {
 			t.Errorf("%s%v is %v, want %v", want.name, want.labels, got, want.value)
 		}
@@ -76,7 +76,7 @@ func TestMetricsSayWhatBecameOfOrders(t *testing.T) {
 	}
 }
 
-func TestALockedTableIsSeenAlthoughWhatIsInItIsNot(t *testing.T) {
+func TestServerMetricsOfALockedTable(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	buyer := s.signUp("admin")
@@ -97,16 +97,16 @@ func TestALockedTableIsSeenAlthoughWhatIsInItIsNot(t *testing.T) {
 		default:
 		}
 	}
-	m := s.measured()
+	m := s.metrics()
 	if n := m.Sum("merchstore_postgresql_lock_waiters", nil); n < 1 {
-		t.Errorf("%v wait for a lock", n)
+		t.Errorf("%v connections wait for a lock", n)
 	}
 	if age := m.Sum("merchstore_postgresql_longest_transaction_seconds", nil); age <= 0 {
-		t.Errorf("the longest transaction has lasted %v s", age)
+		t.Errorf("the longest transaction is %v s old", age)
 	}
-	for of, want := range map[string]float64{"server": 1, "shelf": 0} {
+	for of, want := range map[string]float64{"server": 1, "products": 0} {
 		if up := m.Sum("merchstore_db_samples_up", map[string]string{"of": of}); up != want {
-			t.Errorf("the %s has answered: %v, want %v", of, up, want)
+			t.Errorf("samples of %s up: %v, want %v", of, up, want)
 		}
 	}
 	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
@@ -117,15 +117,15 @@ func TestALockedTableIsSeenAlthoughWhatIsInItIsNot(t *testing.T) {
 	}
 }
 
-func TestWithoutMeasuringCallsTheRestIsStillMeasured(t *testing.T) {
+func TestMetricsWithoutCalls(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.Process.MeasureCalls = false })
 	s.signUp("admin")
-	m := s.measured()
+	m := s.metrics()
 	if m["grpc_server_handled_total"] != nil || m["merchstore_db_query_duration_seconds"] != nil {
-		t.Error("calls or statements are measured")
+		t.Error("there are metrics of calls or statements")
 	}
 	if m["merchstore_products"] == nil {
-		t.Error("products are not")
+		t.Error("there are no metrics of products")
 	}
 }

@@ -8,14 +8,15 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/tracing"
+	"merchstore.io/merchstore/services/db/batch"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// orderMetrics say what becomes of orders.
+// orderMetrics measures orders.
 type orderMetrics struct {
 	placed, replayed, cancelled prometheus.Counter
-	refused                     *prometheus.CounterVec
-	groupSize, groupTime        prometheus.Histogram
+	rejected                    *prometheus.CounterVec
+	batchSize, batchDuration    prometheus.Histogram
 }
 
 func newOrderMetrics(r prometheus.Registerer) *orderMetrics {
@@ -24,42 +25,46 @@ func newOrderMetrics(r prometheus.Registerer) *orderMetrics {
 	}
 	m := &orderMetrics{
 		placed:    counter("merchstore_orders_placed_total", "Orders placed."),
-		replayed:  counter("merchstore_orders_replayed_total", "Answers given again for an idempotency key."),
+		replayed:  counter("merchstore_orders_replayed_total", "Outcomes replayed for an idempotency key."),
 		cancelled: counter("merchstore_orders_cancelled_total", "Orders cancelled."),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_orders_refused_total", Help: "Orders refused by the rules, or failed with their group, by the code of the error that was answered.",
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "merchstore_orders_refused_total",
+			Help: "Orders rejected by the business rules or failed with their batch, by error code.",
 		}, []string{"reason"}),
-		groupSize: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "merchstore_order_group_size", Help: "Orders asked for in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "merchstore_order_group_size",
+			Help:    "Number of order requests in one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
-		groupTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "merchstore_order_group_duration_seconds", Help: "Time of a transaction that places a group of orders, its commit included.",
+		batchDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "merchstore_order_group_duration_seconds",
+			Help:    "Duration of a transaction that places a batch of orders, including its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 	}
-	m.refused.WithLabelValues("out_of_stock") // so that the first one is seen as an increase
-	r.MustRegister(m.placed, m.replayed, m.cancelled, m.refused, m.groupSize, m.groupTime)
+	m.rejected.WithLabelValues("out_of_stock") // starting at 0, the first one shows as an increase
+	r.MustRegister(m.placed, m.replayed, m.cancelled, m.rejected, m.batchSize, m.batchDuration)
 	return m
 }
 
-type placeOrders func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error)
-
-// placing measures what places groups of orders.
-func (m *orderMetrics) placing(place placeOrders) placeOrders {
-	return func(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
+// measurePlace returns place with its batches measured.
+func (m *orderMetrics) measurePlace(
+	place batch.Func[shop.OrderRequest, shop.Outcome],
+) batch.Func[shop.OrderRequest, shop.Outcome] {
+	return func(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 		start := time.Now()
-		outcomes, err := place(ctx, placements)
-		tracing.Observe(ctx, m.groupTime, time.Since(start).Seconds())
-		m.groupSize.Observe(float64(len(placements)))
+		outcomes, err := place(ctx, requests)
+		tracing.Observe(ctx, m.batchDuration, time.Since(start).Seconds())
+		m.batchSize.Observe(float64(len(requests)))
 		if err != nil {
-			m.refused.WithLabelValues(codeOf(err)).Add(float64(len(placements)))
+			m.rejected.WithLabelValues(reasonOf(err)).Add(float64(len(requests)))
 		}
 		for _, o := range outcomes {
 			switch {
 			case o.Replayed:
 				m.replayed.Inc()
 			case o.Failure != nil:
-				m.refused.WithLabelValues(string(o.Failure.Reason)).Inc()
+				m.rejected.WithLabelValues(string(o.Failure.Reason)).Inc()
 			default:
 				m.placed.Inc()
 			}
@@ -68,28 +73,28 @@ func (m *orderMetrics) placing(place placeOrders) placeOrders {
 	}
 }
 
-func codeOf(err error) string {
+func reasonOf(err error) string {
 	if f, ok := failure.As(err); ok {
 		return string(f.Reason)
 	}
 	return string(failure.ReasonInternal)
 }
 
-// cancelling counts the orders that a store cancels.
-func (m *orderMetrics) cancelling(store shop.OrderStore) shop.OrderStore {
-	return cancellations{store, m.cancelled}
+// measureCancel returns store with its cancelled orders counted.
+func (m *orderMetrics) measureCancel(store shop.OrderStore) shop.OrderStore {
+	return measuredStore{store, m.cancelled}
 }
 
-type cancellations struct {
+type measuredStore struct {
 	shop.OrderStore
-	total prometheus.Counter
+	cancelled prometheus.Counter
 }
 
 // CancelOrder implements shop.OrderStore.
-func (c cancellations) CancelOrder(ctx context.Context, id int64) (shop.Order, error) {
-	order, err := c.OrderStore.CancelOrder(ctx, id)
+func (s measuredStore) CancelOrder(ctx context.Context, id int64) (shop.Order, error) {
+	order, err := s.OrderStore.CancelOrder(ctx, id)
 	if err == nil {
-		c.total.Inc()
+		s.cancelled.Inc()
 	}
-	return order, err //nolint:wrapcheck // as it came
+	return order, err
 }

@@ -25,7 +25,7 @@ func order(key string, lines ...*merchstorev1.OrderLine) *merchstorev1.PlaceOrde
 	return &merchstorev1.PlaceOrderRequest{Lines: lines, IdempotencyKey: key}
 }
 
-func TestAnOrderTakesItsPiecesAndACancelPutsThemBackOnce(t *testing.T) {
+func TestCancelRestoresStockOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, buyer := s.signUp("admin"), s.signUp("buyer")
@@ -51,7 +51,7 @@ func TestAnOrderTakesItsPiecesAndACancelPutsThemBackOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(got, read.GetOrder(), protocmp.Transform()); diff != "" {
-		t.Errorf("order as read (-placed +read):\n%s", diff)
+		t.Errorf("GetOrder (-placed +read):\n%s", diff)
 	}
 	if n := s.count(`SELECT stock FROM products WHERE id = $1`, mug.GetId()); n != 7 {
 		t.Errorf("stock is %d, want 7", n)
@@ -81,8 +81,8 @@ func TestAnOrderTakesItsPiecesAndACancelPutsThemBackOnce(t *testing.T) {
 	}
 }
 
-// TestTheLastPiecesAreSoldOnce has many buyers at two DB services on one database.
-func TestTheLastPiecesAreSoldOnce(t *testing.T) {
+// TestConcurrentOrdersDoNotOversell has many buyers order from two DB services on one database.
+func TestConcurrentOrdersDoNotOversell(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	pods := []*service{s, startOn(t, s.url)}
@@ -95,7 +95,7 @@ func TestTheLastPiecesAreSoldOnce(t *testing.T) {
 		wg.Go(func() {
 			for n := range 10 {
 				lines := []*merchstorev1.OrderLine{line(hot[n%2], 1), line(hot[2], 1)}
-				if n%3 == 0 { // the other way round, to provoke deadlocks
+				if n%3 == 0 { // reversed, to provoke deadlocks
 					lines[0], lines[1] = lines[1], lines[0]
 				}
 				_, err := pods[i%2].PlaceOrder(b.ctx, order(fmt.Sprint("key-", n), lines...))
@@ -115,14 +115,14 @@ func TestTheLastPiecesAreSoldOnce(t *testing.T) {
 		t.Errorf("%d sold, %d refused; want 200 and 440", sold.Load(), refused.Load())
 	}
 	if left := s.count(`SELECT sum(stock) FROM products WHERE id = ANY($1)`, []int32{hot[0].GetId(), hot[1].GetId()}); left != 0 {
-		t.Errorf("%d left of the two hot products", left)
+		t.Errorf("%d units left of the two scarce products", left)
 	}
 	if left := s.count(`SELECT stock FROM products WHERE id = $1`, hot[2].GetId()); left != 800 {
-		t.Errorf("%d left of the third, want 800", left)
+		t.Errorf("%d units left of the third, want 800", left)
 	}
 }
 
-func TestTheSameKeyHasTheSameAnswer(t *testing.T) {
+func TestReplaysTheFirstOutcomeForARepeatedKey(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	buyer, other := s.signUp("buyer"), s.signUp("other")
@@ -141,13 +141,13 @@ func TestTheSameKeyHasTheSameAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first.GetOrder(), again.GetOrder(), protocmp.Transform()); diff != "" || !again.GetReplayed() {
-		t.Errorf("the replay is another (-first +again), replayed %t:\n%s", again.GetReplayed(), diff)
+		t.Errorf("replay differs (-first +again), replayed %t:\n%s", again.GetReplayed(), diff)
 	}
 	_, err = s.PlaceOrder(buyer.ctx, order("k", line(p, 2)))
 	wantReason(t, err, "idempotency_key_reused")
 	theirs, err := s.PlaceOrder(other.ctx, order("k", line(p, 1)))
 	if err != nil || theirs.GetReplayed() {
-		t.Errorf("somebody else's key was taken for ours: %v", err)
+		t.Errorf("another user's key was replayed: %v", err)
 	}
 
 	_, err = s.PlaceOrder(requestID("first").ctx, order("too many", line(p, 9)))
@@ -158,19 +158,19 @@ func TestTheSameKeyHasTheSameAnswer(t *testing.T) {
 	_, err = s.PlaceOrder(requestID("second").ctx, order("too many", line(p, 9)))
 	wantReason(t, err, "out_of_stock")
 	if f, _ := failure.As(rpc.Failure(err)); f.RequestID != "first" {
-		t.Errorf("the replayed failure is of request %q", f.RequestID)
+		t.Errorf("the replayed failure has request id %q, want first", f.RequestID)
 	}
 
 	if _, err := s.sql().Exec(t.Context(), `UPDATE idempotency_keys SET created_at = now() - interval '25 hours'`); err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := s.PlaceOrder(buyer.ctx, order("k", line(p, 2)))
-	if err != nil || fresh.GetReplayed() {
-		t.Errorf("a key of yesterday is remembered: %v", err)
+	afterExpiry, err := s.PlaceOrder(buyer.ctx, order("k", line(p, 2)))
+	if err != nil || afterExpiry.GetReplayed() {
+		t.Errorf("an expired key was replayed: %v", err)
 	}
 }
 
-func TestOneKeyFromManyCallersBuysOnce(t *testing.T) {
+func TestConcurrentCallsWithOneKeyPlaceOneOrder(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	pods := []*service{s, startOn(t, s.url)}
@@ -193,11 +193,11 @@ func TestOneKeyFromManyCallersBuysOnce(t *testing.T) {
 		wg.Wait()
 	}
 	if n := s.count(`SELECT count(*) FROM orders`); n != 10 {
-		t.Errorf("10 keys have bought %d times", n)
+		t.Errorf("10 keys placed %d orders", n)
 	}
 }
 
-func TestAKeyHeldElsewhereIsInFlight(t *testing.T) {
+func TestRejectsAKeyLockedByAnotherTransaction(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	buyer := s.signUp("buyer")
@@ -218,7 +218,7 @@ func TestAKeyHeldElsewhereIsInFlight(t *testing.T) {
 	wantReason(t, err, "")
 }
 
-func TestOneOrderTheDatabaseRefusesDoesNotFailTheOthers(t *testing.T) {
+func TestAnOrderRejectedByTheDatabaseDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	buyers := s.accounts(20)
@@ -237,10 +237,10 @@ func TestOneOrderTheDatabaseRefusesDoesNotFailTheOthers(t *testing.T) {
 			_, err := s.PlaceOrder(b.ctx, order("", line(p, quantity)))
 			if i == 7 {
 				if status.Code(err) != codes.Internal || status.Convert(err).Message() != "the order could not be placed" {
-					t.Errorf("the refused order: %v", err)
+					t.Errorf("the rejected order: %v", err)
 				}
 			} else if err != nil {
-				t.Errorf("another's order: %v", err)
+				t.Errorf("another order: %v", err)
 			}
 		})
 	}
@@ -250,14 +250,14 @@ func TestOneOrderTheDatabaseRefusesDoesNotFailTheOthers(t *testing.T) {
 	}
 }
 
-func TestOrdersAreTheirBuyers(t *testing.T) {
+func TestOrdersAreVisibleToTheirOwnersAndAdmins(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	admin, peter, yoga := s.signUp("admin"), s.signUp("peter"), s.signUp("yoga")
 	p := s.product(admin, 10)
 	var ids []int64
-	for _, who := range []account{peter, yoga, peter} {
-		r, err := s.PlaceOrder(who.ctx, order("", line(p, 1)))
+	for _, buyer := range []account{peter, yoga, peter} {
+		r, err := s.PlaceOrder(buyer.ctx, order("", line(p, 1)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,17 +272,17 @@ func TestOrdersAreTheirBuyers(t *testing.T) {
 	_, err = s.GetOrder(yoga.ctx, &merchstorev1.GetOrderRequest{Id: 1 << 40})
 	wantReason(t, err, "order_not_found")
 	for name, tt := range map[string]struct {
-		who  account
-		of   string
-		want []int64
+		actor account
+		of    string
+		want  []int64
 	}{
 		"a customer's own":        {peter, "", []int64{ids[2], ids[0]}},
 		"a customer's own by sid": {peter, peter.Sid, []int64{ids[2], ids[0]}},
 		"everyone's for an admin": {admin, "", []int64{ids[2], ids[1], ids[0]}},
 		"one user's for an admin": {admin, yoga.Sid, []int64{ids[1]}},
-		"nobody's":                {admin, admin.Sid, nil},
+		"a user without orders":   {admin, admin.Sid, nil},
 	} {
-		r, err := s.ListOrders(tt.who.ctx, &merchstorev1.ListOrdersRequest{UserSid: tt.of})
+		r, err := s.ListOrders(tt.actor.ctx, &merchstorev1.ListOrdersRequest{UserSid: tt.of})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func TestOrdersAreTheirBuyers(t *testing.T) {
 	}
 	r, err := s.GetOrder(peter.ctx, &merchstorev1.GetOrderRequest{Id: ids[0]})
 	if err != nil || r.GetOrder().GetItems()[0].GetName() != "Hoodie" {
-		t.Errorf("an order of a deleted product reads %v, %v", r, err)
+		t.Errorf("GetOrder with a deleted product: %v, %v", r, err)
 	}
 	_, err = s.PlaceOrder(peter.ctx, order("", line(p, 1)))
 	wantReason(t, err, "product_not_found")
@@ -307,13 +307,13 @@ func TestOrdersAreTheirBuyers(t *testing.T) {
 	wantReason(t, err, "")
 }
 
-func TestStockCannotGoBelowZeroWhateverTheCodeDoes(t *testing.T) {
+func TestDatabaseRejectsNegativeStock(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.product(s.signUp("admin"), 1)
 	_, err := s.sql().Exec(t.Context(), `UPDATE products SET stock = stock - 2`)
-	var named interface{ SQLState() string }
-	if !errors.As(err, &named) || named.SQLState() != "23514" {
-		t.Errorf("the database took it: %v", err)
+	var pgErr interface{ SQLState() string }
+	if !errors.As(err, &pgErr) || pgErr.SQLState() != "23514" {
+		t.Errorf("got %v, want a check violation", err)
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"merchstore.io/merchstore/test/eventually"
 )
 
-// drawn is a picture that is like no other.
-func drawn(t *testing.T) []byte {
+// uniquePNG returns a picture with random content.
+func uniquePNG(t *testing.T) []byte {
 	t.Helper()
 	m := image.NewGray(image.Rect(0, 0, 800, 600))
 	for i := range 64 {
@@ -35,24 +35,24 @@ func drawn(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// damaged looks like a picture until it is decoded.
-func damaged(t *testing.T) []byte {
+// corruptPNG returns a picture that passes inspection and fails to decode.
+func corruptPNG(t *testing.T) []byte {
 	t.Helper()
-	b := drawn(t)
+	b := uniquePNG(t)
 	b[len(b)-20] ^= 0xff
 	return b
 }
 
-func pictured(image []byte) *merchstorev1.CreateProductRequest {
+func productWithImage(image []byte) *merchstorev1.CreateProductRequest {
 	return &merchstorev1.CreateProductRequest{Name: "Hoodie", Price: 19900, Stock: 5, Image: image}
 }
 
-// settled waits until a product's picture is not being processed any more.
-func (s *service) settled(who account, id int32) *merchstorev1.Product {
+// awaitPicture waits until a product's picture is processed.
+func (s *service) awaitPicture(viewer account, id int32) *merchstorev1.Product {
 	s.t.Helper()
 	var p *merchstorev1.Product
-	eventually.True(s.t, time.Minute, "the picture to be ready, or to have failed", func() bool {
-		r, err := s.GetProduct(who.ctx, &merchstorev1.GetProductRequest{Id: id})
+	eventually.True(s.t, time.Minute, "the picture to be processed", func() bool {
+		r, err := s.GetProduct(viewer.ctx, &merchstorev1.GetProductRequest{Id: id})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -62,15 +62,15 @@ func (s *service) settled(who account, id int32) *merchstorev1.Product {
 	return p
 }
 
-func TestAPictureGetsItsSizes(t *testing.T) {
+func TestScalesPictures(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
-	created, err := s.CreateProduct(peter.ctx, pictured(drawn(t)))
+	created, err := s.CreateProduct(peter.ctx, productWithImage(uniquePNG(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.settled(peter, created.GetProduct().GetId())
+	p := s.awaitPicture(peter, created.GetProduct().GetId())
 	if got := p.GetPicture().GetStatus(); got != merchstorev1.PictureStatus_PICTURE_STATUS_READY || p.GetVersion() != 2 {
 		t.Fatalf("%v at version %d", p.GetPicture(), p.GetVersion())
 	}
@@ -94,45 +94,45 @@ func TestAPictureGetsItsSizes(t *testing.T) {
 	wantReason(t, err, "picture_not_found")
 }
 
-func TestABadPictureFailsWithAReason(t *testing.T) {
+func TestReportsInvalidPictures(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
-	_, err := s.CreateProduct(peter.ctx, pictured([]byte("<script>")))
+	_, err := s.CreateProduct(peter.ctx, productWithImage([]byte("<script>")))
 	wantReason(t, err, "invalid_request")
-	broken, err := s.CreateProduct(peter.ctx, pictured(damaged(t)))
+	broken, err := s.CreateProduct(peter.ctx, productWithImage(corruptPNG(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.settled(peter, broken.GetProduct().GetId())
+	p := s.awaitPicture(peter, broken.GetProduct().GetId())
 	if p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_FAILED || p.GetPicture().GetFailure() == "" {
-		t.Errorf("a damaged picture is %v", p.GetPicture())
+		t.Errorf("the picture of corrupt data is %v", p.GetPicture())
 	}
-	better, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: drawn(t)})
+	better, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: uniquePNG(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := s.settled(peter, better.GetProduct().GetId()); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
-		t.Errorf("the one that replaces it is %v", p.GetPicture())
+	if p := s.awaitPicture(peter, better.GetProduct().GetId()); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+		t.Errorf("the replacement is %v", p.GetPicture())
 	}
 }
 
-func TestAProductThatFailsLeavesNoPictureAndNoJob(t *testing.T) {
+func TestFailedCreateLeavesNoPictureAndNoJob(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
 	conn := database.Connect(t, s.url)
 	database.Exec(t, conn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
 		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON products FOR EACH ROW EXECUTE FUNCTION refuse()`)
-	if _, err := s.CreateProduct(peter.ctx, pictured(drawn(t))); err == nil {
-		t.Fatal("it was created")
+	if _, err := s.CreateProduct(peter.ctx, productWithImage(uniquePNG(t))); err == nil {
+		t.Fatal("the product was created")
 	}
 	if n := database.Ask[int](t, conn, `SELECT (SELECT count(*) FROM pictures) + (SELECT count(*) FROM river_job WHERE kind = 'scale_picture')`); n != 0 {
 		t.Errorf("%d pictures and jobs are left", n)
 	}
 }
 
-func TestPicturesAreTheirProducts(t *testing.T) {
+func TestOnlyOwnersChangePictures(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.signUp("admin")
@@ -140,16 +140,16 @@ func TestPicturesAreTheirProducts(t *testing.T) {
 	p := s.product(peter, 1)
 	stale := p.GetVersion() + 7
 	for name, tt := range map[string]struct {
-		who     account
+		actor   account
 		request *merchstorev1.SetPictureRequest
 		want    string
 	}{
-		"by somebody else":               {yoga, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: drawn(t)}, "forbidden"},
-		"on a version that it never had": {peter, &merchstorev1.SetPictureRequest{Id: p.GetId(), IfVersion: &stale, Image: drawn(t)}, "stale_version"},
-		"of a product that is not there": {peter, &merchstorev1.SetPictureRequest{Id: 999, Image: drawn(t)}, "product_not_found"},
-		"to nothing":                     {peter, &merchstorev1.SetPictureRequest{Id: p.GetId()}, "invalid_request"},
+		"by another user":       {yoga, &merchstorev1.SetPictureRequest{Id: p.GetId(), Image: uniquePNG(t)}, "forbidden"},
+		"with a wrong version":  {peter, &merchstorev1.SetPictureRequest{Id: p.GetId(), IfVersion: &stale, Image: uniquePNG(t)}, "stale_version"},
+		"of an unknown product": {peter, &merchstorev1.SetPictureRequest{Id: 999, Image: uniquePNG(t)}, "product_not_found"},
+		"with an empty image":   {peter, &merchstorev1.SetPictureRequest{Id: p.GetId()}, "invalid_request"},
 	} {
-		if _, err := s.SetPicture(tt.who.ctx, tt.request); string(reason(err)) != tt.want {
+		if _, err := s.SetPicture(tt.actor.ctx, tt.request); string(reason(err)) != tt.want {
 			t.Errorf("a picture set %s: %v, want %s", name, err, tt.want)
 		}
 	}
@@ -157,59 +157,60 @@ func TestPicturesAreTheirProducts(t *testing.T) {
 	wantReason(t, err, "forbidden")
 	conn := database.Connect(t, s.url)
 	if n := database.Ask[int](t, conn, `SELECT count(*) FROM pictures`); n != 0 {
-		t.Errorf("%d pictures are left of what was refused", n)
+		t.Errorf("%d pictures are left of rejected requests", n)
 	}
 }
 
-func TestPicturesThatNobodyShowsAreForgotten(t *testing.T) {
+func TestDeletesUnusedPictures(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
 	conn := database.Connect(t, s.url)
-	pictures := func(want int) {
+	awaitPictures := func(want int) {
 		t.Helper()
-		eventually.True(s.t, time.Minute, "the pictures left to be those that are shown", func() bool {
+		eventually.True(s.t, time.Minute, "unused pictures to be deleted", func() bool {
 			return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == want &&
 				database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE state <> 'completed'`) == 0
 		})
 	}
-	shared := drawn(t)
+	shared := uniquePNG(t)
 	var ids []int32
 	for range 3 {
-		r, err := s.CreateProduct(peter.ctx, pictured(shared))
+		r, err := s.CreateProduct(peter.ctx, productWithImage(shared))
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, r.GetProduct().GetId())
 	}
-	pictures(1)
-	if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: ids[0], Image: drawn(t)}); err != nil {
+	awaitPictures(1)
+	if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: ids[0], Image: uniquePNG(t)}); err != nil {
 		t.Fatal(err)
 	}
-	pictures(2)
+	awaitPictures(2)
 	if _, err := s.DeleteProduct(peter.ctx, &merchstorev1.DeleteProductRequest{Id: ids[1]}); err != nil {
 		t.Fatal(err)
 	}
-	pictures(2)
+	awaitPictures(2)
 	removed, err := s.RemovePicture(peter.ctx, &merchstorev1.RemovePictureRequest{Id: ids[2]})
 	if err != nil || removed.GetProduct().GetPicture() != nil {
 		t.Fatalf("%v, %v", removed, err)
 	}
-	pictures(1)
+	awaitPictures(1)
 	if _, err := s.SetPicture(peter.ctx, &merchstorev1.SetPictureRequest{Id: ids[2], Image: shared}); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.settled(peter, ids[2]); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
-		t.Errorf("what was forgotten and comes again is %v", p.GetPicture())
+	if p := s.awaitPicture(peter, ids[2]); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+		t.Errorf("a picture uploaded again after its deletion is %v", p.GetPicture())
 	}
 }
 
-// TestManyShowAndForgetTheSamePicture looks for pictures that are deleted while somebody is about to show them, and for deadlocks.
-func TestManyShowAndForgetTheSamePicture(t *testing.T) {
+// TestConcurrentPictureChanges provokes deadlocks, and deletions of a picture that is about to be
+// shown.
+func TestConcurrentPictureChanges(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	peter := s.signUp("peter")
-	images := [][]byte{drawn(t), drawn(t)}
+	images := [][]byte{uniquePNG(t), uniquePNG(t)}
 	done := make(chan error)
 	const owners, rounds = 6, 10
 	for range owners {
@@ -231,10 +232,10 @@ func TestManyShowAndForgetTheSamePicture(t *testing.T) {
 		}
 	}
 	conn := database.Connect(t, s.url)
-	eventually.True(s.t, time.Minute, "all to be forgotten", func() bool { return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == 0 })
+	eventually.True(s.t, time.Minute, "all pictures to be deleted", func() bool { return database.Ask[int](t, conn, `SELECT count(*) FROM pictures`) == 0 })
 }
 
-func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
+func TestCleansUp(t *testing.T) {
 	t.Parallel()
 	url := database.New(t)
 	first := startOn(t, url)
@@ -254,29 +255,29 @@ func TestWhatHasHadItsTimeIsCleanedUp(t *testing.T) {
 		UPDATE products SET picture = sha256('stuck');
 		INSERT INTO products (name, price, stock, picture, deleted_at) VALUES ('gone', 1, 1, sha256('deleted'), now())`)
 	second := startOn(t, url)
-	eventually.True(second.t, time.Minute, "both jobs to be done", func() bool {
+	eventually.True(second.t, time.Minute, "both jobs to complete", func() bool {
 		return database.Ask[int](t, conn, `SELECT count(*) FROM river_job WHERE kind IN ('clean_up', 'give_up_pictures') AND state = 'completed'`) == 2
 	})
 	keys, orphans := database.Ask[string](t, conn, `SELECT string_agg(key, ' ') FROM idempotency_keys`), database.Ask[int](t, conn,
 		`SELECT count(*) FROM pictures WHERE hash IN (sha256('orphan'), sha256('deleted'))`)
 	if status := database.Ask[string](t, conn, `SELECT status FROM pictures WHERE hash = sha256('stuck')`); keys != "new" || orphans != 0 || status != "failed" {
-		t.Errorf("left are the keys %s and %d orphans, and the stuck picture is %s", keys, orphans, status)
+		t.Errorf("keys %s and %d orphans are left, and the stuck picture is %s", keys, orphans, status)
 	}
 }
 
-func TestWhatIsSoldFirstHasPictures(t *testing.T) {
+func TestSeededProductsHavePictures(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.SeedProducts = true })
 	peter := s.signUp("peter")
 	for id := range int32(3) {
-		if p := s.settled(peter, id+1); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
+		if p := s.awaitPicture(peter, id+1); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
 			t.Errorf("%s: %v", p.GetName(), p.GetPicture())
 		}
 	}
 }
 
-// TestTheQueuesTablesAreRivers compares what our migrations make with what River's own do.
-func TestTheQueuesTablesAreRivers(t *testing.T) {
+// TestJobTablesAreRivers compares the tables that our migrations create with those of River's own.
+func TestJobTablesAreRivers(t *testing.T) {
 	t.Parallel()
 	theirs := database.Empty(t)
 	migrateRiver(t, theirs)

@@ -137,7 +137,7 @@ func (b *bench) orders(ctx context.Context) error {
 	if err := b.programs.stop("db"); err != nil {
 		return err
 	}
-	if err := b.startDB(ctx, "ORDER_GROUP=1"); err != nil {
+	if err := b.startDB(ctx, "ORDER_BATCH_SIZE=1"); err != nil {
 		return err
 	}
 	if r, err = b.placeOrders(ctx, false); err != nil {

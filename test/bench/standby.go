@@ -29,7 +29,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 	}
 	for _, group := range []struct{ name, size string }{{"in groups", "200"}, {"in groups of one", "1"}} {
 		for i, server := range []*postgres.Server{b.server, primary} {
-			if err := b.startStack(ctx, of(i), "DATABASE_URL="+server.URL("merchstore"), "ORDER_GROUP="+group.size); err != nil {
+			if err := b.startStack(ctx, of(i), "DATABASE_URL="+server.URL("merchstore"), "ORDER_BATCH_SIZE="+group.size); err != nil {
 				return err
 			}
 		}

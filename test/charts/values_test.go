@@ -17,7 +17,7 @@ func TestBadValuesGetASentence(t *testing.T) {
 		"a typo further down":                   {"api.image.tagg=v1", "at '/api/image': additional properties 'tagg'"},
 		"a typo in the globals":                 {"global.keepdata=false", "'keepdata' not allowed"},
 		"a setting there is not":                {"db.settings.DB_MAX_CONN=20", "at '/db/settings': additional properties 'DB_MAX_CONN'"},
-		"a setting of another service":          {"api.settings.ORDER_GROUP=20", "'ORDER_GROUP' not allowed"},
+		"a setting of another service":          {"api.settings.ORDER_BATCH_SIZE=20", "'ORDER_BATCH_SIZE' not allowed"},
 		"a setting that the chart makes":        {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
 		"a typo in a part's values":             {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
 		"a typo in the operator's values":       {"operator.watchNamespace=x", "'watchNamespace' not allowed"},

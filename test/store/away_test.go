@@ -146,7 +146,10 @@ func TestPostgreSQLIsAway(t *testing.T) {
 		}
 		return len(said) == 2
 	})
-	want := []string{"DB service: error: UNAVAILABLE - the database is away, or its schema is too old", "DB service: the database is back"}
+	want := []string{
+		"DB service: error: UNAVAILABLE - the database is unavailable, or its schema is too old",
+		"DB service: the database is available again",
+	}
 	if !slices.Equal(said, want) {
 		t.Errorf("the log channel says %q", said)
 	}

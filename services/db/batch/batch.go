@@ -1,5 +1,5 @@
-// Package batch runs calls in groups: those that arrive while a group is running ride together in the next one. Nothing
-// ever waits for a timer, so a lone call is as quick as it would be without.
+// Package batch runs concurrent calls in batches: calls that arrive while a batch is running form
+// the next one. No timer is involved, so a lone call runs at once.
 package batch
 
 import (
@@ -15,155 +15,164 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// ErrClosed answers calls made after Close.
-var ErrClosed = failure.New(failure.Unavailable, failure.ReasonUnavailable, "the service is closing down; try again in a moment")
+// ErrClosed is the error of calls made after Close.
+var ErrClosed = failure.New(failure.Unavailable, failure.ReasonUnavailable,
+	"the service is shutting down; try again in a moment")
 
-// Group runs calls that each ask a Q and get an A. It is safe for concurrent use.
-type Group[Q, A any] struct {
-	run     func(ctx context.Context, asked []Q) ([]A, error)
-	max     int
-	timeout time.Duration
-	tracer  trace.Tracer // nil unless Traced
-	span    string
+// Func handles a batch of requests. It returns one response per request, at the same index, or an
+// error that fails the whole batch.
+type Func[Req, Resp any] func(ctx context.Context, requests []Req) ([]Resp, error)
+
+// Batcher runs calls in batches. It is safe for concurrent use.
+type Batcher[Req, Resp any] struct {
+	run      Func[Req, Resp]
+	maxSize  int
+	timeout  time.Duration
+	tracer   trace.Tracer // nil unless WithTracer was called
+	spanName string
 
 	mu      sync.Mutex
-	waiting []*Call[Q, A]
+	pending []*Call[Req, Resp]
 	running bool
 	closed  bool
 	work    sync.WaitGroup
 }
 
-// Call is a question that was asked.
-type Call[Q, A any] struct {
-	group  *Group[Q, A]
-	ctx    context.Context //nolint:containedctx // to leave out those whose asker has gone before their group starts
-	asked  Q
-	answer A
-	err    error
-	done   chan struct{}
+// Call is a request in a Batcher.
+type Call[Req, Resp any] struct {
+	batcher  *Batcher[Req, Resp]
+	ctx      context.Context // its cancellation removes the call from a batch that has not started
+	request  Req
+	response Resp
+	err      error
+	done     chan struct{}
 }
 
-// New makes a Group. run gets up to limit questions, oldest first, and answers each at the same index, or fails them all.
-// It has until timeout; it is not stopped by any one asker's going away, for the others' sake.
-func New[Q, A any](limit int, timeout time.Duration, run func(ctx context.Context, asked []Q) ([]A, error)) *Group[Q, A] {
-	return &Group[Q, A]{run: run, max: limit, timeout: timeout}
+// New returns a Batcher that calls run with up to maxSize requests, oldest first. Each batch has
+// its own timeout: the cancellation of one caller does not stop the batch for the others.
+func New[Req, Resp any](maxSize int, timeout time.Duration, run Func[Req, Resp]) *Batcher[Req, Resp] {
+	return &Batcher[Req, Resp]{run: run, maxSize: maxSize, timeout: timeout}
 }
 
-// Do asks, and waits for the answer for as long as ctx lasts. A question whose asker stops waiting may still be run.
-func (g *Group[Q, A]) Do(ctx context.Context, asked Q) (A, error) { return g.Start(ctx, asked).Wait() }
+// Do starts a call and waits for its response or the end of ctx. A request whose caller stops
+// waiting may still be run.
+func (b *Batcher[Req, Resp]) Do(ctx context.Context, request Req) (Resp, error) {
+	return b.Start(ctx, request).Wait()
+}
 
-// Start asks without waiting. What is asked rides with the next question that somebody waits for: until Wait is called on
-// this one or another, there is no hurry.
-func (g *Group[Q, A]) Start(ctx context.Context, asked Q) *Call[Q, A] {
-	c := &Call[Q, A]{group: g, ctx: ctx, asked: asked, done: make(chan struct{})}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+// Start queues a request without waiting for it. The request joins the next batch, which starts
+// when Wait is called on this or any other call.
+func (b *Batcher[Req, Resp]) Start(ctx context.Context, request Req) *Call[Req, Resp] {
+	c := &Call[Req, Resp]{batcher: b, ctx: ctx, request: request, done: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
 		c.err = ErrClosed
 		close(c.done)
 		return c
 	}
-	g.waiting = append(g.waiting, c)
+	b.pending = append(b.pending, c)
 	return c
 }
 
-// hurry sees to it that what was asked is being worked on.
-func (g *Group[Q, A]) hurry() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.running && len(g.waiting) > 0 {
-		g.running = true
-		g.work.Go(g.loop)
+// flush starts running the pending calls unless a batch is running already.
+func (b *Batcher[Req, Resp]) flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.running && len(b.pending) > 0 {
+		b.running = true
+		b.work.Go(b.loop)
 	}
 }
 
-// Wait gives the answer, or stops waiting when the context that Start was given ends.
-func (c *Call[Q, A]) Wait() (A, error) {
-	c.group.hurry()
+// Wait returns the response. It returns early when the context passed to Start ends.
+func (c *Call[Req, Resp]) Wait() (Resp, error) {
+	c.batcher.flush()
 	select {
 	case <-c.done:
-		return c.answer, c.err
+		return c.response, c.err
 	case <-c.ctx.Done():
-		var none A
-		return none, fmt.Errorf("wait for group: %w", c.ctx.Err())
+		var zero Resp
+		return zero, fmt.Errorf("wait for batch: %w", c.ctx.Err())
 	}
 }
 
-// Close refuses new calls and waits for those under way.
-func (g *Group[Q, A]) Close() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	g.hurry()
-	g.work.Wait()
+// Close rejects new calls and waits for the pending ones.
+func (b *Batcher[Req, Resp]) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.flush()
+	b.work.Wait()
 }
 
-func (g *Group[Q, A]) loop() {
+func (b *Batcher[Req, Resp]) loop() {
 	for {
-		// On a busy machine others that are about to ask are ready to run: letting them go first makes the group larger,
-		// and when there are none this costs nothing.
+		// Goroutines that are ready to run may be about to call Start. Yielding to them makes the
+		// batch larger on a busy machine and costs nothing on an idle one.
 		runtime.Gosched()
-		calls := g.next()
+		calls := b.next()
 		if calls == nil {
 			return
 		}
-		g.runGroup(calls)
+		b.runBatch(calls)
 	}
 }
 
-// next takes the oldest calls, or ends the loop.
-func (g *Group[Q, A]) next() []*Call[Q, A] {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := min(len(g.waiting), g.max)
+// next removes the oldest calls from the queue. It returns nil and ends the loop if there are none.
+func (b *Batcher[Req, Resp]) next() []*Call[Req, Resp] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.pending), b.maxSize)
 	if n == 0 {
-		g.running = false
-		g.waiting = nil
+		b.running = false
+		b.pending = nil
 		return nil
 	}
-	calls := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
+	calls := b.pending[:n:n]
+	b.pending = b.pending[n:]
 	return calls
 }
 
-func (g *Group[Q, A]) runGroup(calls []*Call[Q, A]) {
-	present := make([]*Call[Q, A], 0, len(calls))
-	asked := make([]Q, 0, len(calls))
+func (b *Batcher[Req, Resp]) runBatch(calls []*Call[Req, Resp]) {
+	active := make([]*Call[Req, Resp], 0, len(calls))
+	requests := make([]Req, 0, len(calls))
 	for _, c := range calls {
 		if err := c.ctx.Err(); err != nil {
-			c.err = fmt.Errorf("wait for group: %w", err)
+			c.err = fmt.Errorf("wait for batch: %w", err)
 			close(c.done)
 			continue
 		}
-		present = append(present, c)
-		asked = append(asked, c.asked)
+		active = append(active, c)
+		requests = append(requests, c.request)
 	}
-	if len(asked) == 0 {
+	if len(requests) == 0 {
 		return
 	}
-	answers, err := g.try(present, asked)
-	for i, c := range present {
+	responses, err := b.runRecovered(active, requests)
+	for i, c := range active {
 		if c.err = err; err == nil {
-			c.answer = answers[i]
+			c.response = responses[i]
 		}
 		close(c.done)
 	}
 }
 
-// try turns a panic into an error: it must not take down the process from a goroutine that no interceptor guards.
-func (g *Group[Q, A]) try(calls []*Call[Q, A], asked []Q) (answers []A, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
+// runRecovered returns a panic as an error: no interceptor guards this goroutine, so the panic
+// would end the process.
+func (b *Batcher[Req, Resp]) runRecovered(calls []*Call[Req, Resp], requests []Req) (responses []Resp, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
-	ctx, end := g.begin(ctx, calls)
+	ctx, end := b.startSpans(ctx, calls)
 	defer func() { end(err) }()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in group of %d: %v\n%s", len(asked), p, debug.Stack())
+			err = fmt.Errorf("panic in batch of %d: %v\n%s", len(requests), p, debug.Stack())
 		}
 	}()
-	answers, err = g.run(ctx, asked)
-	if err == nil && len(answers) != len(asked) {
-		return nil, fmt.Errorf("group of %d got %d answers", len(asked), len(answers))
+	responses, err = b.run(ctx, requests)
+	if err == nil && len(responses) != len(requests) {
+		return nil, fmt.Errorf("batch of %d got %d responses", len(requests), len(responses))
 	}
-	return answers, err
+	return responses, err
 }

@@ -9,20 +9,23 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Traced has each group make a span of that name, and gives the Group back. It is to be called before any question is asked.
+// WithTracer records a span with that name for each batch and returns b. It must be called before
+// the first request.
 //
-// What a group does is done once for all who ride in it, so it can stand in one trace only: that of the first of them whose trace is
-// recorded. Each of the others gets a span of the same time in its own trace, with a link to where the work is.
-func (g *Group[Q, A]) Traced(tracer trace.Tracer, name string) *Group[Q, A] {
+// A batch does its work once for all of its callers, so the work is recorded in one trace: that of
+// the first caller whose trace is sampled. Every other sampled caller gets a span of the same
+// duration in its own trace, with a link to the span of the work.
+func (b *Batcher[Req, Resp]) WithTracer(tracer trace.Tracer, spanName string) *Batcher[Req, Resp] {
 	if _, off := tracer.(noop.Tracer); !off {
-		g.tracer, g.span = tracer, name
+		b.tracer, b.spanName = tracer, spanName
 	}
-	return g
+	return b
 }
 
-// begin makes the spans for a group, as parts of what its askers do. The context that it gives is ctx, inside the group's span.
-func (g *Group[Q, A]) begin(ctx context.Context, calls []*Call[Q, A]) (_ context.Context, end func(error)) {
-	if g.tracer == nil {
+// startSpans starts the spans of a batch as children of its callers' spans. It returns ctx with the
+// span of the work, and a function that ends all of them.
+func (b *Batcher[Req, Resp]) startSpans(ctx context.Context, calls []*Call[Req, Resp]) (_ context.Context, end func(error)) {
+	if b.tracer == nil {
 		return ctx, func(error) {}
 	}
 	var spans []trace.Span
@@ -32,13 +35,14 @@ func (g *Group[Q, A]) begin(ctx context.Context, calls []*Call[Q, A]) (_ context
 			continue
 		}
 		if len(spans) == 0 {
-			_, work := g.tracer.Start(c.ctx, g.span, size)
+			_, work := b.tracer.Start(c.ctx, b.spanName, size)
 			ctx = trace.ContextWithSpan(ctx, work)
 			spans = append(spans, work)
 			continue
 		}
-		_, aside := g.tracer.Start(c.ctx, g.span, size, trace.WithLinks(trace.Link{SpanContext: spans[0].SpanContext()}))
-		spans = append(spans, aside)
+		link := trace.WithLinks(trace.Link{SpanContext: spans[0].SpanContext()})
+		_, linked := b.tracer.Start(c.ctx, b.spanName, size, link)
+		spans = append(spans, linked)
 	}
 	return ctx, func(err error) {
 		for _, span := range spans {

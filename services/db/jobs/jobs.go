@@ -1,6 +1,7 @@
-// Package jobs does what the shop has left for later: the sizes of pictures, and cleaning up. The queue is River's, in PostgreSQL. A
-// job is enqueued in the transaction of what it is about, so that there is never the one without the other; several DB services share
-// the work. A job may be done twice (its process was killed, and had done it), and so each looks first whether there is anything to do.
+// Package jobs runs background jobs: scaling pictures and cleaning up. The queue is River, in
+// PostgreSQL. A job is enqueued in the transaction of the change it belongs to, so that neither
+// exists without the other. Several DB services share the work. A job may run more than once, for
+// example if its process is killed at the end, so every job is idempotent.
 package jobs
 
 import (
@@ -21,91 +22,97 @@ import (
 	"merchstore.io/merchstore/services/db/postgres"
 )
 
-// Settings say how much is done at a time.
+// Settings configures the jobs.
 type Settings struct {
-	Pictures      int           `env:"PICTURES_AT_ONCE" envDefault:"1" help:"pictures that are scaled at the same time, each with PICTURE_MEMORY"`
-	PictureMemory int64         `env:"PICTURE_MEMORY" envDefault:"268435456" help:"what decoding a picture may take in bytes; one that takes more is refused"`
-	Timeout       time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" help:"time for a job; one that is still not done after half as long again, because its process was killed, is done by another"`
+	PictureConcurrency int           `env:"PICTURE_CONCURRENCY" envDefault:"1" help:"number of pictures scaled at the same time, each with PICTURE_MEMORY"`
+	PictureMemory      int64         `env:"PICTURE_MEMORY" envDefault:"268435456" help:"bytes of memory that decoding a picture may take; a picture that takes more is rejected"`
+	Timeout            time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" help:"timeout for a job; a job whose process was killed is retried after 1.5 times as long"`
 }
 
-// Validate refuses what would do no job at all.
+// Validate implements settings.Validator.
 func (s Settings) Validate() error {
-	if s.Pictures < 1 || s.PictureMemory < 1<<20 || s.Timeout < time.Second {
-		return errors.New("PICTURES_AT_ONCE must be at least 1, PICTURE_MEMORY 1048576 and JOB_TIMEOUT 1s")
+	if s.PictureConcurrency < 1 || s.PictureMemory < 1<<20 || s.Timeout < time.Second {
+		return errors.New("PICTURE_CONCURRENCY must be at least 1, PICTURE_MEMORY 1048576 and JOB_TIMEOUT 1s")
 	}
 	return nil
 }
 
-// Store is what jobs are about.
+// Store reads and writes what the jobs are about. Package postgres implements it.
 type Store interface {
 	UnscaledPicture(ctx context.Context, hash []byte) ([]byte, error)
 	FinishPicture(ctx context.Context, hash []byte, s picture.Sizes) error
-	FailPicture(ctx context.Context, hash []byte, why string) error
-	ForgetPicture(ctx context.Context, hash []byte) error
-	OrphanedPictures(ctx context.Context, unusedFor time.Duration) ([][]byte, error)
+	FailPicture(ctx context.Context, hash []byte, reason string) error
+	DeletePicture(ctx context.Context, hash []byte) error
+	OrphanedPictures(ctx context.Context, minAge time.Duration) ([][]byte, error)
 	StuckPictures(ctx context.Context) ([][]byte, error)
-	ForgetKeys(ctx context.Context, limit int) (int64, error)
+	DeleteExpiredKeys(ctx context.Context, limit int) (int64, error)
 	WaitingJobs(ctx context.Context) (map[string]int, error)
 }
 
-// Runner does jobs.
+// Runner runs jobs.
 type Runner struct {
-	client    *river.Client[pgx.Tx]
-	unobserve func()
+	client      *river.Client[pgx.Tx]
+	stopMetrics func()
 
 	mu      sync.Mutex
 	started bool
 	stopped bool
 }
 
-// New makes a Runner, which does nothing before Start.
+// New returns a Runner. It runs no jobs before Start.
 func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registerer, log *slog.Logger) (*Runner, error) {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &scaler{store: store})
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[postgres.ForgetPicture]) error {
-		return store.ForgetPicture(ctx, job.Args.Hash)
+	river.AddWorker(workers, &scaleWorker{store: store})
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[postgres.DeletePicture]) error {
+		return store.DeletePicture(ctx, job.Args.Hash)
 	}))
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[giveUp]) error { return giveUpPictures(ctx, store) }))
-	river.AddWorker(workers, &cleaner{store: store, log: log})
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[failStuckPictures]) error {
+		return failPicturesWithoutJob(ctx, store)
+	}))
+	river.AddWorker(workers, &cleanUpWorker{store: store, log: log})
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Logger: slog.New(quieter{log.Handler()}), Workers: workers,
+		Logger: slog.New(warnHandler{log.Handler()}), Workers: workers,
 		Queues: map[string]river.QueueConfig{
 			river.QueueDefault:    {MaxWorkers: 2},
-			postgres.PictureQueue: {MaxWorkers: s.Pictures},
+			postgres.PictureQueue: {MaxWorkers: s.PictureConcurrency},
 		},
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.Timeout * 3 / 2,
-		SoftStopTimeout: softStop,
+		SoftStopTimeout: softStopTimeout,
 		PeriodicJobs: []*river.PeriodicJob{
-			periodic(nightly{}, cleanUp{}), periodic(river.PeriodicInterval(giveUpEvery), giveUp{}),
+			newPeriodicJob(daily{}, cleanUp{}),
+			newPeriodicJob(river.PeriodicInterval(stuckPicturesInterval), failStuckPictures{}),
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("prepare jobs: %w", err)
+		return nil, fmt.Errorf("create job client: %w", err)
 	}
-	unobserve, err := observe(client, store, metrics, log)
+	stopMetrics, err := registerMetrics(client, store, metrics, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{client: client, unobserve: unobserve}, nil
+	return &Runner{client: client, stopMetrics: stopMetrics}, nil
 }
 
-// quieter leaves out what River tells every few seconds of itself.
-type quieter struct{ slog.Handler }
+// warnHandler drops River's records below the level of warnings, which it writes every few seconds.
+type warnHandler struct{ slog.Handler }
 
 // Enabled implements slog.Handler.
-func (q quieter) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+func (h warnHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
-// softStop is how long jobs under way may take when the process stops. Then they are cancelled, and another process does them.
-const softStop = 10 * time.Second
+// softStopTimeout is how long running jobs may take when the process stops. After that they are
+// cancelled, and another process retries them.
+const softStopTimeout = 10 * time.Second
 
-// periodic is a job that is also enqueued when a leader takes over, who may have missed its time.
-func periodic(schedule river.PeriodicSchedule, args river.JobArgs) *river.PeriodicJob {
-	return river.NewPeriodicJob(schedule, func() (river.JobArgs, *river.InsertOpts) { return args, nil }, &river.PeriodicJobOpts{RunOnStart: true})
+// newPeriodicJob returns a job that is also enqueued when a new leader is elected, because its time
+// may have passed without a leader.
+func newPeriodicJob(schedule river.PeriodicSchedule, args river.JobArgs) *river.PeriodicJob {
+	constructor := func() (river.JobArgs, *river.InsertOpts) { return args, nil }
+	return river.NewPeriodicJob(schedule, constructor, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
-// Start begins to do jobs, once; it needs the database. Calling it again does nothing.
+// Start starts running jobs. It needs the database. Further calls do nothing.
 func (r *Runner) Start(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +126,8 @@ func (r *Runner) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes no more jobs and waits for those under way. What is not done when ctx is will be done by another process.
+// Stop takes no more jobs and waits for the running ones until ctx ends. Another process retries
+// the rest.
 func (r *Runner) Stop(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,12 +135,12 @@ func (r *Runner) Stop(ctx context.Context) error {
 		return nil
 	}
 	r.stopped = true
-	defer r.unobserve()
+	defer r.stopMetrics()
 	if !r.started {
 		return nil
 	}
 	if err := r.client.Stop(ctx); err != nil {
-		return fmt.Errorf("finish jobs: %w", err)
+		return fmt.Errorf("stop jobs: %w", err)
 	}
 	return nil
 }

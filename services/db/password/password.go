@@ -1,5 +1,5 @@
-// Package password hashes passwords with argon2id, a few at a time: each takes 19 MiB while it runs, so that a storm of
-// logins waits, or is turned away, instead of using up the memory.
+// Package password hashes passwords with argon2id. Each hash takes 19 MiB, so only a few run at a
+// time. The others wait, and beyond a limit they are rejected.
 package password
 
 import (
@@ -14,10 +14,11 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// params are the least that OWASP's Password Storage Cheat Sheet names for argon2id: 19 MiB, two passes, one lane.
+// params are the minimum for argon2id in OWASP's Password Storage Cheat Sheet: 19 MiB, two
+// iterations, one thread.
 var params = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// Hasher hashes and compares. It is safe for concurrent use.
+// Hasher hashes and verifies passwords. It is safe for concurrent use.
 type Hasher struct {
 	slots      *semaphore.Weighted
 	waiting    atomic.Int64
@@ -25,25 +26,26 @@ type Hasher struct {
 	decoy      string
 }
 
-// New makes a Hasher that works on at most `concurrency` passwords at once and lets at most maxWaiting wait.
+// New returns a Hasher that works on at most concurrency passwords at once and lets at most
+// maxWaiting calls wait.
 func New(concurrency, maxWaiting int64) (*Hasher, error) {
-	decoy, err := argon2id.CreateHash("a password that nobody has", &params)
+	decoy, err := argon2id.CreateHash("decoy", &params)
 	if err != nil {
-		return nil, fmt.Errorf("make decoy hash: %w", err)
+		return nil, fmt.Errorf("create decoy hash: %w", err)
 	}
 	return &Hasher{slots: semaphore.NewWeighted(concurrency), maxWaiting: maxWaiting, decoy: decoy}, nil
 }
 
-// RegisterMetrics shows how many people wait.
+// RegisterMetrics registers a metric of the waiting calls.
 func (h *Hasher) RegisterMetrics(r prometheus.Registerer) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "merchstore_passwords_waiting", Help: "Sign-ups and log-ins that wait for their password to be hashed.",
+		Name: "merchstore_passwords_waiting", Help: "Calls that wait to hash a password.",
 	}, func() float64 { return float64(h.waiting.Load()) }))
 }
 
-// Hash gives the hash to store.
+// Hash returns the hash of a password.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	release, err := h.slot(ctx)
+	release, err := h.acquire(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -55,29 +57,30 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return hash, nil
 }
 
-// Verify tells whether the password fits the hash. An empty hash, that of an account that does not exist, fits nothing,
-// and finding that out takes as long.
+// Verify reports whether the password matches the hash. The empty hash, that of an unknown account,
+// matches nothing and takes as long, so that the duration does not reveal which accounts exist.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error) {
-	release, err := h.slot(ctx)
+	release, err := h.acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer release()
-	exists := hash != ""
-	if !exists {
+	known := hash != ""
+	if !known {
 		hash = h.decoy
 	}
-	fits, err := argon2id.ComparePasswordAndHash(password, hash)
+	matches, err := argon2id.ComparePasswordAndHash(password, hash)
 	if err != nil {
 		return false, fmt.Errorf("compare password: %w", err)
 	}
-	return fits && exists, nil
+	return matches && known, nil
 }
 
-func (h *Hasher) slot(ctx context.Context) (release func(), err error) {
+func (h *Hasher) acquire(ctx context.Context) (release func(), err error) {
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > h.maxWaiting {
-		return nil, failure.New(failure.Exhausted, failure.ReasonTooMany, "too many people are logging in; try again in a moment")
+		return nil, failure.New(failure.Exhausted, failure.ReasonTooMany,
+			"too many users are logging in; try again in a moment")
 	}
 	if err := h.slots.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("wait to hash a password: %w", err)

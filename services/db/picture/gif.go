@@ -1,13 +1,13 @@
 package picture
 
-// stripGIF leaves the first picture, and whether it is transparent.
+// stripGIF keeps the first frame and its transparency.
 func stripGIF(b []byte, _ uint16) ([]byte, error) {
 	const header, image, extension, graphicControl, trailer = 13, 0x2c, 0x21, 0xf9, 0x3b
 	i := header
 	if len(b) < header {
 		return nil, errTruncated
 	}
-	i += colours(b[10])
+	i += colourTableSize(b[10])
 	if i > len(b) {
 		return nil, errTruncated
 	}
@@ -19,7 +19,7 @@ func stripGIF(b []byte, _ uint16) ([]byte, error) {
 		start := i
 		switch b[i] {
 		case extension:
-			end := subBlocks(b, i+2)
+			end := skipSubBlocks(b, i+2)
 			if end > len(b) {
 				return nil, errTruncated
 			}
@@ -28,32 +28,33 @@ func stripGIF(b []byte, _ uint16) ([]byte, error) {
 			}
 			i = end
 		case image:
-			const descriptor = 10
+			const descriptor = 10 // length of the image descriptor
 			if i+descriptor > len(b) {
 				return nil, errTruncated
 			}
-			end := subBlocks(b, i+descriptor+colours(b[i+descriptor-1])+1) // the one is the size of a code
+			end := skipSubBlocks(b, i+descriptor+colourTableSize(b[i+descriptor-1])+1) // 1 for the LZW code size
 			if end > len(b) {
 				return nil, errTruncated
 			}
 			return append(append(out, b[start:end]...), trailer), nil
 		default:
-			return nil, bad("is a GIF without a picture in it")
+			return nil, invalid("is a GIF without an image")
 		}
 	}
 }
 
-// colours is the size of the table of colours that flags announce.
-func colours(flags byte) int {
+// colourTableSize returns the length of the colour table that flags describe.
+func colourTableSize(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0
 	}
 	return 3 << (1 + flags&7)
 }
 
-// subBlocks finds the end of blocks that each begin with their length, and end with one of length 0. It is beyond the end of b if
-// they are not whole.
-func subBlocks(b []byte, i int) int {
+// skipSubBlocks returns the offset after a sequence of sub-blocks, which each begin with their
+// length and end with one of length 0. It returns an offset beyond the end of b if the sequence is
+// truncated.
+func skipSubBlocks(b []byte, i int) int {
 	for i < len(b) {
 		n := int(b[i])
 		i += 1 + n

@@ -6,10 +6,10 @@ import (
 	"image"
 )
 
-// Markers of JPEG, from ITU T.81.
+// JPEG markers, from ITU T.81.
 const (
 	jpegTEM   = 0x01
-	jpegFirst = 0xc0 // the first that has a meaning, but for TEM
+	jpegFirst = 0xc0 // the first marker in use, except for TEM
 	jpegSOI   = 0xd8
 	jpegEOI   = 0xd9
 	jpegSOS   = 0xda
@@ -17,19 +17,20 @@ const (
 	jpegCOM   = 0xfe
 	jpegAPP0  = 0xe0
 	jpegAPP1  = 0xe1
-	jpegAPP14 = 0xee // Adobe's says which colours the numbers mean
+	jpegAPP14 = 0xee // Adobe's segment defines the colour space
 	jpegAPP15 = 0xef
 )
 
-// jpegSegments calls each with every marker and what belongs to it: its segment (of which the first two bytes are its length) and
-// the compressed data that follows. It ends with the picture; what comes after that is left.
+// jpegSegments calls each for every marker with its segment, which begins with two bytes of length,
+// and the compressed data that follows. It stops at the end of the picture and ignores what
+// follows.
 func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error {
 	for i := 2; ; {
 		if i >= len(b) {
 			return errTruncated
 		}
 		if b[i] != 0xff {
-			return bad("is a damaged JPEG")
+			return invalid("is a damaged JPEG")
 		}
 		for i < len(b) && b[i] == 0xff {
 			i++
@@ -39,13 +40,13 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 		}
 		marker := b[i]
 		i++
-		if marker < jpegFirst && marker != jpegTEM { // decoders do not agree on what follows then
-			return bad("is a damaged JPEG")
+		if marker < jpegFirst && marker != jpegTEM { // decoders disagree on what follows
+			return invalid("is a damaged JPEG")
 		}
 		if marker == jpegEOI {
 			return nil
 		}
-		if standsAlone(marker) {
+		if hasNoSegment(marker) {
 			continue
 		}
 		if i+2 > len(b) {
@@ -65,11 +66,12 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 	}
 }
 
-func standsAlone(marker byte) bool {
+func hasNoSegment(marker byte) bool {
 	return marker == jpegTEM || marker >= 0xd0 && marker <= 0xd8 // TEM, RST0 to RST7, SOI
 }
 
-// endOfScan finds the marker that ends compressed data, in which 0xff is followed by 0, or begins a restart marker.
+// endOfScan returns the offset of the marker that ends compressed data. In the data 0xff is
+// followed by 0 or starts a restart marker.
 func endOfScan(b []byte, i int) int {
 	for i < len(b) {
 		next := bytes.IndexByte(b[i:], 0xff)
@@ -88,9 +90,9 @@ func endOfScan(b []byte, i int) int {
 func stripJPEG(b []byte, orientation uint16) ([]byte, error) {
 	out := append(make([]byte, 0, len(b)), 0xff, jpegSOI)
 	if orientation != upright {
-		block := append([]byte("Exif\x00\x00"), exif(orientation)...)
+		block := append([]byte("Exif\x00\x00"), exifBlock(orientation)...)
 		out = append(out, 0xff, jpegAPP1)
-		out = binary.BigEndian.AppendUint16(out, uint16(len(block)+2)) //nolint:gosec // some thirty bytes
+		out = binary.BigEndian.AppendUint16(out, uint16(len(block)+2)) //nolint:gosec // about 30 bytes
 		out = append(out, block...)
 	}
 	err := jpegSegments(b, func(marker byte, segment, data []byte) {
@@ -102,16 +104,17 @@ func stripJPEG(b []byte, orientation uint16) ([]byte, error) {
 	return append(out, 0xff, jpegEOI), err
 }
 
-// isJFIF tells whether a segment is the one that says which colours the numbers mean, with no thumbnail in it.
+// isJFIF reports whether a segment is a JFIF header, which defines the colour space, without a
+// thumbnail.
 func isJFIF(marker byte, segment []byte) bool {
 	return marker == jpegAPP0 && len(segment) == 16 && bytes.HasPrefix(segment[2:], []byte("JFIF\x00"))
 }
 
-// costOfJPEG counts a byte for each sample, and, for a progressive picture, four more for its coefficients, which are kept until
-// the last scan. What is not YCbCr is put together in the end, in four bytes for each pixel, beside the samples; with four components, by
-// way of another four.
-func costOfJPEG(b []byte, _ image.Config) (float64, error) {
-	const components = 7
+// jpegCost counts a byte per sample. A progressive picture needs four more for its coefficients,
+// which are kept until the last scan. Anything but YCbCr is converted at the end to four bytes per
+// pixel in addition to the samples, and with four components to another four.
+func jpegCost(b []byte, _ image.Config) (float64, error) {
+	const components = 7 // offset of the number of components
 	var frame []byte
 	progressive, isRGB := false, false
 	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
@@ -119,16 +122,16 @@ func costOfJPEG(b []byte, _ image.Config) (float64, error) {
 		if isFrame && frame == nil {
 			frame, progressive = segment, marker == jpegSOF2
 		}
-		const transform = 13 // where Adobe's segment says how the colours were turned into the components; 0: not at all
+		const transform = 13 // offset of the colour transform in Adobe's segment; 0 means none
 		isRGB = isRGB || marker == jpegAPP14 && len(segment) > transform && segment[transform] == 0
 	})
 	if err != nil {
 		return 0, err
 	}
 	if len(frame) <= components {
-		return 0, bad("is a damaged JPEG")
+		return 0, invalid("is a damaged JPEG")
 	}
-	cost := samplesOfJPEG(frame)
+	cost := jpegSamplesPerPixel(frame)
 	if progressive {
 		cost *= 5
 	}
@@ -141,8 +144,8 @@ func costOfJPEG(b []byte, _ image.Config) (float64, error) {
 	return cost, nil
 }
 
-// samplesOfJPEG says how many samples there are for a pixel, from a frame's header.
-func samplesOfJPEG(frame []byte) float64 {
+// jpegSamplesPerPixel returns the number of samples per pixel from a frame header.
+func jpegSamplesPerPixel(frame []byte) float64 {
 	const components, first, size = 7, 8, 3
 	sum, widest, highest := 0, 1, 1
 	for i := first; i+size <= len(frame) && i < first+size*int(frame[components]); i += size {

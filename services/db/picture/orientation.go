@@ -8,21 +8,23 @@ import (
 	"github.com/bep/imagemeta"
 )
 
-// upright is the orientation of pictures that are to be shown as they are. The others are 2 to 8, as EXIF counts them.
+// upright is the EXIF orientation of a picture that is shown as it is stored. The others are 2 to
+// 8.
 const upright = 1
 
-// orientationOf reads how the camera was held. What can not be understood counts as upright.
-func orientationOf(b []byte, f *format) uint16 {
+// readOrientation returns the EXIF orientation. It returns upright if there is none or it is
+// invalid.
+func readOrientation(b []byte, f *format) uint16 {
 	if f.metadata == 0 {
 		return upright
 	}
-	found := uint16(upright)
+	orientation := uint16(upright)
 	_, err := imagemeta.Decode(imagemeta.Options{
 		R: bytes.NewReader(b), ImageFormat: f.metadata, Sources: imagemeta.EXIF,
 		ShouldHandleTag: func(tag imagemeta.TagInfo) bool { return tag.Tag == "Orientation" && tag.Namespace == "IFD0" },
 		HandleTag: func(tag imagemeta.TagInfo) error {
 			if v, ok := tag.Value.(uint16); ok && v >= 1 && v <= 8 {
-				found = v
+				orientation = v
 			}
 			return nil
 		},
@@ -30,23 +32,23 @@ func orientationOf(b []byte, f *format) uint16 {
 	if err != nil {
 		return upright
 	}
-	return found
+	return orientation
 }
 
-// exif is a block of metadata that holds an orientation and nothing else.
-func exif(orientation uint16) []byte {
-	b := []byte("MM\x00*")                       // big endian
-	b = binary.BigEndian.AppendUint32(b, 8)      // the directory follows
-	b = binary.BigEndian.AppendUint16(b, 1)      // with one entry
-	b = binary.BigEndian.AppendUint16(b, 0x0112) // Orientation
-	b = binary.BigEndian.AppendUint16(b, 3)      // a short
-	b = binary.BigEndian.AppendUint32(b, 1)      // one
+// exifBlock returns EXIF metadata that contains an orientation and nothing else.
+func exifBlock(orientation uint16) []byte {
+	b := []byte("MM\x00*")                       // big-endian TIFF
+	b = binary.BigEndian.AppendUint32(b, 8)      // offset of the directory
+	b = binary.BigEndian.AppendUint16(b, 1)      // one entry
+	b = binary.BigEndian.AppendUint16(b, 0x0112) // tag: orientation
+	b = binary.BigEndian.AppendUint16(b, 3)      // type: short
+	b = binary.BigEndian.AppendUint32(b, 1)      // count
 	b = binary.BigEndian.AppendUint16(b, orientation)
-	return append(b, 0, 0, 0, 0, 0, 0) // to fill the value up; there is no other directory
+	return append(b, 0, 0, 0, 0, 0, 0) // padding of the value; no further directory
 }
 
-// turn shows a picture the way it was seen.
-func turn(from *image.RGBA, orientation uint16) *image.RGBA {
+// applyOrientation rotates and mirrors a picture to be upright.
+func applyOrientation(from *image.RGBA, orientation uint16) *image.RGBA {
 	if orientation == upright {
 		return from
 	}

@@ -1,7 +1,8 @@
-// Package picture takes pictures in from strangers and makes the sizes that the shop shows.
+// Package picture validates uploaded pictures and scales them to the sizes that the shop shows.
 //
-// [Inspect] looks at what has been uploaded without decoding it: it tells the format by the content, refuses what is too large, and
-// leaves out all metadata. [Scale] decodes it and makes the sizes. How much memory that takes is known before, see [Limits].
+// [Inspect] validates an upload without decoding it: it detects the format from the content,
+// rejects what is too large, and removes all metadata. [Scale] decodes the picture and makes the
+// sizes. The memory that this takes is bounded beforehand, see [Limits].
 package picture
 
 import (
@@ -10,14 +11,14 @@ import (
 )
 
 const (
-	// MaxBytes is the greatest upload.
+	// MaxBytes is the maximum size of an upload.
 	MaxBytes = 10 << 20
-	// maxPixels and maxSide are the greatest pictures.
+	// maxPixels and maxSide are the maximum dimensions of a picture.
 	maxPixels = 40_000_000
 	maxSide   = 100_000
 )
 
-// Media types that are taken, and served.
+// Accepted media types.
 const (
 	JPEG = "image/jpeg"
 	PNG  = "image/png"
@@ -25,45 +26,48 @@ const (
 	WebP = "image/webp"
 )
 
-// Limits bound what decoding may cost.
+// Limits bounds the cost of decoding.
 type Limits struct {
-	// Memory is for one picture, in bytes.
+	// Memory is the number of bytes that decoding one picture may take.
 	Memory int64
 }
 
-// Original is what was uploaded, less what is nobody's business: where it was taken, with what, and what else was in the file.
-// Of the metadata only the orientation is left.
+// Original is an uploaded picture without its metadata, except for the orientation. Metadata may
+// reveal the place and the camera.
 type Original struct {
 	Hash      [sha256.Size]byte // of Content
 	MediaType string
 	Content   []byte
 }
 
-// BadError says what is wrong with a picture, as the end of a sentence that begins with "the picture".
-type BadError struct{ Reason string }
+// InvalidError is the error of an invalid picture. Its Reason completes a sentence that begins with
+// "the picture".
+type InvalidError struct{ Reason string }
 
-func (e *BadError) Error() string { return "the picture " + e.Reason }
+func (e *InvalidError) Error() string { return "the picture " + e.Reason }
 
-func bad(format string, args ...any) error { return &BadError{Reason: fmt.Sprintf(format, args...)} }
+func invalid(format string, args ...any) error {
+	return &InvalidError{Reason: fmt.Sprintf(format, args...)}
+}
 
-var errTruncated = &BadError{Reason: "ends too early; upload the whole file"}
+var errTruncated = &InvalidError{Reason: "ends too early; upload the whole file"}
 
-// Inspect takes a picture in, whatever its name says it is. Its error is a [*BadError].
+// Inspect validates an upload, whatever its file name says. Its error is an [*InvalidError].
 func Inspect(upload []byte, l Limits) (Original, error) {
 	if len(upload) == 0 {
-		return Original{}, bad("is empty")
+		return Original{}, invalid("is empty")
 	}
 	if len(upload) > MaxBytes {
-		return Original{}, bad("is larger than %d MB", MaxBytes>>20)
+		return Original{}, invalid("is larger than %d MB", MaxBytes>>20)
 	}
-	f := formatOf(upload)
+	f := detectFormat(upload)
 	if f == nil {
-		return Original{}, bad("must be a JPEG, PNG, WebP or GIF")
+		return Original{}, invalid("must be a JPEG, PNG, WebP or GIF")
 	}
 	if err := f.check(upload, l); err != nil {
 		return Original{}, err
 	}
-	content, err := f.strip(upload, orientationOf(upload, f))
+	content, err := f.strip(upload, readOrientation(upload, f))
 	if err != nil {
 		return Original{}, err
 	}

@@ -40,8 +40,8 @@ func asPNG(t testing.TB, m image.Image) []byte {
 	return b.Bytes()
 }
 
-// announced is a PNG whose header promises so much.
-func announced(t testing.TB, w, h uint32, depth, colour, interlaced byte) []byte {
+// pngWithHeader returns a PNG whose header claims these properties.
+func pngWithHeader(t testing.TB, w, h uint32, depth, colour, interlaced byte) []byte {
 	t.Helper()
 	b := asPNG(t, image.NewGray(image.Rect(0, 0, 1, 1)))
 	binary.BigEndian.PutUint32(b[16:], w)
@@ -51,8 +51,8 @@ func announced(t testing.TB, w, h uint32, depth, colour, interlaced byte) []byte
 	return b
 }
 
-// resized is a JPEG whose frame promises so much.
-func resized(jpeg []byte, w, h uint16) []byte {
+// jpegWithSize returns a copy of a JPEG whose frame header claims this size.
+func jpegWithSize(jpeg []byte, w, h uint16) []byte {
 	b := bytes.Clone(jpeg)
 	for _, frame := range []string{"\xff\xc0", "\xff\xc2"} {
 		if i := bytes.Index(b, []byte(frame)); i > 0 {
@@ -63,46 +63,46 @@ func resized(jpeg []byte, w, h uint16) []byte {
 	return b
 }
 
-func TestWhatIsNoGoodPictureIsRefused(t *testing.T) {
+func TestInspectRejectsInvalidPictures(t *testing.T) {
 	t.Parallel()
-	// To a decoder 0xff00 is nothing, and the frame after it counts.
+	// A decoder skips 0xff00 and reads the frame after it.
 	progressive := file(t, "progressive.jpg")
 	hidden := slices.Concat(progressive[:2], []byte{0xff, 0, 0, 4, 0, 0}, progressive[2:])
-	cut := func(name string) []byte { b := file(t, name); return b[:len(b)*2/3] }
+	truncated := func(name string) []byte { b := file(t, name); return b[:len(b)*2/3] }
 	for name, tt := range map[string]struct {
 		upload []byte
-		says   string
+		reason string
 	}{
 		"nothing":                          {nil, "is empty"},
 		"HTML":                             {[]byte("<!doctype html><script>alert(1)</script>"), "must be a JPEG, PNG, WebP or GIF"},
 		"SVG with a script":                {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`), "must be a JPEG, PNG, WebP or GIF"},
-		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "can not be read as image/png"},
-		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "at most 40 million are taken"},
-		"a JPEG without its end":           {cut("progressive.jpg"), "ends too early"},
-		"a PNG without its end":            {cut("photo.png"), "ends too early"},
+		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "cannot be read as image/png"},
+		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "at most 40 million are accepted"},
+		"a JPEG without its end":           {truncated("progressive.jpg"), "ends too early"},
+		"a PNG without its end":            {truncated("photo.png"), "ends too early"},
 		"a GIF without its end":            {file(t, "animated.gif")[:900], "ends too early"},
-		"a WebP without its end":           {cut("lossless.webp"), "ends too early"},
+		"a WebP without its end":           {truncated("lossless.webp"), "ends too early"},
 		"an animated WebP":                 {file(t, "animated.webp"), "is an animated WebP"},
 		"more than 10 MB":                  {make([]byte, picture.MaxBytes+1), "is larger than 10 MB"},
-		"more than 40 megapixels":          {announced(t, 6400, 6400, 8, 2, 0), "has 6400 × 6400 pixels; at most 40 million"},
-		"a bomb":                           {announced(t, 2_000_000_000, 2_000_000_000, 8, 2, 0), "can not be read as image/png"},
-		"a line of a million pixels":       {announced(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
-		"40 megapixels of 16 bits":         {announced(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and there are 256"},
-		"40 megapixels of grey, 16 bits":   {announced(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
+		"more than 40 megapixels":          {pngWithHeader(t, 6400, 6400, 8, 2, 0), "has 6400 × 6400 pixels; at most 40 million"},
+		"a decompression bomb":             {pngWithHeader(t, 2_000_000_000, 2_000_000_000, 8, 2, 0), "cannot be read as image/png"},
+		"a line of a million pixels":       {pngWithHeader(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
+		"40 megapixels of 16 bits":         {pngWithHeader(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and at most 256 are allowed"},
+		"40 megapixels of grey, 16 bits":   {pngWithHeader(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
 		"a JPEG that hides its frame":      {hidden, "is a damaged JPEG"},
-		"40 megapixels of CMYK":            {resized(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
-		"40 megapixels, progressive":       {resized(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
-		"40 megapixels interlaced":         {announced(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
-		"no width":                         {announced(t, 0, 1, 8, 2, 0), "can not be read as image/png"},
+		"40 megapixels of CMYK":            {jpegWithSize(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
+		"40 megapixels, progressive":       {jpegWithSize(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
+		"40 megapixels interlaced":         {pngWithHeader(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
+		"no width":                         {pngWithHeader(t, 0, 1, 8, 2, 0), "cannot be read as image/png"},
 	} {
 		_, err := picture.Inspect(tt.upload, limits)
-		if bad := new(picture.BadError); !errors.As(err, &bad) || !strings.HasPrefix(bad.Reason, tt.says) && !strings.Contains(bad.Reason, tt.says) {
+		if invalid := new(picture.InvalidError); !errors.As(err, &invalid) || !strings.Contains(invalid.Reason, tt.reason) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// scaled takes a picture in and decodes its full size.
+// scaled inspects and scales an upload. It returns the decoded full size and all sizes.
 func scaled(t *testing.T, upload []byte) (image.Image, picture.Sizes) {
 	t.Helper()
 	original, err := picture.Inspect(upload, limits)
@@ -124,7 +124,7 @@ func scaled(t *testing.T, upload []byte) (image.Image, picture.Sizes) {
 	return full, sizes
 }
 
-func TestEveryKindOfPictureIsShown(t *testing.T) {
+func TestScaleSupportsEveryFormat(t *testing.T) {
 	t.Parallel()
 	for name, mediaType := range map[string]string{
 		"orientation1.jpg": picture.JPEG, "progressive.jpg": picture.JPEG, "cmyk.jpg": picture.JPEG, "photo.png": picture.JPEG, "sixteen.png": picture.JPEG,
@@ -134,20 +134,20 @@ func TestEveryKindOfPictureIsShown(t *testing.T) {
 			t.Parallel()
 			full, sizes := scaled(t, file(t, name))
 			if side := max(full.Bounds().Dx(), full.Bounds().Dy()); side != 64 {
-				t.Errorf("%v: a small picture is left as large as it is", full.Bounds())
+				t.Errorf("%v: a small picture was resized", full.Bounds())
 			}
 			want := mediaType
-			if name == "lossless.webp" || name == "alpha.webp" { // whose alpha is full
+			if name == "lossless.webp" || name == "alpha.webp" { // the alpha channel is opaque
 				want = picture.JPEG
 			}
 			if sizes.MediaType != want {
-				t.Errorf("it became %s, want %s", sizes.MediaType, want)
+				t.Errorf("media type is %s, want %s", sizes.MediaType, want)
 			}
 		})
 	}
 }
 
-func TestPicturesAreUpright(t *testing.T) {
+func TestScaleAppliesOrientationAndRemovesMetadata(t *testing.T) {
 	t.Parallel()
 	names := []string{"photo.png", "photo.webp"}
 	for o := range 8 {
@@ -162,29 +162,29 @@ func TestPicturesAreUpright(t *testing.T) {
 			}
 			for _, secret := range []string{"maker", "where I live"} {
 				if bytes.Contains(original.Content, []byte(secret)) {
-					t.Errorf("%q is left in it", secret)
+					t.Errorf("%q is left in the picture", secret)
 				}
 			}
 			full, sizes := scaled(t, file(t, name))
 			if bytes.Contains(sizes.Full, []byte("Exif")) || bytes.Contains(sizes.Full, []byte("eXIf")) {
-				t.Error("there is metadata left")
+				t.Error("there is metadata left in the full size")
 			}
 			orientation := 6
 			if n, found := strings.CutPrefix(name, "orientation"); found {
 				orientation = int(n[0] - '0')
 			}
-			checkTurned(t, full, orientation)
+			checkOrientation(t, full, orientation)
 		})
 	}
 }
 
-// checkTurned knows that in the file red grows downwards, and green to the left or right with it.
-func checkTurned(t *testing.T, m image.Image, orientation int) {
+// checkOrientation expects a picture whose red component grows from top to bottom in the file.
+func checkOrientation(t *testing.T, m image.Image, orientation int) {
 	t.Helper()
 	b := m.Bounds()
 	wide := b.Dx() > b.Dy()
 	if wide == (orientation >= 5) {
-		t.Fatalf("it is %v", b)
+		t.Fatalf("bounds are %v", b)
 	}
 	red := func(x, y int) int { r, _, _, _ := m.At(x, y).RGBA(); return int(r >> 8) }
 	down := red(b.Dx()/2, b.Dy()-3) - red(b.Dx()/2, 2)
@@ -200,7 +200,7 @@ func checkTurned(t *testing.T, m image.Image, orientation int) {
 	}
 }
 
-func TestSizesFit(t *testing.T) {
+func TestScaleFitsSizes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		upload []byte
@@ -222,14 +222,14 @@ func TestSizesFit(t *testing.T) {
 			for side, content := range map[int][]byte{480: sizes.Card, 160: sizes.Thumbnail} {
 				c, err := jpeg.DecodeConfig(bytes.NewReader(content))
 				if err != nil || max(c.Width, c.Height) != min(side, max(tt.full.X, tt.full.Y)) {
-					t.Errorf("%d × %d, %v; want it to fit into %d", c.Width, c.Height, err, side)
+					t.Errorf("%d × %d, %v; want the longer side to be at most %d", c.Width, c.Height, err, side)
 				}
 			}
 		})
 	}
 }
 
-func TestTransparencyIsKept(t *testing.T) {
+func TestScaleKeepsTransparency(t *testing.T) {
 	t.Parallel()
 	m := image.NewNRGBA(image.Rect(0, 0, 700, 700))
 	m.SetNRGBA(350, 350, color.NRGBA{R: 255, A: 255})
@@ -239,7 +239,7 @@ func TestTransparencyIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatFollowsAPictureIsLeftOut(t *testing.T) {
+func TestInspectRemovesTrailingData(t *testing.T) {
 	t.Parallel()
 	const script = "<script>alert(1)</script>"
 	for _, name := range []string{"progressive.jpg", "photo.png", "animated.gif", "lossless.webp"} {
@@ -250,18 +250,18 @@ func TestWhatFollowsAPictureIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestOfAnAnimationTheFirstPictureIsLeft(t *testing.T) {
+func TestInspectKeepsFirstFrameOfAnimation(t *testing.T) {
 	t.Parallel()
 	original, err := picture.Inspect(file(t, "animated.gif"), limits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if g, err := gif.DecodeAll(bytes.NewReader(original.Content)); err != nil || len(g.Image) != 1 {
-		t.Errorf("%d pictures, %v", len(g.Image), err)
+		t.Errorf("%d frames, %v", len(g.Image), err)
 	}
 }
 
-func TestTheSameUploadHasTheSameHash(t *testing.T) {
+func TestInspectIsIdempotent(t *testing.T) {
 	t.Parallel()
 	first, err := picture.Inspect(file(t, "cmyk.jpg"), limits)
 	if err != nil {
@@ -269,30 +269,31 @@ func TestTheSameUploadHasTheSameHash(t *testing.T) {
 	}
 	again, err := picture.Inspect(first.Content, limits)
 	if err != nil || again.Hash != first.Hash {
-		t.Errorf("taken in once more, it is another, or %v", err)
+		t.Errorf("the second inspection changed the picture, or failed: %v", err)
 	}
 }
 
-// FuzzPicture looks for uploads that make it panic, or that pass as pictures and lose that by being taken in.
+// FuzzPicture looks for uploads that cause a panic, and for accepted ones that inspection makes
+// invalid.
 func FuzzPicture(f *testing.F) {
 	for _, name := range []string{"orientation6.jpg", "progressive.jpg", "cmyk.jpg", "photo.png", "photo.webp", "alpha.webp", "animated.gif", "sixteen.png"} {
 		f.Add(file(f, name))
 	}
 	f.Fuzz(func(t *testing.T, upload []byte) {
 		original, err := picture.Inspect(upload, picture.Limits{Memory: 4 << 20})
-		bad := new(picture.BadError)
+		invalid := new(picture.InvalidError)
 		if err != nil {
-			if !errors.As(err, &bad) {
-				t.Fatalf("not the picture's fault: %v", err)
+			if !errors.As(err, &invalid) {
+				t.Fatalf("not an InvalidError: %v", err)
 			}
 			return
 		}
 		again, err := picture.Inspect(original.Content, picture.Limits{Memory: 4 << 20})
 		if err != nil || again.Hash != original.Hash {
-			t.Errorf("it is refused when it comes again, or another: %v", err)
+			t.Errorf("the second inspection changed the picture, or failed: %v", err)
 		}
-		if _, err := picture.Scale(original.Content); err != nil && !errors.As(err, &bad) {
-			t.Errorf("not the picture's fault: %v", err)
+		if _, err := picture.Scale(original.Content); err != nil && !errors.As(err, &invalid) {
+			t.Errorf("not an InvalidError: %v", err)
 		}
 	})
 }

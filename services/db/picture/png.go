@@ -7,12 +7,12 @@ import (
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// pngKept are the chunks without which a picture could not be shown. Those of an animation are not among them, so that its first
-// picture is left.
-var pngKept = map[string]bool{"IHDR": true, "PLTE": true, "tRNS": true, "IDAT": true, "IEND": true}
+// pngRequired are the chunks needed to show a picture. Without animation chunks only the first
+// frame is left.
+var pngRequired = map[string]bool{"IHDR": true, "PLTE": true, "tRNS": true, "IDAT": true, "IEND": true}
 
 func stripPNG(b []byte, orientation uint16) ([]byte, error) {
-	const head, tail = 8, 4 // length and name; checksum
+	const head, tail = 8, 4 // length and name, checksum
 	out := append(make([]byte, 0, len(b)), pngSignature...)
 	for i := len(pngSignature); ; {
 		if i+head+tail > len(b) {
@@ -24,11 +24,11 @@ func stripPNG(b []byte, orientation uint16) ([]byte, error) {
 			return nil, errTruncated
 		}
 		name := string(b[i+4 : i+head])
-		if pngKept[name] {
+		if pngRequired[name] {
 			out = append(out, b[i:end]...)
 		}
 		if name == "IHDR" && orientation != upright {
-			out = appendChunk(out, "eXIf", exif(orientation))
+			out = appendPNGChunk(out, "eXIf", exifBlock(orientation))
 		}
 		if name == "IEND" {
 			return out, nil
@@ -37,8 +37,8 @@ func stripPNG(b []byte, orientation uint16) ([]byte, error) {
 	}
 }
 
-func appendChunk(out []byte, name string, data []byte) []byte {
-	out = binary.BigEndian.AppendUint32(out, uint32(len(data))) //nolint:gosec // some thirty bytes
-	named := append([]byte(name), data...)
-	return binary.BigEndian.AppendUint32(append(out, named...), crc32.ChecksumIEEE(named))
+func appendPNGChunk(out []byte, name string, data []byte) []byte {
+	out = binary.BigEndian.AppendUint32(out, uint32(len(data))) //nolint:gosec // about 30 bytes
+	body := append([]byte(name), data...)
+	return binary.BigEndian.AppendUint32(append(out, body...), crc32.ChecksumIEEE(body))
 }

@@ -10,33 +10,35 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// Greatest width and height of each size, in pixels.
+// Maximum width and height of each size in pixels.
 const (
 	thumbnailSide = 160
 	cardSide      = 480
 	fullSide      = 1600
 
-	quality = 85
+	jpegQuality = 85
 )
 
-// Sizes are what a picture is shown as, upright and without any metadata. None is larger than the original.
+// Sizes are the encoded sizes of a picture, upright and without metadata. None is larger than the
+// original.
 type Sizes struct {
 	MediaType             string
 	Thumbnail, Card, Full []byte
 }
 
-// Scale makes the sizes of a picture that has passed [Inspect]. Its error is a [*BadError] if the picture is to blame.
+// Scale returns the sizes of a picture that has passed [Inspect]. Its error is an [*InvalidError]
+// if the picture is invalid.
 func Scale(content []byte) (s Sizes, err error) {
-	f := formatOf(content)
+	f := detectFormat(content)
 	if f == nil {
-		return s, bad("must be a JPEG, PNG, WebP or GIF")
+		return s, invalid("must be a JPEG, PNG, WebP or GIF")
 	}
-	full, err := decodeShrunk(f, content)
+	full, err := decodeFullSize(f, content)
 	if err != nil {
 		return s, err
 	}
-	card := shrink(full, cardSide, draw.CatmullRom)
-	thumbnail := shrink(card, thumbnailSide, draw.CatmullRom)
+	card := resize(full, cardSide, draw.CatmullRom)
+	thumbnail := resize(card, thumbnailSide, draw.CatmullRom)
 
 	encode := encodePNG
 	s.MediaType = PNG
@@ -48,31 +50,33 @@ func Scale(content []byte) (s Sizes, err error) {
 		to   *[]byte
 	}{{full, &s.Full}, {card, &s.Card}, {thumbnail, &s.Thumbnail}} {
 		if *size.to, err = encode(size.from); err != nil {
-			return s, fmt.Errorf("encode a picture: %w", err)
+			return s, fmt.Errorf("encode picture: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// decodeShrunk keeps no more of the decoded picture than its full size. A decoder that panics has met a damaged picture.
-func decodeShrunk(f *format, content []byte) (full *image.RGBA, err error) {
+// decodeFullSize decodes a picture and resizes it at once, which frees the decoded original. A
+// panic of a decoder means that the picture is damaged.
+func decodeFullSize(f *format, content []byte) (full *image.RGBA, err error) {
 	defer func() {
 		if recover() != nil {
-			err = bad("is damaged")
+			err = invalid("is damaged")
 		}
 	}()
 	decoded, err := f.decode(bytes.NewReader(content))
 	if err != nil {
-		return nil, bad("is damaged, or of a kind that is not known here")
+		return nil, invalid("is damaged, or of an unsupported kind")
 	}
-	// The sharper kernel's scratch space would be 160 MB here.
-	return turn(shrink(decoded, fullSide, draw.ApproxBiLinear), orientationOf(content, f)), nil
+	// The scratch space of the sharper CatmullRom would be 160 MB here.
+	return applyOrientation(resize(decoded, fullSide, draw.ApproxBiLinear), readOrientation(content, f)), nil
 }
 
-// shrink makes a picture fit into a square. As long as it is twice too large it is halved, each pixel the mean of four; the kernel
-// does the rest. Over all of a large picture it would take seconds, and hundreds of megabytes.
-func shrink(from image.Image, side int, kernel draw.Scaler) *image.RGBA {
-	w, h := fit(from.Bounds().Dx(), from.Bounds().Dy(), side)
+// resize scales a picture down to fit into a square. It halves the picture as long as that is
+// possible, and applies the kernel to the rest. On a large picture the kernel alone would take
+// seconds and hundreds of megabytes.
+func resize(from image.Image, side int, kernel draw.Scaler) *image.RGBA {
+	w, h := fitInto(from.Bounds().Dx(), from.Bounds().Dy(), side)
 	for {
 		b := from.Bounds()
 		half := image.Rect(0, 0, max(w, (b.Dx()+1)/2), max(h, (b.Dy()+1)/2))
@@ -92,8 +96,8 @@ func shrink(from image.Image, side int, kernel draw.Scaler) *image.RGBA {
 	return to
 }
 
-// fit keeps the proportions, and leaves what is small as it is.
-func fit(w, h, side int) (int, int) {
+// fitInto keeps the aspect ratio and does not enlarge.
+func fitInto(w, h, side int) (int, int) {
 	longest := max(w, h)
 	if longest <= side {
 		return w, h
@@ -103,7 +107,7 @@ func fit(w, h, side int) (int, int) {
 
 func encodeJPEG(from *image.RGBA) ([]byte, error) {
 	var b bytes.Buffer
-	err := jpeg.Encode(&b, from, &jpeg.Options{Quality: quality})
+	err := jpeg.Encode(&b, from, &jpeg.Options{Quality: jpegQuality})
 	return b.Bytes(), err
 }
 

@@ -13,7 +13,7 @@ const (
 	webpICC       = 0x20
 )
 
-// riffHeader is "RIFF", a length, and "WEBP".
+// riffHeader is the length of "RIFF", a length, and "WEBP".
 const riffHeader = 12
 
 func isWebP(b []byte) bool {
@@ -21,26 +21,26 @@ func isWebP(b []byte) bool {
 }
 
 func stripWebP(b []byte, orientation uint16) ([]byte, error) {
-	const head = 8 // name and length
-	whole := head + int(binary.LittleEndian.Uint32(b[4:]))
-	if whole > len(b) {
+	const head = 8 // chunk name and length
+	total := head + int(binary.LittleEndian.Uint32(b[4:]))
+	if total > len(b) {
 		return nil, errTruncated
 	}
 	out := append(make([]byte, 0, len(b)), b[:riffHeader]...)
 	extended := false
-	for i := riffHeader; i+head <= whole; {
+	for i := riffHeader; i+head <= total; {
 		n := int(binary.LittleEndian.Uint32(b[i+4:]))
 		end := i + head + n + n&1 // padded to an even length
-		if end > whole {
+		if end > total {
 			return nil, errTruncated
 		}
 		switch name := string(b[i : i+4]); name {
 		case "VP8X":
 			if n < 10 {
-				return nil, bad("is a damaged WebP")
+				return nil, invalid("is a damaged WebP")
 			}
 			if b[i+head]&webpAnimation != 0 {
-				return nil, bad("is an animated WebP; upload a still one")
+				return nil, invalid("is an animated WebP; upload a still one")
 			}
 			extended = true
 			chunk := append([]byte(nil), b[i:end]...)
@@ -55,11 +55,11 @@ func stripWebP(b []byte, orientation uint16) ([]byte, error) {
 		i = end
 	}
 	if extended && orientation != upright {
-		block := exif(orientation) // of an even length
+		block := exifBlock(orientation) // has an even length
 		out = append(out, "EXIF"...)
-		out = binary.LittleEndian.AppendUint32(out, uint32(len(block))) //nolint:gosec // some thirty bytes
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(block))) //nolint:gosec // about 30 bytes
 		out = append(out, block...)
 	}
-	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-head)) //nolint:gosec // at most MaxBytes and a little
+	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-head)) //nolint:gosec // little more than MaxBytes at most
 	return out, nil
 }

@@ -18,8 +18,8 @@ func scanUser(row pgx.CollectableRow) (u shop.User, err error) {
 	return u, err
 }
 
-// oneUser runs a query that finds or changes one account.
-func oneUser(ctx context.Context, q querier, doing, sql string, args ...any) (shop.User, error) {
+// queryUser runs a query that returns one account.
+func queryUser(ctx context.Context, q querier, doing, sql string, args ...any) (shop.User, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return shop.User{}, wrap(err, doing)
@@ -31,7 +31,7 @@ func oneUser(ctx context.Context, q querier, doing, sql string, args ...any) (sh
 	return u, wrap(err, doing)
 }
 
-// firstAccountLock makes sign-ups on an empty store queue, so that only one of them is the first.
+// firstAccountLock serializes sign-ups to an empty store, so that only one of them is the first.
 const firstAccountLock = 7_305_807_842_131_046
 
 // CreateUser implements shop.AccountStore.
@@ -46,28 +46,28 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 				return err
 			}
 		}
-		u, err = oneUser(ctx, tx, "insert user", `
+		u, err = queryUser(ctx, tx, "insert user", `
 			INSERT INTO users (sid, username, email, password_hash, role)
 			VALUES ($1, $2, nullif($3, ''), $4,
 				CASE WHEN $5 AND NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
 			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.AdminIfFirst)
-		return taken(err, n.SID, n.Username, n.Email)
+		return asAlreadyExists(err, n.SID, n.Username, n.Email)
 	})
 	if u.ID != 0 {
-		db.changed(ctx, []int32{u.ID}, nil) // that there was none of this id may be known
+		db.changed(ctx, []int32{u.ID}, nil) // the absence of this id may be cached
 	}
 	return u, err
 }
 
-// taken translates a unique constraint's violation.
-func taken(err error, sid, username, email string) error {
-	switch violatedUnique(err) {
+// asAlreadyExists translates the violation of a unique constraint.
+func asAlreadyExists(err error, sid, username, email string) error {
+	switch violatedConstraint(err) {
 	case "users_sid_key":
-		return shop.ErrTaken("sid_taken", "SID", sid)
+		return shop.AlreadyExists("sid_taken", "SID", sid)
 	case "users_username_key":
-		return shop.ErrTaken("username_taken", "Username", username)
+		return shop.AlreadyExists("username_taken", "Username", username)
 	case "users_email_key":
-		return shop.ErrTaken("email_taken", "Email", email)
+		return shop.AlreadyExists("email_taken", "Email", email)
 	}
 	return err
 }
@@ -83,14 +83,14 @@ func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
 		SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
 		n.SID, n.Username, n.PasswordHash).Scan(&admin)
 	if err == nil && !admin {
-		return fmt.Errorf("the account %q that is to be the admin exists and is none", n.Username)
+		return fmt.Errorf("account %q exists and is not an admin", n.Username)
 	}
-	return wrap(err, "make sure of the admin account")
+	return wrap(err, "ensure the admin account")
 }
 
 // UserBySID implements shop.AccountStore.
 func (db *DB) UserBySID(ctx context.Context, sid string) (shop.User, error) {
-	return oneUser(ctx, db.pool, "find user by sid", `SELECT `+userColumns+` FROM users WHERE sid = $1`, sid)
+	return queryUser(ctx, db.pool, "find user by sid", `SELECT `+userColumns+` FROM users WHERE sid = $1`, sid)
 }
 
 // UserByName implements shop.AccountStore.
@@ -120,9 +120,9 @@ func (db *DB) PasswordHash(ctx context.Context, userID int32) (hash string, err 
 }
 
 // Users implements shop.AccountStore.
-func (db *DB) Users(ctx context.Context, s shop.Span) ([]shop.User, error) {
+func (db *DB) Users(ctx context.Context, k shop.Keyset) ([]shop.User, error) {
 	return collect(ctx, db.pool, "list users", scanUser,
-		`SELECT `+userColumns+` FROM users WHERE id > $1::bigint ORDER BY id LIMIT $2`, s.After, s.Limit)
+		`SELECT `+userColumns+` FROM users WHERE id > $1::bigint ORDER BY id LIMIT $2`, k.After, k.Limit)
 }
 
 // UpdateUser implements shop.AccountStore.
@@ -130,16 +130,16 @@ func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "update user", func(tx pgx.Tx) (err error) {
-		u, err = oneUser(ctx, tx, "update user", `
+		u, err = queryUser(ctx, tx, "update user", `
 			UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
 				password_hash = coalesce($4, password_hash)
 			WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
-		return taken(err, "", orZero(c.Username), orZero(c.Email))
+		return asAlreadyExists(err, "", orEmpty(c.Username), orEmpty(c.Email))
 	})
 	return u, err
 }
 
-func orZero(s *string) string {
+func orEmpty(s *string) string {
 	if s == nil {
 		return ""
 	}
@@ -151,7 +151,7 @@ func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, erro
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "deactivate user", func(tx pgx.Tx) (err error) {
-		u, err = oneUser(ctx, tx, "deactivate user",
+		u, err = queryUser(ctx, tx, "deactivate user",
 			`UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
 		return err
 	})

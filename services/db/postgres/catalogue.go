@@ -10,27 +10,29 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// Money crosses as whole minor units: (price * 100)::bigint out, $n::bigint / 100.0 in. numeric does both exactly.
+// Money is read and written in minor units: (price * 100)::bigint and $n::bigint / 100.0 are exact
+// for numeric.
 const productColumns = `id, name, description, category, slogan, (price * 100)::bigint, stock, coalesce(owner_id, 0),
 	coalesce((SELECT sid FROM users WHERE users.id = owner_id), ''), picture,
-	coalesce((SELECT status FROM pictures WHERE hash = picture), ''), coalesce((SELECT failure FROM pictures WHERE hash = picture), ''),
+	coalesce((SELECT status FROM pictures WHERE hash = picture), ''),
+	coalesce((SELECT failure FROM pictures WHERE hash = picture), ''),
 	version, created_at, updated_at`
 
 func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
 	var hash []byte
-	var shown shop.Picture
+	var pic shop.Picture
 	err = row.Scan(&p.ID, &p.Name, &p.Description, &p.Category, &p.Slogan, &p.Price, &p.Stock, &p.OwnerID,
-		&p.OwnerSID, &hash, &shown.Status, &shown.Failure, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+		&p.OwnerSID, &hash, &pic.Status, &pic.Failure, &p.Version, &p.CreatedAt, &p.UpdatedAt)
 	if hash != nil {
-		shown.Hash = shop.PictureHash(hash)
-		p.Picture = &shown
+		pic.Hash = shop.PictureHash(hash)
+		p.Picture = &pic
 	}
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
 	return p, err
 }
 
-// oneProduct runs a query that finds or changes one product.
-func oneProduct(ctx context.Context, q querier, doing, sql string, args ...any) (shop.Product, error) {
+// queryProduct runs a query that returns one product.
+func queryProduct(ctx context.Context, q querier, doing, sql string, args ...any) (shop.Product, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return shop.Product{}, wrap(err, doing)
@@ -43,12 +45,12 @@ func oneProduct(ctx context.Context, q querier, doing, sql string, args ...any) 
 }
 
 // Products implements shop.CatalogueStore.
-func (db *DB) Products(ctx context.Context, f shop.ProductFilter, s shop.Span) ([]shop.Product, error) {
+func (db *DB) Products(ctx context.Context, f shop.ProductFilter, k shop.Keyset) ([]shop.Product, error) {
 	return collect(ctx, db.pool, "list products", scanProduct, `
 		SELECT `+productColumns+` FROM products
 		WHERE id > $1::bigint AND deleted_at IS NULL AND ($3 = '' OR category = $3)
 			AND ($4 = '' OR strpos(lower(name), lower($4)) > 0 OR strpos(lower(description), lower($4)) > 0)
-		ORDER BY id LIMIT $2`, s.After, s.Limit, f.Category, f.Query)
+		ORDER BY id LIMIT $2`, k.After, k.Limit, f.Category, f.Query)
 }
 
 // Product implements shop.CatalogueStore.
@@ -57,37 +59,39 @@ func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
 }
 
 func productByID(ctx context.Context, q querier, id int32) (shop.Product, error) {
-	return oneProduct(ctx, q, "read product", `SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
+	return queryProduct(ctx, q, "read product",
+		`SELECT `+productColumns+` FROM products WHERE id = $1 AND deleted_at IS NULL`, id)
 }
 
 // CreateProduct implements shop.CatalogueStore.
 func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct, upload *picture.Original) (p shop.Product, err error) {
 	err = db.write(ctx, "create product", func(tx pgx.Tx) (err error) {
-		p, err = db.addProduct(ctx, tx, ownerID, n, upload)
+		p, err = db.insertProduct(ctx, tx, ownerID, n, upload)
 		return err
 	})
-	db.changedProducts(ctx, p.ID) // that there was none of this id may be known
+	db.changedProducts(ctx, p.ID) // the absence of this id may be cached
 	return p, err
 }
 
-func (db *DB) addProduct(ctx context.Context, tx pgx.Tx, ownerID int32, n shop.NewProduct, upload *picture.Original) (shop.Product, error) {
-	hash, err := db.takeIn(ctx, tx, upload)
+func (db *DB) insertProduct(
+	ctx context.Context, tx pgx.Tx, ownerID int32, n shop.NewProduct, upload *picture.Original,
+) (shop.Product, error) {
+	hash, err := db.storePicture(ctx, tx, upload)
 	if err != nil {
 		return shop.Product{}, err
 	}
-	return oneProduct(ctx, tx, "insert product", insertProduct, ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock, hash)
+	return queryProduct(ctx, tx, "insert product", `
+		INSERT INTO products (owner_id, name, description, category, slogan, price, stock, picture)
+		VALUES (nullif($1, 0), $2, $3, $4, $5, $6::bigint / 100.0, $7, $8) RETURNING `+productColumns,
+		ownerID, n.Name, n.Description, n.Category, n.Slogan, n.Price, n.Stock, hash)
 }
-
-const insertProduct = `
-	INSERT INTO products (owner_id, name, description, category, slogan, price, stock, picture)
-	VALUES (nullif($1, 0), $2, $3, $4, $5, $6::bigint / 100.0, $7, $8) RETURNING ` + productColumns
 
 // UpdateProduct implements shop.CatalogueStore.
 func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c shop.ProductChange) (shop.Product, error) {
 	defer db.changedProducts(ctx, id)
 	var p shop.Product
 	err := db.write(ctx, "update product", func(tx pgx.Tx) (err error) {
-		p, err = oneProduct(ctx, tx, "update product", `
+		p, err = queryProduct(ctx, tx, "update product", `
 			UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
 				category = coalesce($5, category), slogan = coalesce($6, slogan),
 				price = coalesce($7::bigint / 100.0, price), stock = coalesce($8, stock),
@@ -115,12 +119,12 @@ func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) err
 		if err != nil {
 			return err
 		}
-		return db.forgetLater(ctx, tx, hash)
+		return db.enqueuePictureDeletion(ctx, tx, hash)
 	})
 }
 
-// staleOrNotFound returns ErrStaleVersion in place of ErrProductNotFound if there is a product, but not of the version that a
-// change wanted.
+// staleOrNotFound translates ErrProductNotFound to ErrStaleVersion if the product exists, but not
+// in the version that the change requires.
 func staleOrNotFound(ctx context.Context, tx pgx.Tx, id int32, err error) error {
 	if !errors.Is(err, shop.ErrProductNotFound) {
 		return err
@@ -131,7 +135,7 @@ func staleOrNotFound(ctx context.Context, tx pgx.Tx, id int32, err error) error 
 	return shop.ErrStaleVersion
 }
 
-// seedLock makes DB services that start at the same time seed one after the other.
+// seedLock serializes the seeding by DB services that start at the same time.
 const seedLock = 7_305_807_842_131_047
 
 // SeedProducts implements shop.CatalogueStore.
@@ -140,12 +144,12 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) err
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(seedLock)); err != nil {
 			return err
 		}
-		var filled bool // deleted ones too: who has emptied the shelf wants it empty
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&filled); err != nil || filled {
+		var exists bool // deleted products count: an emptied store stays empty
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM products)`).Scan(&exists); err != nil || exists {
 			return err
 		}
 		for _, n := range products {
-			if _, err := db.addProduct(ctx, tx, 0, n.NewProduct, &n.Picture); err != nil {
+			if _, err := db.insertProduct(ctx, tx, 0, n.NewProduct, &n.Picture); err != nil {
 				return err
 			}
 		}
@@ -159,9 +163,9 @@ func scanItem(row pgx.CollectableRow) (i shop.Item, err error) {
 }
 
 // Items implements shop.CatalogueStore.
-func (db *DB) Items(ctx context.Context, s shop.Span) ([]shop.Item, error) {
+func (db *DB) Items(ctx context.Context, k shop.Keyset) ([]shop.Item, error) {
 	return collect(ctx, db.pool, "list items", scanItem,
-		`SELECT id, name, description FROM items WHERE id > $1::bigint ORDER BY id LIMIT $2`, s.After, s.Limit)
+		`SELECT id, name, description FROM items WHERE id > $1::bigint ORDER BY id LIMIT $2`, k.After, k.Limit)
 }
 
 // CreateItem implements shop.CatalogueStore.

@@ -12,7 +12,7 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// SQLSTATEs, from PostgreSQL's appendix A.
+// SQLSTATEs, from appendix A of the PostgreSQL documentation.
 const (
 	uniqueViolation      = "23505"
 	classData            = "22"
@@ -26,35 +26,36 @@ const (
 	tooManyConnections   = "53300"
 )
 
-// awayClasses are those that tell of the server, not of the statement: connection trouble, out of resources, shutting
-// down or starting up, read-only because it is a standby.
-var awayClasses = map[string]bool{"08": true, "53": true, "57": true, "58": true, "25": true}
+// unavailableClasses are the SQLSTATE classes of server conditions: connection errors, insufficient
+// resources, shutdown or startup, and read-only because the server is a standby.
+var unavailableClasses = map[string]bool{"08": true, "53": true, "57": true, "58": true, "25": true}
 
-var errAway = failure.New(failure.Unavailable, failure.ReasonUnavailable, "the database is away; try again in a moment")
+var errUnavailable = failure.New(failure.Unavailable, failure.ReasonUnavailable,
+	"the database is unavailable; try again in a moment")
 
-// wrap says what was being done when err came, and tells a database that is away from a mistake of ours.
+// wrap adds to err what was being done, and marks errors of an unavailable database as such.
 func wrap(err error, doing string) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("%s: %w", doing, err)
-	if _, known := failure.As(err); !known && isAway(err) {
-		return errAway.Because(err)
+	if _, known := failure.As(err); !known && isUnavailable(err) {
+		return errUnavailable.Because(err)
 	}
 	return err
 }
 
-func isAway(err error) bool {
+func isUnavailable(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code {
 		case lockNotAvailable, queryCanceled, serializationFailure, deadlockDetected:
 			return true
 		}
-		return awayClasses[pg.Code[:2]]
+		return unavailableClasses[pg.Code[:2]]
 	}
 	if errors.Is(err, context.Canceled) {
-		return false // the caller has gone
+		return false // the caller stopped waiting
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -63,14 +64,14 @@ func isAway(err error) bool {
 		errors.Is(err, net.ErrClosed)
 }
 
-// isRowsFault tells whether a statement failed because of the values it was given.
-func isRowsFault(err error) bool {
+// isDataError reports whether a statement failed because of its values.
+func isDataError(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code[:2] == classData || pg.Code[:2] == classIntegrity)
 }
 
-// violatedUnique gives the name of the unique constraint that err tells of.
-func violatedUnique(err error) string {
+// violatedConstraint returns the name of the unique constraint that err reports as violated.
+func violatedConstraint(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == uniqueViolation {
 		return pg.ConstraintName

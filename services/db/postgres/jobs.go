@@ -11,14 +11,14 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// The jobs that are enqueued with what they are about, in the same transaction. Package jobs does them.
+// Jobs that are enqueued in the transaction of the change they belong to. Package jobs runs them.
 type (
-	// ScalePicture makes a picture's sizes.
+	// ScalePicture scales a picture to its sizes.
 	ScalePicture struct {
 		Hash []byte `json:"hash"`
 	}
-	// ForgetPicture deletes a picture that no product shows any more.
-	ForgetPicture struct {
+	// DeletePicture deletes a picture unless a product shows it.
+	DeletePicture struct {
 		Hash []byte `json:"hash"`
 	}
 )
@@ -26,10 +26,10 @@ type (
 // Kind implements river.JobArgs.
 func (ScalePicture) Kind() string { return "scale_picture" }
 
-// PictureQueue is for the jobs that take much memory.
+// PictureQueue is the queue of jobs that need much memory.
 const PictureQueue = "pictures"
 
-// maxAttempts are spread over some six minutes.
+// maxAttempts spreads the attempts over about six minutes.
 const maxAttempts = 5
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
@@ -37,26 +37,27 @@ func (ScalePicture) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: PictureQueue, MaxAttempts: maxAttempts}
 }
 
-// Kind implements river.JobArgs.
-func (ForgetPicture) Kind() string { return "forget_picture" }
+// Kind implements river.JobArgs. Its value is stored with queued jobs and must not change.
+func (DeletePicture) Kind() string { return "forget_picture" }
 
-// enqueuer adds jobs to transactions.
+// enqueuer enqueues jobs in a transaction.
 type enqueuer interface {
 	InsertTx(ctx context.Context, tx pgx.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
-// ForgetKeys deletes idempotency keys whose answers are not replayed any more, at most limit, and says how many it were.
-func (db *DB) ForgetKeys(ctx context.Context, limit int) (int64, error) {
+// DeleteExpiredKeys deletes at most limit idempotency keys older than shop.KeyLifetime. It returns
+// the number of deleted keys.
+func (db *DB) DeleteExpiredKeys(ctx context.Context, limit int) (int64, error) {
 	tag, err := db.pool.Exec(ctx, `
 		DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 			SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1) LIMIT $2 FOR UPDATE SKIP LOCKED
 		))`, shop.KeyLifetime.Seconds(), limit)
-	return tag.RowsAffected(), wrap(err, "forget idempotency keys")
+	return tag.RowsAffected(), wrap(err, "delete expired idempotency keys")
 }
 
-// WaitingJobs counts the jobs that are not done, by their kinds.
+// WaitingJobs returns the number of unfinished jobs by kind.
 func (db *DB) WaitingJobs(ctx context.Context) (map[string]int, error) {
-	rows, err := db.samples.Query(ctx, `
+	rows, err := db.metrics.Query(ctx, `
 		SELECT kind, count(*) FROM river_job WHERE state IN ('available', 'retryable', 'running', 'scheduled') GROUP BY kind`)
 	if err != nil {
 		return nil, fmt.Errorf("count jobs: %w", err)

@@ -10,9 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RegisterMetrics shows how the pool is used, and, asked for with each scrape, how the server fares and what is on the shelf.
+// RegisterMetrics registers metrics of the pool, and metrics of the server and the products that
+// are queried with each scrape.
 func (db *DB) RegisterMetrics(r prometheus.Registerer) {
-	r.MustRegister(sampled{"server", db.serverSamples}, sampled{"shelf", db.shelfSamples})
+	r.MustRegister(queryCollector{"server", db.serverMetrics}, queryCollector{"products", db.productMetrics})
 	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "merchstore_db_pool_" + name, Help: help},
 			func() float64 { return value(db.pool.Stat()) }))
@@ -21,27 +22,35 @@ func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "merchstore_db_pool_" + name, Help: help},
 			func() float64 { return value(db.pool.Stat()) }))
 	}
-	gauge("connections", "Connections open.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
-	gauge("connections_in_use", "Connections in use.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
-	gauge("connections_max", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
-	counter("acquires_total", "Connections taken from the pool.", func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) })
-	counter("waits_total", "Times that a connection was waited for, and had.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
-	counter("wait_seconds_total", "Time of those waits.", func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() })
-	counter("waits_given_up_total", "Times that a connection was waited for in vain.", func(s *pgxpool.Stat) float64 { return float64(s.CanceledAcquireCount()) })
+	gauge("connections", "Open connections.",
+		func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
+	gauge("connections_in_use", "Connections in use.",
+		func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) })
+	gauge("connections_max", "Maximum number of connections.",
+		func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) })
+	counter("acquires_total", "Connections acquired from the pool.",
+		func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) })
+	counter("waits_total", "Acquires that waited for a connection and got one.",
+		func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) })
+	counter("wait_seconds_total", "Total duration of those waits.",
+		func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() })
+	counter("waits_given_up_total", "Acquires that were cancelled while waiting for a connection.",
+		func(s *pgxpool.Stat) float64 { return float64(s.CanceledAcquireCount()) })
 }
 
-// sampleTimeout bounds how long a scrape waits for the database.
-const sampleTimeout = time.Second
+// scrapeTimeout bounds how long a scrape waits for the database.
+const scrapeTimeout = time.Second
 
-// openSamples gives metrics a connection of their own: when all others are in use, or wait for a lock, what the server is busy with must
-// still be seen. What they ask is not measured, or a quiet store would seem busy.
-func openSamples(ctx context.Context, c *pgxpool.Config) (*pgxpool.Pool, error) {
+// openMetricsPool opens a separate connection for metrics: they must be available when all other
+// connections are in use or wait for a lock. Its queries are not measured, so that an idle store
+// looks idle.
+func openMetricsPool(ctx context.Context, c *pgxpool.Config) (*pgxpool.Pool, error) {
 	c = c.Copy()
 	c.MaxConns, c.MinConns = 1, 0
 	c.ConnConfig.Tracer = nil
-	c.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(sampleTimeout / 10)
+	c.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(scrapeTimeout / 10)
 	c.ConnConfig.RuntimeParams["application_name"] = "merchstore-db-metrics"
-	c.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(sampleTimeout)
+	c.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(scrapeTimeout)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open database for metrics: %w", err)
@@ -49,32 +58,34 @@ func openSamples(ctx context.Context, c *pgxpool.Config) (*pgxpool.Pool, error) 
 	return pool, nil
 }
 
-// sampled asks the database with each scrape. It has no samples when the database does not answer: old ones would look like new.
-type sampled struct {
-	of      string
-	samples func(ctx context.Context) ([]prometheus.Metric, error)
+// queryCollector queries the database with each scrape. If the query fails it collects nothing,
+// because stale values would look like current ones.
+type queryCollector struct {
+	of    string
+	query func(ctx context.Context) ([]prometheus.Metric, error)
 }
 
-// Describe implements prometheus.Collector: without descriptions, what is collected is not known before.
-func (s sampled) Describe(chan<- *prometheus.Desc) {}
+// Describe implements prometheus.Collector. It describes nothing, which makes the collector an
+// unchecked one.
+func (c queryCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
-func (s sampled) Collect(metrics chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
+func (c queryCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	samples, err := s.samples(ctx)
+	metrics, err := c.query(ctx)
 	up := 1.0
 	if err != nil {
-		samples, up = nil, 0
+		metrics, up = nil, 0
 	}
-	samples = append(samples, sample(prometheus.GaugeValue, up, "merchstore_db_samples_up",
-		"1 if the database has answered what is asked with each scrape, else 0, and what was asked for is missing.", "of", s.of))
-	for _, m := range samples {
-		metrics <- m
+	metrics = append(metrics, newMetric(prometheus.GaugeValue, up, "merchstore_db_samples_up",
+		"1 if the query of the latest scrape succeeded, else 0; its metrics are missing then.", "of", c.of))
+	for _, m := range metrics {
+		out <- m
 	}
 }
 
-func sample(kind prometheus.ValueType, value float64, name, help string, label ...string) prometheus.Metric {
+func newMetric(kind prometheus.ValueType, value float64, name, help string, label ...string) prometheus.Metric {
 	var names, values []string
 	if len(label) == 2 {
 		names, values = label[:1], label[1:]
@@ -82,34 +93,36 @@ func sample(kind prometheus.ValueType, value float64, name, help string, label .
 	return prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
 }
 
-// shelfSamples names only products of the store itself and of its admins, the first hundred: anybody may add products, again and again.
-func (db *DB) shelfSamples(ctx context.Context) ([]prometheus.Metric, error) {
+// productMetrics returns metrics of the catalogue. It labels at most 100 products, and only those
+// of the store itself and its admins: any user may add products, so their number is not bounded.
+func (db *DB) productMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	var all, oversold int64
-	err := db.samples.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE stock < 0) FROM products WHERE deleted_at IS NULL`).Scan(&all, &oversold)
+	err := db.metrics.QueryRow(ctx, `
+		SELECT count(*), count(*) FILTER (WHERE stock < 0) FROM products WHERE deleted_at IS NULL`).Scan(&all, &oversold)
 	if err != nil {
 		return nil, wrap(err, "count products")
 	}
-	samples := []prometheus.Metric{
-		sample(prometheus.GaugeValue, float64(all), "merchstore_products", "Products on the shelf, in the whole store."),
-		sample(prometheus.GaugeValue, float64(oversold), "merchstore_products_oversold",
-			"Products with less than nothing on the shelf, in the whole store: 0, or an invariant is broken."),
+	metrics := []prometheus.Metric{
+		newMetric(prometheus.GaugeValue, float64(all), "merchstore_products", "Products of the whole store."),
+		newMetric(prometheus.GaugeValue, float64(oversold), "merchstore_products_oversold",
+			"Products with negative stock in the whole store. Not 0 means a broken invariant."),
 	}
-	stock, err := collect(ctx, db.samples, "read the stock", func(row pgx.CollectableRow) (prometheus.Metric, error) {
+	stock, err := collect(ctx, db.metrics, "read stock", func(row pgx.CollectableRow) (prometheus.Metric, error) {
 		var id string
-		var pieces float64
-		err := row.Scan(&id, &pieces)
-		return sample(prometheus.GaugeValue, pieces, "merchstore_product_stock", "Pieces on the shelf, for products of the store itself and its admins.",
-			"product_id", id), err
+		var units float64
+		err := row.Scan(&id, &units)
+		return newMetric(prometheus.GaugeValue, units, "merchstore_product_stock",
+			"Units in stock, for products of the store itself and its admins.", "product_id", id), err
 	}, `SELECT p.id::text, p.stock::float8 FROM products p LEFT JOIN users u ON u.id = p.owner_id
 		WHERE p.deleted_at IS NULL AND (p.owner_id IS NULL OR u.role = 'admin') ORDER BY p.id LIMIT 100`)
-	return append(samples, stock...), err
+	return append(metrics, stock...), err
 }
 
-// serverSamples are of the server and this database as a whole, whoever uses them. Only those who may read all statistics see how long the
-// transactions of others last; the rest everybody sees.
-func (db *DB) serverSamples(ctx context.Context) ([]prometheus.Metric, error) {
+// serverMetrics returns metrics of the server and the database, for all of their clients. The
+// longest transaction includes those of other roles only if this role may read all statistics.
+func (db *DB) serverMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	var connections, limit, waiters, longest, committed, rolledBack, deadlocks, size float64
-	err := db.samples.QueryRow(ctx, `
+	err := db.metrics.QueryRow(ctx, `
 		SELECT (SELECT sum(numbackends) FROM pg_stat_database)::float8, current_setting('max_connections')::float8,
 			(SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted)::float8,
 			coalesce((SELECT extract(epoch FROM clock_timestamp() - min(xact_start)) FROM pg_stat_activity
@@ -118,17 +131,23 @@ func (db *DB) serverSamples(ctx context.Context) ([]prometheus.Metric, error) {
 		FROM pg_stat_database WHERE datname = current_database()`,
 	).Scan(&connections, &limit, &waiters, &longest, &committed, &rolledBack, &deadlocks, &size)
 	if err != nil {
-		return nil, wrap(err, "ask the server how it fares")
+		return nil, wrap(err, "read server statistics")
 	}
-	const transactions, ended = "merchstore_postgresql_transactions_total", "Transactions of the store's database, by how they ended."
+	gauge := func(value float64, name, help string) prometheus.Metric {
+		return newMetric(prometheus.GaugeValue, value, "merchstore_postgresql_"+name, help)
+	}
+	counter := func(value float64, name, help string, label ...string) prometheus.Metric {
+		return newMetric(prometheus.CounterValue, value, "merchstore_postgresql_"+name, help, label...)
+	}
+	const transactions, transactionsHelp = "transactions_total", "Transactions of the store's database by result."
 	return []prometheus.Metric{
-		sample(prometheus.GaugeValue, connections, "merchstore_postgresql_connections", "Connections of everybody to the server."),
-		sample(prometheus.GaugeValue, limit, "merchstore_postgresql_connections_max", "Connections that the server takes."),
-		sample(prometheus.GaugeValue, waiters, "merchstore_postgresql_lock_waiters", "Connections that wait for a lock."),
-		sample(prometheus.GaugeValue, longest, "merchstore_postgresql_longest_transaction_seconds", "Age of the oldest open transaction."),
-		sample(prometheus.CounterValue, committed, transactions, ended, "result", "committed"),
-		sample(prometheus.CounterValue, rolledBack, transactions, ended, "result", "rolled_back"),
-		sample(prometheus.CounterValue, deadlocks, "merchstore_postgresql_deadlocks_total", "Deadlocks in the store's database."),
-		sample(prometheus.GaugeValue, size, "merchstore_postgresql_size_bytes", "The store's database on disk."),
+		gauge(connections, "connections", "Connections of all clients to the server."),
+		gauge(limit, "connections_max", "Maximum number of connections to the server."),
+		gauge(waiters, "lock_waiters", "Connections that wait for a lock."),
+		gauge(longest, "longest_transaction_seconds", "Age of the oldest open transaction."),
+		counter(committed, transactions, transactionsHelp, "result", "committed"),
+		counter(rolledBack, transactions, transactionsHelp, "result", "rolled_back"),
+		counter(deadlocks, "deadlocks_total", "Deadlocks in the store's database."),
+		gauge(size, "size_bytes", "Size of the store's database on disk."),
 	}, nil
 }

@@ -40,8 +40,8 @@ func ordersByID(ctx context.Context, q querier, ids []int64) ([]shop.Order, erro
 }
 
 // Orders implements shop.OrderStore.
-func (db *DB) Orders(ctx context.Context, userID int32, s shop.Span) ([]shop.Order, error) {
-	before, filter, args := s.After, "", []any(nil)
+func (db *DB) Orders(ctx context.Context, userID int32, k shop.Keyset) ([]shop.Order, error) {
+	before, filter, args := k.After, "", []any(nil)
 	if before == 0 {
 		before = math.MaxInt64
 	}
@@ -50,14 +50,14 @@ func (db *DB) Orders(ctx context.Context, userID int32, s shop.Span) ([]shop.Ord
 	}
 	found, err := collect(ctx, db.pool, "list orders", scanOrder, `
 		SELECT `+orderColumns+` FROM orders o WHERE o.id < $1::bigint `+filter+`
-		ORDER BY o.id DESC LIMIT $2`, append([]any{before, s.Limit}, args...)...)
+		ORDER BY o.id DESC LIMIT $2`, append([]any{before, k.Limit}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	return withItems(ctx, db.pool, found)
 }
 
-// withItems fills in what the orders are of.
+// withItems reads the items of the orders.
 func withItems(ctx context.Context, q querier, orders []shop.Order) ([]shop.Order, error) {
 	index := make(map[int64]int, len(orders))
 	ids := make([]int64, len(orders))
@@ -83,8 +83,8 @@ func withItems(ctx context.Context, q querier, orders []shop.Order) ([]shop.Orde
 	return orders, nil
 }
 
-// CancelOrder implements shop.OrderStore. The order's row is the one that decides who cancels; products are then locked
-// in the order of their ids, as they are when orders are placed.
+// CancelOrder implements shop.OrderStore. Concurrent calls are serialized by the lock of the
+// order's row. Products are then locked in the order of their ids, as PlaceOrders does.
 func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err error) {
 	err = db.write(ctx, "cancel order", func(tx pgx.Tx) error {
 		var cancelled bool
@@ -103,7 +103,7 @@ func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err erro
 			ORDER BY id FOR NO KEY UPDATE`, id)
 		batch.Queue(`UPDATE products p SET stock = p.stock + i.quantity, version = p.version + 1
 			FROM order_items i WHERE i.order_id = $1 AND p.id = i.product_id`, id)
-		if err := tx.SendBatch(named(ctx, "cancel order"), batch).Close(); err != nil {
+		if err := tx.SendBatch(withQueryName(ctx, "cancel order"), batch).Close(); err != nil {
 			return err
 		}
 		found, err := ordersByID(ctx, tx, []int64{id})

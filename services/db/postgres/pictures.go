@@ -13,17 +13,18 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// Whoever locks a picture's row and a product's does so in this order.
+// Lock order: a transaction that locks a picture and a product locks the picture first.
 
-// takeIn stores a picture, and the job of making its sizes. It gives the picture's hash; nil if there is no upload.
-func (db *DB) takeIn(ctx context.Context, tx pgx.Tx, upload *picture.Original) ([]byte, error) {
+// storePicture stores a picture and enqueues the job of scaling it. It returns the picture's hash,
+// or nil if there is no upload.
+func (db *DB) storePicture(ctx context.Context, tx pgx.Tx, upload *picture.Original) ([]byte, error) {
 	if upload == nil {
 		return nil, nil
 	}
 	hash := upload.Hash[:]
 	var status shop.PictureStatus
-	// Somebody may have uploaded it before. Touching its row keeps it from being forgotten meanwhile, and one that has failed, perhaps
-	// for want of luck, gets another chance.
+	// If the picture exists, the update keeps it from being deleted as an orphan, and a failed one
+	// is scaled again.
 	err := tx.QueryRow(ctx, `
 		INSERT INTO pictures (hash, original_type, original) VALUES ($1, $2, $3)
 		ON CONFLICT ON CONSTRAINT pictures_pkey DO UPDATE SET uploaded_at = now(), failure = NULL,
@@ -36,18 +37,18 @@ func (db *DB) takeIn(ctx context.Context, tx pgx.Tx, upload *picture.Original) (
 		return hash, nil
 	}
 	if _, err := db.jobs.InsertTx(ctx, tx, ScalePicture{Hash: hash}, nil); err != nil {
-		return nil, fmt.Errorf("enqueue the job of a picture: %w", err)
+		return nil, fmt.Errorf("enqueue scaling of a picture: %w", err)
 	}
 	return hash, nil
 }
 
-// forgetLater enqueues the job of looking whether anybody still shows a picture.
-func (db *DB) forgetLater(ctx context.Context, tx pgx.Tx, hash []byte) error {
+// enqueuePictureDeletion enqueues the job that deletes a picture unless a product shows it.
+func (db *DB) enqueuePictureDeletion(ctx context.Context, tx pgx.Tx, hash []byte) error {
 	if hash == nil {
 		return nil
 	}
-	if _, err := db.jobs.InsertTx(ctx, tx, ForgetPicture{Hash: hash}, nil); err != nil {
-		return fmt.Errorf("enqueue the clean-up of a picture: %w", err)
+	if _, err := db.jobs.InsertTx(ctx, tx, DeletePicture{Hash: hash}, nil); err != nil {
+		return fmt.Errorf("enqueue deletion of a picture: %w", err)
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func (db *DB) forgetLater(ctx context.Context, tx pgx.Tx, hash []byte) error {
 func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (p shop.Product, err error) {
 	defer db.changedProducts(ctx, id)
 	err = db.write(ctx, "set picture", func(tx pgx.Tx) error {
-		hash, err := db.takeIn(ctx, tx, upload)
+		hash, err := db.storePicture(ctx, tx, upload)
 		if err != nil {
 			return err
 		}
@@ -68,14 +69,14 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 		if err != nil {
 			return err
 		}
-		p, err = oneProduct(ctx, tx, "update product", `
+		p, err = queryProduct(ctx, tx, "update product", `
 			UPDATE products SET picture = $3, version = version + 1, updated_at = now()
 			WHERE id = $1 AND version = coalesce($2, version)
 			RETURNING `+productColumns, id, ifVersion, hash)
 		if err != nil || bytes.Equal(before, hash) {
 			return staleOrNotFound(ctx, tx, id, err)
 		}
-		return db.forgetLater(ctx, tx, before)
+		return db.enqueuePictureDeletion(ctx, tx, before)
 	})
 	return p, err
 }
@@ -95,7 +96,8 @@ func (db *DB) PictureContent(ctx context.Context, hash shop.PictureHash, size sh
 	return c, wrap(err, "read picture")
 }
 
-// UnscaledPicture gives the original of a picture whose sizes are still to be made; nil if there is none.
+// UnscaledPicture returns the original of a picture that is still to be scaled, or nil if there is
+// none.
 func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) (original []byte, err error) {
 	err = db.pool.QueryRow(ctx, `SELECT original FROM pictures WHERE hash = $1 AND status = 'processing'`, hash).Scan(&original)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -104,41 +106,45 @@ func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) (original []byte
 	return original, wrap(err, "read original of a picture")
 }
 
-// FinishPicture stores the sizes, unless somebody has been quicker.
+// FinishPicture stores the sizes of a picture. It does nothing if another attempt has finished it.
 func (db *DB) FinishPicture(ctx context.Context, hash []byte, s picture.Sizes) error {
-	return db.settlePicture(ctx, hash, `
+	return db.endProcessing(ctx, hash, `
 		UPDATE pictures SET status = 'ready', sizes_type = $2, thumbnail = $3, card = $4, full_size = $5
 		WHERE hash = $1 AND status = 'processing'`, s.MediaType, s.Thumbnail, s.Card, s.Full)
 }
 
-// FailPicture notes why there will be no sizes, for the owner to read; unless there are.
-func (db *DB) FailPicture(ctx context.Context, hash []byte, why string) error {
-	return db.settlePicture(ctx, hash, `UPDATE pictures SET status = 'failed', failure = $2 WHERE hash = $1 AND status = 'processing'`, why)
+// FailPicture stores the reason why scaling failed. It does nothing if another attempt has finished
+// it.
+func (db *DB) FailPicture(ctx context.Context, hash []byte, reason string) error {
+	return db.endProcessing(ctx, hash, `
+		UPDATE pictures SET status = 'failed', failure = $2
+		WHERE hash = $1 AND status = 'processing'`, reason)
 }
 
-// settlePicture ends a picture's processing, which is a change of the products that show it.
-func (db *DB) settlePicture(ctx context.Context, hash []byte, sql string, args ...any) error {
-	var shown []int32
+// endProcessing changes a picture's status with sql, and the version of the products that show the
+// picture.
+func (db *DB) endProcessing(ctx context.Context, hash []byte, sql string, args ...any) error {
+	var products []int32
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, sql, append([]any{hash}, args...)...)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		shown, err = collect(ctx, tx, "lock products", pgx.RowTo[int32],
+		products, err = collect(ctx, tx, "lock products", pgx.RowTo[int32],
 			`SELECT id FROM products WHERE picture = $1 ORDER BY id FOR NO KEY UPDATE`, hash)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE products SET version = version + 1 WHERE id = ANY($1)`, shown)
+		_, err = tx.Exec(ctx, `UPDATE products SET version = version + 1 WHERE id = ANY($1)`, products)
 		return err
 	})
-	db.changedProducts(ctx, shown...)
-	return wrap(err, "settle picture")
+	db.changedProducts(ctx, products...)
+	return wrap(err, "end processing of a picture")
 }
 
-// ForgetPicture deletes a picture unless a product shows it. It is locked before that is asked, so that whoever is about to show it
-// is waited for.
-func (db *DB) ForgetPicture(ctx context.Context, hash []byte) error {
+// DeletePicture deletes a picture unless a product shows it. The picture is locked first, which
+// waits for transactions that are about to show it.
+func (db *DB) DeletePicture(ctx context.Context, hash []byte) error {
 	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM pictures WHERE hash = $1 FOR UPDATE`, hash); err != nil {
 			return err
@@ -146,21 +152,23 @@ func (db *DB) ForgetPicture(ctx context.Context, hash []byte) error {
 		_, err := tx.Exec(ctx, `DELETE FROM pictures WHERE hash = $1 AND NOT EXISTS (SELECT FROM products WHERE picture = $1)`, hash)
 		return err
 	})
-	return wrap(err, "forget picture")
+	return wrap(err, "delete picture")
 }
 
-// OrphanedPictures lists those that no product shows and nobody has uploaded lately.
-func (db *DB) OrphanedPictures(ctx context.Context, unusedFor time.Duration) ([][]byte, error) {
-	// Before there were pictures, deleting a product left this as it is; and in an update, processes of that time go on for a while.
+// OrphanedPictures returns the pictures that no product shows and that were uploaded more than
+// minAge ago.
+func (db *DB) OrphanedPictures(ctx context.Context, minAge time.Duration) ([][]byte, error) {
+	// Versions without pictures do not clear this column when they delete a product, and may still
+	// run during an update.
 	if _, err := db.pool.Exec(ctx, `UPDATE products SET picture = NULL WHERE deleted_at IS NOT NULL AND picture IS NOT NULL`); err != nil {
-		return nil, wrap(err, "take pictures off deleted products")
+		return nil, wrap(err, "remove pictures of deleted products")
 	}
 	return collect(ctx, db.pool, "list orphaned pictures", pgx.RowTo[[]byte], `
 		SELECT hash FROM pictures p WHERE uploaded_at < now() - make_interval(secs => $1)
-			AND NOT EXISTS (SELECT FROM products WHERE picture = p.hash)`, unusedFor.Seconds())
+			AND NOT EXISTS (SELECT FROM products WHERE picture = p.hash)`, minAge.Seconds())
 }
 
-// StuckPictures lists those that wait for their sizes without a job that would make them.
+// StuckPictures returns the pictures that are to be scaled but have no job.
 func (db *DB) StuckPictures(ctx context.Context) ([][]byte, error) {
 	return collect(ctx, db.pool, "list stuck pictures", pgx.RowTo[[]byte], `
 		SELECT hash FROM pictures p WHERE status = 'processing' AND NOT EXISTS (

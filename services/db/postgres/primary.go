@@ -14,25 +14,27 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// primary keeps the pools on the server that is the primary now. A failover leads the database's name
-// to another server, while the connections made before stay with the old one, which may be stopped,
-// cut off or read-only. See decision 15.
+// primary keeps the pools connected to the current primary. After a failover the database's name
+// leads to another server, while connections made before stay with the old one, which may be
+// stopped, unreachable or read-only. See decision 15.
 type primary struct {
 	mu    sync.Mutex
 	open  map[*connection]struct{}
 	pools []*pgxpool.Pool
-	// server is the one that the latest fresh connection has reached; empty if that reached none.
+	// server identifies the server that the latest check connection reached. It is empty if that
+	// failed.
 	server string
-	// reachedAt is when a fresh connection last reached a server.
+	// reachedAt is when a check connection last reached a server.
 	reachedAt time.Time
 }
 
-// connection is a network connection to a server, of a pool or for a CancelRequest.
+// connection is a network connection to a server, for a pooled connection or a CancelRequest.
 type connection struct {
 	net.Conn
 
 	primary *primary
-	// server identifies the server once that is known. All dials of one pgx.ConnConfig share it.
+	// server identifies the server. It is nil until that is known, and shared by all dials of one
+	// pgx.ConnConfig.
 	server *atomic.Pointer[string]
 }
 
@@ -41,7 +43,7 @@ func (c *connection) Close() error {
 	c.primary.mu.Lock()
 	delete(c.primary.open, c)
 	c.primary.mu.Unlock()
-	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection itself
+	return c.Conn.Close()
 }
 
 func (c *connection) isOn(server string) bool {
@@ -56,14 +58,14 @@ func (p *primary) setPools(pools ...*pgxpool.Pool) {
 	p.pools = pools
 }
 
-var errCancelNotSent = errors.New("no cancel request is sent: the address may lead to another server by now")
+var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
 
-// instrument prepares a copy of the configuration for one connection. It returns what will identify the
-// connection's server.
+// instrument prepares the configuration of one connection. It returns a pointer to what will
+// identify the connection's server.
 //
-// pgx dials until the connection is made, and again to send a CancelRequest. Behind a Service the address
-// may lead to another server by then, so a CancelRequest is only sent while the latest fresh connection
-// reached the server that this one is on.
+// pgx dials until the connection is established, and again to send a CancelRequest. Behind a
+// Service the address may lead to another server by then, so a CancelRequest is sent only as long
+// as the latest check connection reached the server of this one.
 func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 	server := new(atomic.Pointer[string])
 	dial, validate, onError := c.DialFunc, c.ValidateConnect, c.OnPgError
@@ -97,7 +99,7 @@ func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 		return nil
 	}
 	c.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if s := server.Load(); s != nil && err.Code == readOnlyTransaction { // no longer a primary
+		if s := server.Load(); s != nil && err.Code == readOnlyTransaction { // the server is no longer the primary
 			p.closeIf(func(c *connection) bool { return c.isOn(*s) })
 			return false
 		}
@@ -106,7 +108,7 @@ func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 	return server
 }
 
-// inspect reads what tells the server from any other, and from itself before a restart.
+// inspect returns an identification of the server that changes when the server restarts.
 func inspect(ctx context.Context, conn *pgconn.PgConn) (server string, readOnly bool, err error) {
 	result, err := conn.Exec(ctx,
 		`SELECT pg_postmaster_start_time(), current_setting('transaction_read_only')`).ReadAll()
@@ -123,8 +125,8 @@ func (p *primary) isCurrent(server string) bool {
 	return p.server == server
 }
 
-// closeIf closes the connections for which f returns true, also those in use: their calls fail now
-// instead of when their time is over.
+// closeIf closes the connections for which f returns true, including those in use: their calls fail
+// now instead of at their timeout.
 func (p *primary) closeIf(f func(c *connection) bool) {
 	var stale []*connection
 	p.mu.Lock()
@@ -140,20 +142,20 @@ func (p *primary) closeIf(f func(c *connection) bool) {
 	}
 	if len(stale) > 0 {
 		for _, pool := range pools {
-			pool.Reset() // or an idle one would be found closed by the next caller
+			pool.Reset() // otherwise the next caller gets a closed connection
 		}
 	}
 }
 
-// tolerance is for how long open connections serve although no fresh one can be made.
-const tolerance = 10 * time.Second
+// checkTolerance is how long open connections are used although no new one can be opened.
+const checkTolerance = 10 * time.Second
 
-// CheckPrimary makes a fresh connection, as a caller who comes now would, and has check look at what it
-// reaches. It returns an error unless that is a server that takes writes. Connections to other servers
-// are closed.
+// CheckPrimary opens a new connection, as a new caller would, and passes it to check. It returns an
+// error unless the connection reaches a server that accepts writes. It closes all connections to
+// other servers.
 //
-// If no fresh connection can be made, it has check look at an open one: always if the server refuses new
-// ones, otherwise for as long as the tolerance.
+// If no connection can be opened, CheckPrimary passes an open one to check: always if the server
+// rejects new connections, otherwise until checkTolerance is over.
 func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
 	config := db.checkConfig.Copy()
 	server := db.primary.instrument(config)
@@ -163,13 +165,13 @@ func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, 
 		db.primary.markReached(*server.Load())
 		return check(ctx, conn)
 	}
-	if isRefused(err) || db.primary.markUnreachable(err) < tolerance {
+	if isRefused(err) || db.primary.markUnreachable(err) < checkTolerance {
 		return db.checkOpen(ctx, check)
 	}
 	return wrap(err, "connect to the primary")
 }
 
-// checkOpen has check look at an idle connection. Without one it returns nil if all are in use.
+// checkOpen passes an idle connection to check. It returns nil if all connections are in use.
 func (db *DB) checkOpen(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
 	idle := db.pool.AcquireAllIdle(ctx)
 	for _, c := range idle {
@@ -179,22 +181,24 @@ func (db *DB) checkOpen(ctx context.Context, check func(ctx context.Context, con
 		return check(ctx, idle[0].Conn())
 	}
 	if db.pool.Stat().AcquiredConns() == 0 {
-		return errAway
+		return errUnavailable
 	}
 	return nil
 }
 
-// isRefused reports whether the server takes no more connections, or not with this password.
+// isRefused reports whether the server rejected the connection for its password or its connection
+// limit.
 func isRefused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code[:2] == classAuthorization || pg.Code == tooManyConnections)
 }
 
-// markUnreachable records that no fresh connection can be made. It returns for how long this has been so.
+// markUnreachable records that a check connection failed. It returns how long all of them have
+// failed.
 func (p *primary) markUnreachable(err error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !errors.Is(err, context.Canceled) { // the process stops
+	if !errors.Is(err, context.Canceled) { // the process is stopping
 		p.server = ""
 	}
 	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
@@ -203,7 +207,8 @@ func (p *primary) markUnreachable(err error) time.Duration {
 	return time.Since(p.reachedAt)
 }
 
-// markReached records which server a fresh connection has reached, and closes the connections to others.
+// markReached records the server that a check connection reached, and closes the connections to
+// others.
 func (p *primary) markReached(server string) {
 	p.mu.Lock()
 	p.server, p.reachedAt = server, time.Now()

@@ -19,29 +19,31 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestOpenConnectionsServeWhileTheServerRefusesFreshOnes changes the password under the pool, as a rotation does.
-func TestOpenConnectionsServeWhileTheServerRefusesFreshOnes(t *testing.T) {
+// TestCheckPrimaryFallsBackToOpenConnections changes the password under the pool, as a rotation
+// does.
+func TestCheckPrimaryFallsBackToOpenConnections(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, map[string]string{"fsync": "off"})
 	db := open(t, server.URL("postgres"))
-	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
-	if err := db.CheckPrimary(t.Context(), ask); err != nil {
+	ping := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
+	if err := db.CheckPrimary(t.Context(), ping); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Pool().Exec(t.Context(), `ALTER ROLE `+postgresserver.User+` PASSWORD 'another'`); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.CheckPrimary(t.Context(), ask); err != nil {
-		t.Errorf("an open connection would serve, but the check fails: %v", err)
+	if err := db.CheckPrimary(t.Context(), ping); err != nil {
+		t.Errorf("CheckPrimary with an open connection: %v", err)
 	}
 	db.Pool().Reset()
-	if err := db.CheckPrimary(t.Context(), ask); err == nil {
-		t.Error("no connection can be had, but the check passes")
+	if err := db.CheckPrimary(t.Context(), ping); err == nil {
+		t.Error("CheckPrimary succeeds without any connection")
 	}
 }
 
-// TestReplaysWaitForTheStandby has replays alone, beside a new order, and of products that are gone, whose rows cannot be
-// locked. None may be answered while the standby is away.
+// TestReplaysWaitForTheStandby replays an order alone, in a batch with a new order, and after its
+// product was deleted, so that its row cannot be locked. None may succeed while the standby is
+// stopped.
 func TestReplaysWaitForTheStandby(t *testing.T) {
 	t.Parallel()
 	primary, standby := database.StartPair(t)
@@ -49,8 +51,8 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := open(t, primary.URL("postgres"))
-	ask := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
-	if err := db.CheckPrimary(t.Context(), ask); err != nil {
+	ping := func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }
+	if err := db.CheckPrimary(t.Context(), ping); err != nil {
 		t.Fatal(err)
 	}
 	buyer, err := db.CreateUser(t.Context(), shop.NewUser{SID: "1", Username: "buyer", PasswordHash: "-"})
@@ -61,40 +63,40 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyed := func(key string) shop.Placement {
-		return shop.Placement{
+	withKey := func(key string) shop.OrderRequest {
+		return shop.OrderRequest{
 			UserID: buyer.ID, UserSID: buyer.SID, Lines: []shop.Line{{ProductID: hoodie.ID, Quantity: 1}}, Key: key,
 		}
 	}
-	first, err := db.PlaceOrders(t.Context(), []shop.Placement{keyed("first")})
+	first, err := db.PlaceOrders(t.Context(), []shop.OrderRequest{withKey("first")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := standby.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, group := range map[string][]shop.Placement{
-		"a replay alone":              {keyed("first")},
-		"a replay beside a new order": {keyed("first"), keyed("second")},
+	for name, requests := range map[string][]shop.OrderRequest{
+		"a replay alone":            {withKey("first")},
+		"a replay with a new order": {withKey("first"), withKey("second")},
 	} {
-		if outcomes, err := placeWithin(t, time.Second, db, group...); err == nil {
-			t.Errorf("%s was answered without the standby: %+v", name, outcomes)
+		if outcomes, err := placeWithin(t, time.Second, db, requests...); err == nil {
+			t.Errorf("%s succeeded without the standby: %+v", name, outcomes)
 		}
 	}
-	// The deletion is committed, though it is not waited for.
+	// The deletion is committed although the call fails.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := db.DeleteProduct(ctx, hoodie.ID, nil); err == nil {
-		t.Error("a deletion was answered without the standby")
+		t.Error("a deletion succeeded without the standby")
 	}
-	if outcomes, err := placeWithin(t, time.Second, db, keyed("first")); err == nil {
-		t.Errorf("a replay of a product that is gone was answered without the standby: %+v", outcomes)
+	if outcomes, err := placeWithin(t, time.Second, db, withKey("first")); err == nil {
+		t.Errorf("a replay with a deleted product succeeded without the standby: %+v", outcomes)
 	}
 
 	if err := standby.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := placeWithin(t, time.Minute, db, keyed("first"), keyed("third"))
+	outcomes, err := placeWithin(t, time.Minute, db, withKey("first"), withKey("third"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,11 +108,11 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 	}
 }
 
-func placeWithin(t *testing.T, limit time.Duration, db *postgres.DB, group ...shop.Placement) ([]shop.Outcome, error) {
+func placeWithin(t *testing.T, limit time.Duration, db *postgres.DB, requests ...shop.OrderRequest) ([]shop.Outcome, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	return db.PlaceOrders(ctx, group)
+	return db.PlaceOrders(ctx, requests)
 }
 
 func open(t *testing.T, url string) *postgres.DB {
@@ -127,8 +129,8 @@ func open(t *testing.T, url string) *postgres.DB {
 	return db
 }
 
-// TestOfSeveralHostsThePrimaryIsFound names a host that hangs and a standby before the primary.
-func TestOfSeveralHostsThePrimaryIsFound(t *testing.T) {
+// TestFindsThePrimaryAmongSeveralHosts lists a host that hangs and a standby before the primary.
+func TestFindsThePrimaryAmongSeveralHosts(t *testing.T) {
 	t.Parallel()
 	primary, standby := database.StartPair(t)
 	hangs, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts, and never answers
@@ -142,12 +144,12 @@ func TestOfSeveralHostsThePrimaryIsFound(t *testing.T) {
 	}
 	u.Host = fmt.Sprintf("%s,127.0.0.1:%d,%s", hangs.Addr(), standby.Port(), u.Host)
 	db := open(t, u.String())
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // as a readiness check has
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // that of a readiness check
 	defer cancel()
 	if err := db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return conn.Ping(ctx) }); err != nil {
 		t.Error(err)
 	}
 	if _, err := db.Pool().Exec(t.Context(), `CREATE TABLE written (id integer)`); err != nil {
-		t.Errorf("the pool's connection is not to the primary: %v", err)
+		t.Errorf("the pool is not connected to the primary: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// queryMetrics time every statement and batch. They implement pgx.QueryTracer, pgx.BatchTracer and pgx.ConnectTracer.
+// queryMetrics measures the duration of every statement and batch. It implements pgx.QueryTracer,
+// pgx.BatchTracer and pgx.ConnectTracer.
 type queryMetrics struct {
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
@@ -24,12 +25,13 @@ type queryMetrics struct {
 func newQueryMetrics(r prometheus.Registerer) *queryMetrics {
 	m := &queryMetrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "merchstore_db_query_duration_seconds", Help: "Time of a statement, by its verb and table, or of a named batch of them.",
+			Name:    "merchstore_db_query_duration_seconds",
+			Help:    "Duration of a statement, by its verb and table, or of a named batch of statements.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}, []string{"query"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "merchstore_db_query_errors_total",
-			Help: "Statements and attempts to connect that failed, by SQLSTATE; none when PostgreSQL did not answer.",
+			Help: "Failed statements and connection attempts, by SQLSTATE; none if PostgreSQL did not answer.",
 		}, []string{"sqlstate"}),
 	}
 	r.MustRegister(m.duration, m.failures)
@@ -37,22 +39,22 @@ func newQueryMetrics(r prometheus.Registerer) *queryMetrics {
 }
 
 type (
-	queryName  struct{}
-	queryStart struct{}
-	started    struct {
-		query string
-		at    time.Time
+	queryNameKey struct{}
+	queryKey     struct{}
+	query        struct {
+		name  string
+		start time.Time
 	}
 )
 
-// named gives a batch the name under which it is measured.
-func named(ctx context.Context, query string) context.Context {
-	return context.WithValue(ctx, queryName{}, query)
+// withQueryName sets the name under which a batch is measured.
+func withQueryName(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, queryNameKey{}, name)
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
 func (m *queryMetrics) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	return context.WithValue(ctx, queryStart{}, started{nameOf(data.SQL), time.Now()})
+	return context.WithValue(ctx, queryKey{}, query{queryName(data.SQL), time.Now()})
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
@@ -62,11 +64,11 @@ func (m *queryMetrics) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.
 
 // TraceBatchStart implements pgx.BatchTracer.
 func (m *queryMetrics) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
-	query, ok := ctx.Value(queryName{}).(string)
+	name, ok := ctx.Value(queryNameKey{}).(string)
 	if !ok && len(data.Batch.QueuedQueries) > 0 {
-		query = nameOf(data.Batch.QueuedQueries[0].SQL)
+		name = queryName(data.Batch.QueuedQueries[0].SQL)
 	}
-	return context.WithValue(ctx, queryStart{}, started{query, time.Now()})
+	return context.WithValue(ctx, queryKey{}, query{name, time.Now()})
 }
 
 // TraceBatchQuery implements pgx.BatchTracer.
@@ -78,12 +80,12 @@ func (m *queryMetrics) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, data pgx.
 }
 
 func (m *queryMetrics) end(ctx context.Context, err error) {
-	s, ok := ctx.Value(queryStart{}).(started)
+	q, ok := ctx.Value(queryKey{}).(query)
 	if !ok {
 		return
 	}
-	tracing.Observe(ctx, m.duration.WithLabelValues(s.query), time.Since(s.at).Seconds())
-	m.failed(err)
+	tracing.Observe(ctx, m.duration.WithLabelValues(q.name), time.Since(q.start).Seconds())
+	m.countFailure(err)
 }
 
 // TraceConnectStart implements pgx.ConnectTracer.
@@ -93,11 +95,11 @@ func (m *queryMetrics) TraceConnectStart(ctx context.Context, _ pgx.TraceConnect
 
 // TraceConnectEnd implements pgx.ConnectTracer.
 func (m *queryMetrics) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
-	m.failed(data.Err)
+	m.countFailure(data.Err)
 }
 
-// failed counts a failure that is not its asker's having gone away.
-func (m *queryMetrics) failed(err error) {
+// countFailure counts err unless the caller cancelled.
+func (m *queryMetrics) countFailure(err error) {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return
 	}
@@ -110,26 +112,28 @@ func (m *queryMetrics) failed(err error) {
 }
 
 var (
-	// sqlcName is how the job queue's library begins its statements.
+	// sqlcName matches the first line of the statements of River, the job queue.
 	sqlcName  = regexp.MustCompile(`^-- name: (\w+)`)
 	verb      = regexp.MustCompile(`^\s*(\w+)`)
 	tableName = regexp.MustCompile(`(?i)\b(?:from|into|update|join|table)\s+"?([a-z_][a-z0-9_]*)`)
 )
 
-// names are those of the statements seen so far. They all stand in the code, ours or the job queue's, so there are not many.
-var names sync.Map
+// queryNames caches the names of statements by their text. All statements are constants in our code
+// or River's, so the map stays small.
+var queryNames sync.Map
 
-func nameOf(sql string) string {
-	if name, ok := names.Load(sql); ok {
-		return name.(string) //nolint:forcetypeassert // nothing else is put in
+func queryName(sql string) string {
+	if name, ok := queryNames.Load(sql); ok {
+		return name.(string)
 	}
-	name := newName(sql)
-	names.Store(sql, name)
+	name := parseQueryName(sql)
+	queryNames.Store(sql, name)
 	return name
 }
 
-// newName tells statements apart by what stands in our own code, never by values, which are bound.
-func newName(sql string) string {
+// parseQueryName returns the verb and the first table of a statement. Values are bound and so never
+// part of the name.
+func parseQueryName(sql string) string {
 	if name := sqlcName.FindStringSubmatch(sql); name != nil {
 		return name[1]
 	}

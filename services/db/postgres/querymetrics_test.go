@@ -2,7 +2,7 @@ package postgres
 
 import "testing"
 
-func TestStatementsAreNamedByTheirVerbAndTable(t *testing.T) {
+func TestParseQueryName(t *testing.T) {
 	t.Parallel()
 	for sql, want := range map[string]string{
 		"SELECT id FROM users WHERE id = $1":                                        "select users",
@@ -15,8 +15,8 @@ func TestStatementsAreNamedByTheirVerbAndTable(t *testing.T) {
 		`SELECT 1 FROM "Robert'); DROP TABLE students"`:           "select robert",
 		"": "other",
 	} {
-		if got := newName(sql); got != want {
-			t.Errorf("%q is named %q, want %q", sql, got, want)
+		if got := parseQueryName(sql); got != want {
+			t.Errorf("parseQueryName(%q) = %q, want %q", sql, got, want)
 		}
 	}
 }

@@ -13,88 +13,89 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-// Reader finds accounts and products by their ids. What is asked for at the same time, of either, goes to the database in
-// one round trip. Nothing is kept: a question asked after a write was committed sees it.
+// Reader reads accounts and products by id. Concurrent reads share one round trip to the database.
+// Nothing is cached: a read that starts after a commit sees it.
 type Reader struct {
-	group *batch.Group[wish, found]
+	batcher *batch.Batcher[readRequest, readResult]
 }
 
-// wish asks for an account or for a product.
-type wish struct {
-	what what
-	id   int32
+type readRequest struct {
+	table table
+	id    int32
 }
 
-type what int
+type table int
 
 const (
-	aUser what = iota
-	aProduct
+	usersTable table = iota
+	productsTable
 )
 
-// found holds what was wished for, or nil if there is none.
-type found struct {
+// readResult holds the row of the requested table, or nil if there is none.
+type readResult struct {
 	user    *shop.User
 	product *shop.Product
 }
 
 const (
-	readGroup   = 500
-	readTimeout = 5 * time.Second
+	readBatchSize = 500
+	readTimeout   = 5 * time.Second
 )
 
-// NewReader makes a Reader, whose round trips are spans of tracer. It needs Close.
+// NewReader returns a Reader that records a span of tracer for each round trip. The caller must
+// close it.
 func (db *DB) NewReader(tracer trace.Tracer) *Reader {
-	return &Reader{group: batch.New(readGroup, readTimeout, db.read).Traced(tracer, "read by id")}
+	return &Reader{batcher: batch.New(readBatchSize, readTimeout, db.read).WithTracer(tracer, "read by id")}
 }
 
-// Close waits for what is under way.
-func (r *Reader) Close() { r.group.Close() }
+// Close waits for the reads in progress.
+func (r *Reader) Close() { r.batcher.Close() }
 
-// StartUser asks for an account, and gives a function that waits for it; nil if there is none.
+// StartUser starts reading an account. wait returns the account, or nil if there is none.
 func (r *Reader) StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error)) {
-	call := r.group.Start(ctx, wish{aUser, id})
+	call := r.batcher.Start(ctx, readRequest{usersTable, id})
 	return func() (*shop.User, error) {
-		f, err := call.Wait()
-		return f.user, err
+		result, err := call.Wait()
+		return result.user, err
 	}
 }
 
-// ProductByID gives a product that is on the shelf; nil if there is none.
+// ProductByID returns a product, or nil if there is none or it was deleted.
 func (r *Reader) ProductByID(ctx context.Context, id int32) (*shop.Product, error) {
-	f, err := r.group.Do(ctx, wish{aProduct, id})
-	return f.product, err
+	result, err := r.batcher.Do(ctx, readRequest{productsTable, id})
+	return result.product, err
 }
 
-// read answers a group of wishes.
-func (db *DB) read(ctx context.Context, wishes []wish) ([]found, error) {
+// read answers a batch of requests with one query per table.
+func (db *DB) read(ctx context.Context, requests []readRequest) ([]readResult, error) {
 	var ids [2][]int32
-	for _, w := range wishes {
-		ids[w.what] = append(ids[w.what], w.id)
+	for _, r := range requests {
+		ids[r.table] = append(ids[r.table], r.id)
 	}
 	users, products := map[int32]*shop.User{}, map[int32]*shop.Product{}
 	queries := new(pgx.Batch)
-	if len(ids[aUser]) > 0 {
-		queries.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, distinct(ids[aUser])).
-			Query(into(users, scanUser, func(u shop.User) int32 { return u.ID }))
+	if len(ids[usersTable]) > 0 {
+		queries.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, distinct(ids[usersTable])).
+			Query(collectByID(users, scanUser, func(u shop.User) int32 { return u.ID }))
 	}
-	if len(ids[aProduct]) > 0 {
-		queries.Queue(`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`, distinct(ids[aProduct])).
-			Query(into(products, scanProduct, func(p shop.Product) int32 { return p.ID }))
+	if len(ids[productsTable]) > 0 {
+		queries.Queue(`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`,
+			distinct(ids[productsTable])).
+			Query(collectByID(products, scanProduct, func(p shop.Product) int32 { return p.ID }))
 	}
-	if err := db.pool.SendBatch(named(ctx, "read by id"), queries).Close(); err != nil {
-		return nil, wrap(err, fmt.Sprintf("read %d by id", len(wishes)))
+	if err := db.pool.SendBatch(withQueryName(ctx, "read by id"), queries).Close(); err != nil {
+		return nil, wrap(err, fmt.Sprintf("read %d by id", len(requests)))
 	}
-	answers := make([]found, len(wishes))
-	for i, w := range wishes {
-		switch w.what {
-		case aUser:
-			answers[i].user = users[w.id]
-		case aProduct:
-			answers[i].product = products[w.id]
+	results := make([]readResult, len(requests))
+	for i, r := range requests {
+		switch r.table {
+		case usersTable:
+			results[i].user = users[r.id]
+		case productsTable:
+			results[i].product = products[r.id]
 		}
 	}
-	return answers, nil
+	return results, nil
 }
 
 func distinct(ids []int32) []int32 {
@@ -102,8 +103,8 @@ func distinct(ids []int32) []int32 {
 	return slices.Compact(ids)
 }
 
-// into collects rows by their ids.
-func into[T any](m map[int32]*T, scan pgx.RowToFunc[T], id func(T) int32) func(rows pgx.Rows) error {
+// collectByID returns a function that scans rows into m, keyed by id.
+func collectByID[T any](m map[int32]*T, scan pgx.RowToFunc[T], id func(T) int32) func(rows pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		all, err := pgx.CollectRows(rows, scan)
 		for i := range all {

@@ -9,13 +9,15 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// spans makes one of every statement that is part of a trace: its text, without the values bound to it, which may be about persons.
-// The statements of a batch show in which order PostgreSQL was done with them; how long they took together is told by the batch's span.
-func spans(traces *tracing.Tracing, c *pgx.ConnConfig) pgx.QueryTracer {
+// newTracer returns a tracer that records a span for every statement in a sampled trace. The span
+// has the statement's text, but not its parameters, which may be personal data. Spans of the
+// statements in a batch show the order in which PostgreSQL finished them; the batch's own span
+// shows the duration.
+func newTracer(traces *tracing.Tracing, c *pgx.ConnConfig) pgx.QueryTracer {
 	return otelpgx.NewTracer(
 		otelpgx.WithTracerProvider(traces.Provider()),
 		otelpgx.WithMeterProvider(metricnoop.NewMeterProvider()),
-		// They are the same every time, and the library would copy the connection's settings for each statement.
+		// The tracer attributes below are the same and cost no copy per statement.
 		otelpgx.WithDisableConnectionDetailsInAttributes(),
 		otelpgx.WithTracerAttributes(
 			semconv.ServerAddress(c.Host), semconv.ServerPort(int(c.Port)), semconv.DBNamespace(c.Database)),

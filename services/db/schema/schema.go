@@ -1,4 +1,4 @@
-// Package schema holds the database's migrations and brings a database up to them.
+// Package schema embeds the database's migrations and applies them.
 package schema
 
 import (
@@ -16,10 +16,10 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// ErrTooOld means that the database is not yet at the schema this program was built for.
+// ErrTooOld means that the database lacks migrations that this program needs.
 var ErrTooOld = errors.New("database schema is too old")
 
-// Migrations are the numbered files, for whoever applies them elsewhere.
+// Migrations returns the migration files.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -28,7 +28,7 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Migrate applies what the database at url has not seen. Whoever else does the same at this moment is waited for.
+// Migrate applies the pending migrations to the database at url. It waits for concurrent calls.
 func Migrate(ctx context.Context, url string) error {
 	all, err := migration.Read(Migrations())
 	if err != nil {
@@ -40,12 +40,12 @@ func Migrate(ctx context.Context, url string) error {
 	return nil
 }
 
-// Querier is what Check needs of a connection or a pool.
+// Querier is a connection or a pool.
 type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Latest is the version of the newest migration file.
+// Latest returns the version of the newest migration.
 func Latest() (int64, error) {
 	all, err := migration.Read(Migrations())
 	if err != nil {
@@ -54,8 +54,8 @@ func Latest() (int64, error) {
 	return all[len(all)-1].Version, nil
 }
 
-// Check returns ErrTooOld unless the database is at least at the schema this program was built for. A newer one is
-// fine: migrations only ever widen what the version before them needs.
+// Check returns ErrTooOld unless the database has the migrations that this program needs. A newer
+// schema is fine because migrations are compatible with the previous version of the program.
 func Check(ctx context.Context, db Querier) error {
 	want, err := Latest()
 	if err != nil {
@@ -63,7 +63,7 @@ func Check(ctx context.Context, db Querier) error {
 	}
 	var exists bool
 	if err := db.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
-		return fmt.Errorf("look for schema version: %w", err)
+		return fmt.Errorf("find schema version: %w", err)
 	}
 	var have int64
 	if exists {

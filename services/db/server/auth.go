@@ -16,91 +16,93 @@ import (
 var (
 	errNoToken = failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
 		"log in first, and send the token as `authorization: Bearer <token>`")
-	errBadToken = failure.New(failure.Unauthenticated, "invalid_token", "the token is not valid, or no longer; log in again")
-	errNoGuests = failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, "this needs an account")
+	errBadToken  = failure.New(failure.Unauthenticated, "invalid_token", "the token is not valid, or no longer; log in again")
+	errNoAccount = failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated, "this needs an account")
 )
 
-// public methods need no token.
-var public = map[string]bool{
+// publicMethods need no token.
+var publicMethods = map[string]bool{
 	merchstorev1.DBService_CreateUser_FullMethodName: true,
 	merchstorev1.DBService_Login_FullMethodName:      true,
 }
 
-// forGuests are the methods open to visitors without an account.
-var forGuests = map[string]bool{
+// guestMethods accept the token of a guest, who has no account.
+var guestMethods = map[string]bool{
 	merchstorev1.DBService_ListItems_FullMethodName:  true,
 	merchstorev1.DBService_GetPicture_FullMethodName: true,
 }
 
-// alongside are the methods that read something by its id and whose answer does not depend on who asks. What they read goes to
-// the database together with the look-up of the account, and their answer is kept back until that has been seen.
-var alongside = map[string]bool{
+// overlappedMethods read by id, and their response does not depend on the caller. They run while
+// the caller's account is being read, so that both reads share a batch. Their response is held back
+// until the account is checked.
+var overlappedMethods = map[string]bool{
 	merchstorev1.DBService_GetProduct_FullMethodName: true,
 }
 
-// checkedInside are the methods that look at the account themselves, in their own transaction.
-var checkedInside = map[string]bool{
+// selfCheckedMethods check the account in their own transaction.
+var selfCheckedMethods = map[string]bool{
 	merchstorev1.DBService_PlaceOrder_FullMethodName: true,
 }
 
-// Accounts is what authentication needs of the store.
+// Accounts reads accounts for authentication.
 type Accounts interface {
-	// StartUser asks for an account; wait gives it, or nil if there is none.
+	// StartUser starts reading an account. wait returns the account, or nil if there is none.
 	StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error))
 }
 
-// Authenticator finds out who is calling. That a token is well signed is not enough: its account must still be there
-// and active, which is looked up for every call.
+// Authenticator identifies the caller. A valid signature is not enough: for every call it checks
+// that the account exists and is active.
 type Authenticator struct {
 	keys     *token.Keys
 	accounts Accounts
 }
 
-// NewAuthenticator makes an Authenticator.
+// NewAuthenticator returns an Authenticator.
 func NewAuthenticator(keys *token.Keys, accounts Accounts) *Authenticator {
 	return &Authenticator{keys: keys, accounts: accounts}
 }
 
 type actorKey struct{}
 
-func actorOf(ctx context.Context) shop.Actor {
+// actorFromContext returns the caller, or the zero Actor for a guest.
+func actorFromContext(ctx context.Context) shop.Actor {
 	actor, _ := ctx.Value(actorKey{}).(shop.Actor)
 	return actor
 }
 
-// Unary guards every method of DBService.
+// Unary is an interceptor that authenticates calls of DBService. Other services are open.
 func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	isOurs := strings.HasPrefix(info.FullMethod, "/"+merchstorev1.DBService_ServiceDesc.ServiceName+"/")
-	if !isOurs || public[info.FullMethod] {
+	guarded := strings.HasPrefix(info.FullMethod, "/"+merchstorev1.DBService_ServiceDesc.ServiceName+"/")
+	if !guarded || publicMethods[info.FullMethod] {
 		return handle(ctx, req)
 	}
 	claims, err := a.claims(ctx)
 	switch {
 	case err != nil:
 		return nil, err
-	case claims.Role == token.RoleGuest && forGuests[info.FullMethod]:
+	case claims.Role == token.RoleGuest && guestMethods[info.FullMethod]:
 		return handle(ctx, req)
 	case claims.Role == token.RoleGuest:
-		return nil, errNoGuests
-	case checkedInside[info.FullMethod]:
+		return nil, errNoAccount
+	case selfCheckedMethods[info.FullMethod]:
 		return handle(context.WithValue(ctx, actorKey{}, shop.Actor{ID: claims.UserID(), SID: claims.SID}), req)
 	}
 	wait := a.accounts.StartUser(ctx, claims.UserID())
-	if alongside[info.FullMethod] {
+	if overlappedMethods[info.FullMethod] {
 		resp, err := handle(ctx, req)
-		if _, refused := actorFrom(claims, wait); refused != nil {
-			return nil, refused
+		if _, authErr := awaitActor(claims, wait); authErr != nil {
+			return nil, authErr
 		}
 		return resp, err
 	}
-	actor, err := actorFrom(claims, wait)
+	actor, err := awaitActor(claims, wait)
 	if err != nil {
 		return nil, err
 	}
 	return handle(context.WithValue(ctx, actorKey{}, actor), req)
 }
 
-// claims reads the caller's token.
+// claims verifies the caller's token.
 func (a *Authenticator) claims(ctx context.Context) (*token.Claims, error) {
 	header := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(header) != 1 {
@@ -117,8 +119,9 @@ func (a *Authenticator) claims(ctx context.Context) (*token.Claims, error) {
 	return claims, nil
 }
 
-// actorFrom waits for the account that a token names. What the actor may do is told by the account, not by the token.
-func actorFrom(claims *token.Claims, wait func() (*shop.User, error)) (shop.Actor, error) {
+// awaitActor waits for the account that a token names. The account, not the token, determines what
+// the actor may do.
+func awaitActor(claims *token.Claims, wait func() (*shop.User, error)) (shop.Actor, error) {
 	u, err := wait()
 	if err != nil {
 		return shop.Actor{}, err

@@ -7,7 +7,7 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-func each[From, To any](from []From, convert func(From) To) []To {
+func convertAll[From, To any](from []From, convert func(From) To) []To {
 	to := make([]To, len(from))
 	for i, f := range from {
 		to[i] = convert(f)
@@ -48,7 +48,7 @@ func pictureProto(p *shop.Picture) *merchstorev1.Picture {
 	return &merchstorev1.Picture{Hash: p.Hash[:], Status: status, Failure: p.Failure}
 }
 
-// pictureSizes are all that pass validation.
+// pictureSizes has every size that passes request validation.
 var pictureSizes = map[merchstorev1.PictureSize]shop.PictureSize{
 	merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED: shop.PictureOriginal,
 	merchstorev1.PictureSize_PICTURE_SIZE_THUMBNAIL:   shop.PictureThumbnail,
@@ -71,7 +71,7 @@ func orderProto(o shop.Order) *merchstorev1.Order {
 	}
 	return &merchstorev1.Order{
 		Id: o.ID, UserSid: o.UserSID, Status: status, TotalPrice: int64(o.Total),
-		CreatedAt: timestamppb.New(o.CreatedAt), Items: each(o.Items, orderItemProto),
+		CreatedAt: timestamppb.New(o.CreatedAt), Items: convertAll(o.Items, orderItemProto),
 	}
 }
 

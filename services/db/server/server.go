@@ -1,4 +1,5 @@
-// Package server is the gRPC face of the shop: it knows who is calling, and translates.
+// Package server implements the gRPC service DBService: it authenticates callers and converts
+// between protobuf and domain types.
 package server
 
 import (
@@ -43,16 +44,16 @@ func (s *Server) Login(ctx context.Context, r *merchstorev1.LoginRequest) (*merc
 
 // ListUsers implements DBService.
 func (s *Server) ListUsers(ctx context.Context, r *merchstorev1.ListUsersRequest) (*merchstorev1.ListUsersResponse, error) {
-	users, next, err := s.Accounts.List(ctx, actorOf(ctx), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	users, next, err := s.Accounts.List(ctx, actorFromContext(ctx), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
 	if err != nil {
 		return nil, err
 	}
-	return &merchstorev1.ListUsersResponse{Users: each(users, userProto), NextCursor: next}, nil
+	return &merchstorev1.ListUsersResponse{Users: convertAll(users, userProto), NextCursor: next}, nil
 }
 
 // GetUser implements DBService.
 func (s *Server) GetUser(ctx context.Context, r *merchstorev1.GetUserRequest) (*merchstorev1.GetUserResponse, error) {
-	u, err := s.Accounts.Get(ctx, actorOf(ctx), r.GetSid())
+	u, err := s.Accounts.Get(ctx, actorFromContext(ctx), r.GetSid())
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (s *Server) GetUser(ctx context.Context, r *merchstorev1.GetUserRequest) (*
 
 // UpdateUser implements DBService.
 func (s *Server) UpdateUser(ctx context.Context, r *merchstorev1.UpdateUserRequest) (*merchstorev1.UpdateUserResponse, error) {
-	u, err := s.Accounts.Update(ctx, actorOf(ctx), r.GetSid(), shop.AccountUpdate{
+	u, err := s.Accounts.Update(ctx, actorFromContext(ctx), r.GetSid(), shop.AccountUpdate{
 		Username: r.Username, Email: r.Email, Password: r.Password, CurrentPassword: r.CurrentPassword,
 	})
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *Server) UpdateUser(ctx context.Context, r *merchstorev1.UpdateUserReque
 
 // DeactivateUser implements DBService.
 func (s *Server) DeactivateUser(ctx context.Context, r *merchstorev1.DeactivateUserRequest) (*merchstorev1.DeactivateUserResponse, error) {
-	u, err := s.Accounts.Deactivate(ctx, actorOf(ctx), r.GetSid())
+	u, err := s.Accounts.Deactivate(ctx, actorFromContext(ctx), r.GetSid())
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func (s *Server) ListProducts(ctx context.Context, r *merchstorev1.ListProductsR
 	if err != nil {
 		return nil, err
 	}
-	return &merchstorev1.ListProductsResponse{Products: each(products, productProto), NextCursor: next}, nil
+	return &merchstorev1.ListProductsResponse{Products: convertAll(products, productProto), NextCursor: next}, nil
 }
 
 // GetProduct implements DBService.
@@ -100,7 +101,7 @@ func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductReque
 
 // CreateProduct implements DBService.
 func (s *Server) CreateProduct(ctx context.Context, r *merchstorev1.CreateProductRequest) (*merchstorev1.CreateProductResponse, error) {
-	p, err := s.Catalogue.Add(ctx, actorOf(ctx), shop.NewProduct{
+	p, err := s.Catalogue.Add(ctx, actorFromContext(ctx), shop.NewProduct{
 		Name: r.GetName(), Description: r.GetDescription(), Category: r.GetCategory(), Slogan: r.GetSlogan(),
 		Price: money.Amount(r.GetPrice()), Stock: r.GetStock(),
 	}, r.GetImage())
@@ -112,7 +113,7 @@ func (s *Server) CreateProduct(ctx context.Context, r *merchstorev1.CreateProduc
 
 // UpdateProduct implements DBService.
 func (s *Server) UpdateProduct(ctx context.Context, r *merchstorev1.UpdateProductRequest) (*merchstorev1.UpdateProductResponse, error) {
-	p, err := s.Catalogue.Update(ctx, actorOf(ctx), r.GetId(), r.IfVersion, shop.ProductChange{
+	p, err := s.Catalogue.Update(ctx, actorFromContext(ctx), r.GetId(), r.IfVersion, shop.ProductChange{
 		Name: r.Name, Description: r.Description, Category: r.Category, Slogan: r.Slogan,
 		Price: (*money.Amount)(r.Price), Stock: r.Stock,
 	})
@@ -124,7 +125,7 @@ func (s *Server) UpdateProduct(ctx context.Context, r *merchstorev1.UpdateProduc
 
 // SetPicture implements DBService.
 func (s *Server) SetPicture(ctx context.Context, r *merchstorev1.SetPictureRequest) (*merchstorev1.SetPictureResponse, error) {
-	p, err := s.Catalogue.SetPicture(ctx, actorOf(ctx), r.GetId(), r.IfVersion, r.GetImage())
+	p, err := s.Catalogue.SetPicture(ctx, actorFromContext(ctx), r.GetId(), r.IfVersion, r.GetImage())
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (s *Server) SetPicture(ctx context.Context, r *merchstorev1.SetPictureReque
 
 // RemovePicture implements DBService.
 func (s *Server) RemovePicture(ctx context.Context, r *merchstorev1.RemovePictureRequest) (*merchstorev1.RemovePictureResponse, error) {
-	p, err := s.Catalogue.RemovePicture(ctx, actorOf(ctx), r.GetId(), r.IfVersion)
+	p, err := s.Catalogue.RemovePicture(ctx, actorFromContext(ctx), r.GetId(), r.IfVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func (s *Server) GetPicture(ctx context.Context, r *merchstorev1.GetPictureReque
 
 // DeleteProduct implements DBService.
 func (s *Server) DeleteProduct(ctx context.Context, r *merchstorev1.DeleteProductRequest) (*merchstorev1.DeleteProductResponse, error) {
-	if err := s.Catalogue.Delete(ctx, actorOf(ctx), r.GetId(), r.IfVersion); err != nil {
+	if err := s.Catalogue.Delete(ctx, actorFromContext(ctx), r.GetId(), r.IfVersion); err != nil {
 		return nil, err
 	}
 	return new(merchstorev1.DeleteProductResponse), nil
@@ -162,7 +163,7 @@ func (s *Server) DeleteProduct(ctx context.Context, r *merchstorev1.DeleteProduc
 
 // PlaceOrder implements DBService.
 func (s *Server) PlaceOrder(ctx context.Context, r *merchstorev1.PlaceOrderRequest) (*merchstorev1.PlaceOrderResponse, error) {
-	order, replayed, err := s.Orders.Place(ctx, actorOf(ctx), each(r.GetLines(), orderLine), r.GetIdempotencyKey(), rpc.RequestID(ctx))
+	order, replayed, err := s.Orders.Place(ctx, actorFromContext(ctx), convertAll(r.GetLines(), orderLine), r.GetIdempotencyKey(), rpc.RequestID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -171,16 +172,16 @@ func (s *Server) PlaceOrder(ctx context.Context, r *merchstorev1.PlaceOrderReque
 
 // ListOrders implements DBService.
 func (s *Server) ListOrders(ctx context.Context, r *merchstorev1.ListOrdersRequest) (*merchstorev1.ListOrdersResponse, error) {
-	orders, next, err := s.Orders.List(ctx, actorOf(ctx), r.GetUserSid(), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
+	orders, next, err := s.Orders.List(ctx, actorFromContext(ctx), r.GetUserSid(), shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
 	if err != nil {
 		return nil, err
 	}
-	return &merchstorev1.ListOrdersResponse{Orders: each(orders, orderProto), NextCursor: next}, nil
+	return &merchstorev1.ListOrdersResponse{Orders: convertAll(orders, orderProto), NextCursor: next}, nil
 }
 
 // GetOrder implements DBService.
 func (s *Server) GetOrder(ctx context.Context, r *merchstorev1.GetOrderRequest) (*merchstorev1.GetOrderResponse, error) {
-	order, err := s.Orders.Get(ctx, actorOf(ctx), r.GetId())
+	order, err := s.Orders.Get(ctx, actorFromContext(ctx), r.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +190,7 @@ func (s *Server) GetOrder(ctx context.Context, r *merchstorev1.GetOrderRequest) 
 
 // CancelOrder implements DBService.
 func (s *Server) CancelOrder(ctx context.Context, r *merchstorev1.CancelOrderRequest) (*merchstorev1.CancelOrderResponse, error) {
-	order, err := s.Orders.Cancel(ctx, actorOf(ctx), r.GetId())
+	order, err := s.Orders.Cancel(ctx, actorFromContext(ctx), r.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (s *Server) ListItems(ctx context.Context, r *merchstorev1.ListItemsRequest
 	if err != nil {
 		return nil, err
 	}
-	return &merchstorev1.ListItemsResponse{Items: each(items, itemProto), NextCursor: next}, nil
+	return &merchstorev1.ListItemsResponse{Items: convertAll(items, itemProto), NextCursor: next}, nil
 }
 
 // CreateItem implements DBService.

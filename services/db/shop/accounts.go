@@ -22,32 +22,32 @@ type User struct {
 	CreatedAt time.Time
 }
 
-// SignUp is what an account is made of.
+// SignUp is a request to create an account.
 type SignUp struct {
-	SID      string // given by the store if empty
+	SID      string // generated if empty
 	Username string
 	Email    string // may be empty
 	Password string
 }
 
-// NewUser is an account about to be stored.
+// NewUser is an account to be stored.
 type NewUser struct {
 	SID, Username, Email, PasswordHash string
-	// AdminIfFirst makes it an admin if the store has no other account.
+	// AdminIfFirst makes the account an admin if it is the first one of the store.
 	AdminIfFirst bool
 }
 
-// UserChange holds the new values of the fields to change.
+// UserChange holds new values for the fields of an account. A nil field stays as it is.
 type UserChange struct {
 	Username, Email, PasswordHash *string
 }
 
-// AccountUpdate is a change as asked for.
+// AccountUpdate is a request to change an account. A nil field stays as it is.
 type AccountUpdate struct {
 	Username, Email, Password, CurrentPassword *string
 }
 
-// Failures of accounts.
+// Errors of account operations.
 var (
 	ErrUserNotFound       = failure.New(failure.NotFound, "user_not_found", "User not found")
 	ErrInvalidCredentials = failure.New(failure.Unauthenticated, "invalid_credentials", "username or password is wrong")
@@ -55,10 +55,11 @@ var (
 	ErrNoSuchAccount      = failure.New(failure.Unauthenticated, "invalid_token", "the token names no account of this store")
 )
 
-// admit says why the account that a token names, nil if there is none, may not act.
-func admit(u *User, sid string) *failure.Error {
+// checkAccount returns an error unless a token for sid may act for u. u is nil if the account does
+// not exist.
+func checkAccount(u *User, sid string) *failure.Error {
 	switch {
-	case u == nil || u.SID != sid: // a token of another store that has the same key
+	case u == nil || u.SID != sid: // the token is of another store with the same signing key
 		return ErrNoSuchAccount
 	case !u.Active:
 		return ErrDeactivated
@@ -66,51 +67,52 @@ func admit(u *User, sid string) *failure.Error {
 	return nil
 }
 
-// ActorOf makes an actor of the account that a token names, nil if there is none.
+// ActorOf returns the actor for an account, which is nil if it does not exist, and the sid of a
+// token.
 func ActorOf(u *User, sid string) (Actor, error) {
-	if refused := admit(u, sid); refused != nil {
-		return Actor{}, refused
+	if err := checkAccount(u, sid); err != nil {
+		return Actor{}, err
 	}
 	return Actor{ID: u.ID, SID: u.SID, Username: u.Username, Admin: u.Admin}, nil
 }
 
-// ErrTaken says that something unique belongs to another account.
-func ErrTaken(reason failure.Reason, label, value string) error {
+// AlreadyExists returns the error for a unique value that belongs to another account.
+func AlreadyExists(reason failure.Reason, label, value string) error {
 	return failure.New(failure.Exists, reason, fmt.Sprintf("%s '%s' already exists", label, value))
 }
 
-// AccountStore keeps accounts.
+// AccountStore stores accounts.
 type AccountStore interface {
-	// CreateUser fails with ErrTaken.
+	// CreateUser returns AlreadyExists if the SID, username or email is taken.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
-	// EnsureAdmin creates an admin account, or finds one of that name.
+	// EnsureAdmin creates an admin account unless one of that name exists.
 	EnsureAdmin(ctx context.Context, u NewUser) error
-	// UserBySID and UserByName fail with ErrUserNotFound.
+	// UserBySID and UserByName return ErrUserNotFound if there is no such account.
 	UserBySID(ctx context.Context, sid string) (User, error)
 	UserByName(ctx context.Context, username string) (u User, passwordHash string, err error)
 	PasswordHash(ctx context.Context, userID int32) (string, error)
-	Users(ctx context.Context, s Span) ([]User, error)
+	Users(ctx context.Context, k Keyset) ([]User, error)
 	UpdateUser(ctx context.Context, userID int32, c UserChange) (User, error)
 	DeactivateUser(ctx context.Context, userID int32) (User, error)
 }
 
-// Passwords hashes and compares; see package password.
-type Passwords interface {
+// PasswordHasher hashes passwords and compares them with hashes. Package password implements it.
+type PasswordHasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, password, hash string) (bool, error)
 }
 
-// Accounts are the rules about accounts.
+// Accounts implements the business rules of accounts.
 type Accounts struct {
 	Store     AccountStore
-	Passwords Passwords
+	Passwords PasswordHasher
 	Tokens    *token.Keys
 	TokenTTL  time.Duration
-	// FirstIsAdmin makes the first account of an empty store an admin: so it is unless an admin is configured.
+	// FirstIsAdmin makes the first account of an empty store an admin.
 	FirstIsAdmin bool
 }
 
-// SignUp makes an account.
+// SignUp creates an account.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (User, error) {
 	hash, err := a.Passwords.Hash(ctx, s.Password)
 	if err != nil {
@@ -124,10 +126,11 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (User, error) {
 	})
 }
 
-// newSID gives 26 letters and digits that nobody has and nobody guesses.
+// newSID returns a random sid that is unique and cannot be guessed.
 func newSID() string { return "u-" + rand.Text() }
 
-// EnsureAdmin makes the configured admin account if there is none of that name. One that exists is left as it is.
+// EnsureAdmin creates the configured admin account unless it exists. An existing account keeps its
+// password.
 func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) error {
 	hash, err := a.Passwords.Hash(ctx, password)
 	if err != nil {
@@ -136,17 +139,17 @@ func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) e
 	return a.Store.EnsureAdmin(ctx, NewUser{SID: newSID(), Username: username, PasswordHash: hash})
 }
 
-// Login gives a token for name and password.
+// Login returns a token for a username and password.
 func (a *Accounts) Login(ctx context.Context, username, password string) (signed string, u User, err error) {
 	u, hash, err := a.Store.UserByName(ctx, username)
 	if err != nil && !errors.Is(err, ErrUserNotFound) {
 		return "", User{}, err
 	}
-	fits, err := a.Passwords.Verify(ctx, password, hash) // takes its time also if there is no such user
+	matches, err := a.Passwords.Verify(ctx, password, hash) // takes as long for an unknown user
 	switch {
 	case err != nil:
 		return "", User{}, err
-	case !fits:
+	case !matches:
 		return "", User{}, ErrInvalidCredentials
 	case !u.Active:
 		return "", User{}, ErrDeactivated
@@ -162,24 +165,24 @@ func (a *Accounts) Login(ctx context.Context, username, password string) (signed
 	return signed, u, nil
 }
 
-// List pages through all accounts.
+// List returns a page of all accounts. Only admins may call it.
 func (a *Accounts) List(ctx context.Context, actor Actor, p Page) (users []User, next string, err error) {
 	if !actor.Admin {
 		return nil, "", errAdminsOnly("list all users")
 	}
-	s, err := p.span()
+	k, err := p.keyset()
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := a.Store.Users(ctx, s)
+	found, err := a.Store.Users(ctx, k)
 	if err != nil {
 		return nil, "", err
 	}
-	users, next = cut(found, s, func(u User) int32 { return u.ID })
+	users, next = paginate(found, k, func(u User) int32 { return u.ID })
 	return users, next, nil
 }
 
-// Get reads an account; an empty sid means the actor's own.
+// Get returns an account. An empty sid means the actor's own.
 func (a *Accounts) Get(ctx context.Context, actor Actor, sid string) (User, error) {
 	if sid == "" {
 		sid = actor.SID
@@ -187,10 +190,11 @@ func (a *Accounts) Get(ctx context.Context, actor Actor, sid string) (User, erro
 	return a.find(ctx, actor, sid)
 }
 
-// find does not tell a customer which other accounts exist.
+// find returns an account that the actor may access. It checks the permission first, so that a
+// customer does not learn which accounts exist.
 func (a *Accounts) find(ctx context.Context, actor Actor, sid string) (User, error) {
 	if !actor.Admin && actor.SID != sid {
-		return User{}, errNotYours
+		return User{}, errNotOwner
 	}
 	return a.Store.UserBySID(ctx, sid)
 }
@@ -203,7 +207,7 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 	}
 	change := UserChange{Username: up.Username, Email: up.Email}
 	if up.Password != nil {
-		hash, err := a.newPassword(ctx, actor, up)
+		hash, err := a.hashNewPassword(ctx, actor, up)
 		if err != nil {
 			return User{}, err
 		}
@@ -212,9 +216,9 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 	return a.Store.UpdateUser(ctx, u.ID, change)
 }
 
-// newPassword asks for the actor's own password again: a token left open on a screen must not be enough to keep its
-// owner out.
-func (a *Accounts) newPassword(ctx context.Context, actor Actor, up AccountUpdate) (hash string, err error) {
+// hashNewPassword verifies the actor's current password and returns the hash of the new one. Access
+// to an open session alone must not be enough to lock the owner out.
+func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, up AccountUpdate) (hash string, err error) {
 	if up.CurrentPassword == nil {
 		return "", failure.InvalidField("current_password", "is needed to change the password")
 	}
@@ -222,17 +226,17 @@ func (a *Accounts) newPassword(ctx context.Context, actor Actor, up AccountUpdat
 	if err != nil {
 		return "", err
 	}
-	fits, err := a.Passwords.Verify(ctx, *up.CurrentPassword, current)
+	matches, err := a.Passwords.Verify(ctx, *up.CurrentPassword, current)
 	if err != nil {
 		return "", err
 	}
-	if !fits {
+	if !matches {
 		return "", failure.InvalidField("current_password", "is wrong")
 	}
 	return a.Passwords.Hash(ctx, *up.Password)
 }
 
-// Deactivate ends an account. Doing it twice is no mistake.
+// Deactivate deactivates an account. It is idempotent.
 func (a *Accounts) Deactivate(ctx context.Context, actor Actor, sid string) (User, error) {
 	u, err := a.find(ctx, actor, sid)
 	if err != nil {

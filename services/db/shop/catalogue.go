@@ -10,7 +10,7 @@ import (
 	"merchstore.io/merchstore/services/db/picture"
 )
 
-// Product is a thing for sale.
+// Product is a product for sale.
 type Product struct {
 	ID          int32
 	Name        string
@@ -19,89 +19,94 @@ type Product struct {
 	Slogan      string
 	Price       money.Amount
 	Stock       int32
-	OwnerID     int32    // 0: the store itself
-	OwnerSID    string   // empty: the store itself
-	Picture     *Picture // nil: none
+	OwnerID     int32    // 0 for the store itself
+	OwnerSID    string   // empty for the store itself
+	Picture     *Picture // nil if there is none
 	Version     int64
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
 
-// NewProduct is a product about to be added.
+// NewProduct is a product to be stored.
 type NewProduct struct {
 	Name, Description, Category, Slogan string
 	Price                               money.Amount
 	Stock                               int32
 }
 
-// ProductChange holds the new values of the fields to change.
+// ProductChange holds new values for the fields of a product. A nil field stays as it is.
 type ProductChange struct {
 	Name, Description, Category, Slogan *string
 	Price                               *money.Amount
 	Stock                               *int32
 }
 
-// ProductFilter narrows a list of products down.
+// ProductFilter selects products.
 type ProductFilter struct {
-	Query    string // part of the name or description; empty: any
-	Category string // empty: any
+	Query    string // substring of the name or description; empty matches any
+	Category string // empty matches any
 }
 
-// Failures of the catalogue.
+// Errors of catalogue operations.
 var (
 	ErrProductNotFound = failure.New(failure.NotFound, "product_not_found", "Product not found")
 	ErrStaleVersion    = failure.New(failure.Stale, failure.ReasonStaleVersion,
-		"the product was changed meanwhile; read it again and decide anew")
+		"the product was changed in the meantime; read it again and retry")
 )
 
-// CatalogueStore keeps products and items.
+// CatalogueStore stores products, their pictures, and items.
 type CatalogueStore interface {
-	Products(ctx context.Context, f ProductFilter, s Span) ([]Product, error)
-	// Product, UpdateProduct and DeleteProduct fail with ErrProductNotFound; the latter two with ErrStaleVersion
-	// unless ifVersion is nil or the product's.
+	Products(ctx context.Context, f ProductFilter, k Keyset) ([]Product, error)
+	// Product, UpdateProduct and DeleteProduct return ErrProductNotFound if there is no such
+	// product. The latter two return ErrStaleVersion unless ifVersion is nil or the product's
+	// version.
 	Product(ctx context.Context, id int32) (Product, error)
-	// CreateProduct adds the picture too, unless it is nil, and the job of making its sizes: all of it or nothing.
+	// CreateProduct stores the product, its picture unless upload is nil, and the job of scaling it
+	// in one transaction.
 	CreateProduct(ctx context.Context, ownerID int32, p NewProduct, upload *picture.Original) (Product, error)
 	UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c ProductChange) (Product, error)
 	DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error
-	// SetPicture gives a product another picture, or none if upload is nil; it fails as UpdateProduct does.
+	// SetPicture replaces a product's picture, or removes it if upload is nil. It returns the
+	// errors of UpdateProduct.
 	SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (Product, error)
-	// PictureContent fails with ErrPictureNotFound.
+	// PictureContent returns ErrPictureNotFound if there is no such picture.
 	PictureContent(ctx context.Context, hash PictureHash, size PictureSize) (PictureContent, error)
-	// SeedProducts adds the products, owned by the store, unless there has ever been one.
+	// SeedProducts stores the products, owned by the store itself, unless there has ever been a
+	// product.
 	SeedProducts(ctx context.Context, products []SeedProduct) error
 
-	Items(ctx context.Context, s Span) ([]Item, error)
+	Items(ctx context.Context, k Keyset) ([]Item, error)
 	CreateItem(ctx context.Context, name, description string) (Item, error)
 }
 
-// ProductReader reads one product together with those that others read at the same time; nil if it is not on the shelf.
+// ProductReader reads one product, batched with concurrent reads.
 type ProductReader interface {
+	// ProductByID returns nil if there is no such product.
 	ProductByID(ctx context.Context, id int32) (*Product, error)
 }
 
-// Catalogue is the rules about what is on the shelf.
+// Catalogue implements the business rules of products and items.
 type Catalogue struct {
 	Store    CatalogueStore
 	Reader   ProductReader
 	Pictures picture.Limits
 }
 
-// List pages through the products.
+// List returns a page of the products that match f.
 func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products []Product, next string, err error) {
-	s, err := p.span()
+	k, err := p.keyset()
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := c.Store.Products(ctx, f, s)
+	found, err := c.Store.Products(ctx, f, k)
 	if err != nil {
 		return nil, "", err
 	}
-	products, next = cut(found, s, func(p Product) int32 { return p.ID })
+	products, next = paginate(found, k, func(p Product) int32 { return p.ID })
 	return products, next, nil
 }
 
-// Get reads a product.
+// Get returns a product.
 func (c *Catalogue) Get(ctx context.Context, id int32) (Product, error) {
 	p, err := c.Reader.ProductByID(ctx, id)
 	if err != nil {
@@ -113,7 +118,7 @@ func (c *Catalogue) Get(ctx context.Context, id int32) (Product, error) {
 	return *p, nil
 }
 
-// Add puts a product on the shelf, owned by the actor. upload may be empty.
+// Add creates a product owned by the actor. An empty upload means no picture.
 func (c *Catalogue) Add(ctx context.Context, actor Actor, p NewProduct, upload []byte) (Product, error) {
 	if len(upload) == 0 {
 		return c.Store.CreateProduct(ctx, actor.ID, p, nil)
@@ -127,22 +132,23 @@ func (c *Catalogue) Add(ctx context.Context, actor Actor, p NewProduct, upload [
 
 // Update changes a product.
 func (c *Catalogue) Update(ctx context.Context, actor Actor, id int32, ifVersion *int64, ch ProductChange) (Product, error) {
-	if err := c.mayChange(ctx, actor, id); err != nil {
+	if err := c.authorize(ctx, actor, id); err != nil {
 		return Product{}, err
 	}
 	return c.Store.UpdateProduct(ctx, id, ifVersion, ch)
 }
 
-// Delete takes a product off the shelf.
+// Delete deletes a product. Orders keep their copy of its name and price.
 func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion *int64) error {
-	if err := c.mayChange(ctx, actor, id); err != nil {
+	if err := c.authorize(ctx, actor, id); err != nil {
 		return err
 	}
 	return c.Store.DeleteProduct(ctx, id, ifVersion)
 }
 
-// mayChange can be asked ahead of the change because a product never changes hands.
-func (c *Catalogue) mayChange(ctx context.Context, actor Actor, id int32) error {
+// authorize reports an error unless the actor may change the product. It may run before the
+// transaction of the change because a product's owner never changes.
+func (c *Catalogue) authorize(ctx context.Context, actor Actor, id int32) error {
 	p, err := c.Store.Product(ctx, id)
 	if errors.Is(err, ErrProductNotFound) {
 		return nil // the change finds so itself, and its store answers so once that is durable
@@ -151,33 +157,33 @@ func (c *Catalogue) mayChange(ctx context.Context, actor Actor, id int32) error 
 		return err
 	}
 	if !actor.mayActFor(p.OwnerID) {
-		return errNotYours
+		return errNotOwner
 	}
 	return nil
 }
 
-// Item is a note on the older board of things.
+// Item is an entry of the legacy items list.
 type Item struct {
 	ID          int32
 	Name        string
 	Description string
 }
 
-// ListItems pages through the items. Visitors may.
+// ListItems returns a page of the items. It is open to guests.
 func (c *Catalogue) ListItems(ctx context.Context, p Page) (items []Item, next string, err error) {
-	s, err := p.span()
+	k, err := p.keyset()
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := c.Store.Items(ctx, s)
+	found, err := c.Store.Items(ctx, k)
 	if err != nil {
 		return nil, "", err
 	}
-	items, next = cut(found, s, func(i Item) int32 { return i.ID })
+	items, next = paginate(found, k, func(i Item) int32 { return i.ID })
 	return items, next, nil
 }
 
-// AddItem adds an item.
+// AddItem creates an item.
 func (c *Catalogue) AddItem(ctx context.Context, name, description string) (Item, error) {
 	return c.Store.CreateItem(ctx, name, description)
 }

@@ -10,10 +10,10 @@ import (
 	"merchstore.io/merchstore/internal/money"
 )
 
-// KeyLifetime is how long an idempotency key is remembered.
+// KeyLifetime is how long an idempotency key is valid.
 const KeyLifetime = 24 * time.Hour
 
-// Order is what a user has bought at one time.
+// Order is an order with its items.
 type Order struct {
 	ID        int64
 	UserID    int32
@@ -24,7 +24,7 @@ type Order struct {
 	CreatedAt time.Time
 }
 
-// OrderItem is one product of an order, as it was when ordered.
+// OrderItem is one product of an order, with its name and price at the time of the order.
 type OrderItem struct {
 	ProductID int32
 	Name      string
@@ -32,13 +32,13 @@ type OrderItem struct {
 	UnitPrice money.Amount
 }
 
-// Line asks for pieces of a product.
+// Line is one requested product of an order.
 type Line struct {
 	ProductID int32
 	Quantity  int32
 }
 
-// Failures of orders.
+// Errors of order operations.
 var (
 	ErrOrderNotFound    = failure.New(failure.NotFound, "order_not_found", "Order not found")
 	ErrAlreadyCancelled = failure.New(failure.Conflict, "order_already_cancelled", "the order was already cancelled")
@@ -48,32 +48,34 @@ var (
 		"an order with this idempotency key is being placed right now; ask again in a moment")
 )
 
-// OrderStore keeps orders.
+// OrderStore stores orders.
 type OrderStore interface {
-	// Order fails with ErrOrderNotFound.
+	// Order returns ErrOrderNotFound if there is no such order.
 	Order(ctx context.Context, id int64) (Order, error)
-	// Orders returns the newest first; userID 0 means everyone's.
-	Orders(ctx context.Context, userID int32, s Span) ([]Order, error)
-	// CancelOrder puts the pieces back, once; it fails with ErrAlreadyCancelled.
+	// Orders returns the newest orders first. A userID of 0 selects the orders of all users.
+	Orders(ctx context.Context, userID int32, k Keyset) ([]Order, error)
+	// CancelOrder restores the stock exactly once. It returns ErrAlreadyCancelled for a cancelled
+	// order.
 	CancelOrder(ctx context.Context, id int64) (Order, error)
 }
 
-// OrderPlacer places one order together with those that others place at the same time.
+// OrderPlacer places one order, batched with concurrent ones.
 type OrderPlacer interface {
-	Do(ctx context.Context, p Placement) (Outcome, error)
+	Do(ctx context.Context, r OrderRequest) (Outcome, error)
 }
 
-// Orders are the rules about orders.
+// Orders implements the business rules of orders.
 type Orders struct {
 	Store    OrderStore
 	Placer   OrderPlacer
 	Accounts *Accounts
 }
 
-// Place buys all the lines or none. With a key, the same call made again within 24 hours has the same answer and buys
-// nothing. The actor's account is looked at in the order's own transaction, so it need not have been before.
+// Place orders all of the lines or none. A repeated call with the same key within KeyLifetime
+// returns the first outcome and orders nothing. The actor's account is checked in the transaction
+// of the order, so the caller need not check it.
 func (o *Orders) Place(ctx context.Context, actor Actor, lines []Line, key, requestID string) (order Order, replayed bool, err error) {
-	outcome, err := o.Placer.Do(ctx, Placement{
+	outcome, err := o.Placer.Do(ctx, OrderRequest{
 		UserID: actor.ID, UserSID: actor.SID, Lines: lines, Key: key, Hash: hashLines(lines), RequestID: requestID,
 	})
 	if err != nil {
@@ -85,7 +87,7 @@ func (o *Orders) Place(ctx context.Context, actor Actor, lines []Line, key, requ
 	return outcome.Order, outcome.Replayed, nil
 }
 
-// hashLines tells two requests under one key apart.
+// hashLines returns a hash that distinguishes different requests with the same key.
 func hashLines(lines []Line) [32]byte {
 	b := make([]byte, 0, 8*len(lines))
 	for _, l := range lines {
@@ -95,44 +97,45 @@ func hashLines(lines []Line) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// List pages through orders, the newest first: the actor's own, everyone's for an admin, or those of one user.
+// List returns a page of orders, newest first: those of one user if userSID is set, otherwise the
+// actor's own, or everyone's for an admin.
 func (o *Orders) List(ctx context.Context, actor Actor, userSID string, p Page) (orders []Order, next string, err error) {
-	s, err := p.span()
+	k, err := p.keyset()
 	if err != nil {
 		return nil, "", err
 	}
-	of := actor.ID
+	userID := actor.ID
 	switch {
 	case userSID != "":
 		u, err := o.Accounts.find(ctx, actor, userSID)
 		if err != nil {
 			return nil, "", err
 		}
-		of = u.ID
+		userID = u.ID
 	case actor.Admin:
-		of = 0
+		userID = 0
 	}
-	found, err := o.Store.Orders(ctx, of, s)
+	found, err := o.Store.Orders(ctx, userID, k)
 	if err != nil {
 		return nil, "", err
 	}
-	orders, next = cut(found, s, func(o Order) int64 { return o.ID })
+	orders, next = paginate(found, k, func(o Order) int64 { return o.ID })
 	return orders, next, nil
 }
 
-// Get reads an order.
+// Get returns an order.
 func (o *Orders) Get(ctx context.Context, actor Actor, id int64) (Order, error) {
 	order, err := o.Store.Order(ctx, id)
 	if err != nil {
 		return Order{}, err
 	}
 	if !actor.mayActFor(order.UserID) {
-		return Order{}, errNotYours
+		return Order{}, errNotOwner
 	}
 	return order, nil
 }
 
-// Cancel puts an order's pieces back on the shelf.
+// Cancel cancels an order and restores its stock.
 func (o *Orders) Cancel(ctx context.Context, actor Actor, id int64) (Order, error) {
 	if _, err := o.Get(ctx, actor, id); err != nil {
 		return Order{}, err

@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-func TestPagesFollowEachOtherToTheEnd(t *testing.T) {
+func TestPagesContainEveryEntryOnce(t *testing.T) {
 	t.Parallel()
 	all := []int64{10, 20, 30, 40, 50}
-	list := func(s Span) (found []int64) {
+	list := func(k Keyset) (found []int64) {
 		for _, id := range all {
-			if id > s.After && len(found) < int(s.Limit) {
+			if id > k.After && len(found) < int(k.Limit) {
 				found = append(found, id)
 			}
 		}
@@ -19,18 +19,18 @@ func TestPagesFollowEachOtherToTheEnd(t *testing.T) {
 	for _, limit := range []int32{0, 1, 2, 4, 5, 6} {
 		var got []int64
 		for p := (Page{Limit: limit}); ; {
-			s, err := p.span()
+			k, err := p.keyset()
 			if err != nil {
 				t.Fatal(err)
 			}
-			page, next := cut(list(s), s, func(id int64) int64 { return id })
+			page, next := paginate(list(k), k, func(id int64) int64 { return id })
 			got = append(got, page...)
 			if p.Cursor = next; next == "" {
 				break
 			}
 		}
 		if !slices.Equal(got, all) {
-			t.Errorf("limit %d: pages hold %v, want %v", limit, got, all)
+			t.Errorf("limit %d: pages contain %v, want %v", limit, got, all)
 		}
 	}
 }
@@ -40,9 +40,9 @@ func FuzzCursor(f *testing.F) {
 	f.Add("LTE")
 	f.Add("\x00")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		s, err := Page{Cursor: cursor}.span()
-		if err == nil && s.After < 0 {
-			t.Errorf("cursor %q leads to id %d", cursor, s.After)
+		k, err := Page{Cursor: cursor}.keyset()
+		if err == nil && k.After < 0 {
+			t.Errorf("cursor %q decodes to id %d", cursor, k.After)
 		}
 	})
 }

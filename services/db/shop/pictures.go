@@ -9,28 +9,28 @@ import (
 	"merchstore.io/merchstore/services/db/picture"
 )
 
-// PictureHash names a picture by the content of what was uploaded.
+// PictureHash identifies a picture by the SHA-256 of its original.
 type PictureHash [sha256.Size]byte
 
-// Picture is what a product is shown with.
+// Picture is the state of a product's picture.
 type Picture struct {
 	Hash   PictureHash
 	Status PictureStatus
-	// Failure tells the owner why no sizes could be made.
+	// Failure is the reason why scaling failed, for the owner to read.
 	Failure string
 }
 
-// PictureStatus is what has become of a picture since it was uploaded.
+// PictureStatus is the state of scaling a picture.
 type PictureStatus string
 
-// Until its sizes are made, a picture is shown as it was uploaded.
+// States of scaling. Until it is ready, a picture is served as it was uploaded.
 const (
 	PictureProcessing PictureStatus = "processing"
 	PictureReady      PictureStatus = "ready"
 	PictureFailed     PictureStatus = "failed"
 )
 
-// PictureSize is one of the sizes, or the original.
+// PictureSize is a size of a picture.
 type PictureSize int
 
 // The sizes.
@@ -41,18 +41,18 @@ const (
 	PictureFull
 )
 
-// PictureContent is a picture as it goes to a browser.
+// PictureContent is an encoded picture.
 type PictureContent struct {
 	MediaType string
 	Content   []byte
 }
 
-// ErrPictureNotFound means that there is no such picture, or that its sizes are not made yet.
+// ErrPictureNotFound means that there is no such picture, or that it is not scaled yet.
 var ErrPictureNotFound = failure.New(failure.NotFound, "picture_not_found", "Picture not found")
 
-// SetPicture gives a product another picture.
+// SetPicture replaces a product's picture.
 func (c *Catalogue) SetPicture(ctx context.Context, actor Actor, id int32, ifVersion *int64, upload []byte) (Product, error) {
-	if err := c.mayChange(ctx, actor, id); err != nil {
+	if err := c.authorize(ctx, actor, id); err != nil {
 		return Product{}, err
 	}
 	original, err := c.inspect(upload)
@@ -62,23 +62,24 @@ func (c *Catalogue) SetPicture(ctx context.Context, actor Actor, id int32, ifVer
 	return c.Store.SetPicture(ctx, id, ifVersion, &original)
 }
 
-// RemovePicture leaves a product without one. There may have been none.
+// RemovePicture removes a product's picture, if it has one.
 func (c *Catalogue) RemovePicture(ctx context.Context, actor Actor, id int32, ifVersion *int64) (Product, error) {
-	if err := c.mayChange(ctx, actor, id); err != nil {
+	if err := c.authorize(ctx, actor, id); err != nil {
 		return Product{}, err
 	}
 	return c.Store.SetPicture(ctx, id, ifVersion, nil)
 }
 
-// Picture is for everybody: who knows its hash has seen the product, or the picture itself.
+// Picture returns a picture. It needs no permission: only those who have seen the product or the
+// picture know its hash.
 func (c *Catalogue) Picture(ctx context.Context, hash PictureHash, size PictureSize) (PictureContent, error) {
 	return c.Store.PictureContent(ctx, hash, size)
 }
 
 func (c *Catalogue) inspect(upload []byte) (picture.Original, error) {
 	original, err := picture.Inspect(upload, c.Pictures)
-	if bad := new(picture.BadError); errors.As(err, &bad) {
-		return original, failure.InvalidField("image", bad.Reason)
+	if invalid := new(picture.InvalidError); errors.As(err, &invalid) {
+		return original, failure.InvalidField("image", invalid.Reason)
 	}
 	return original, err
 }

@@ -8,18 +8,18 @@ import (
 	"merchstore.io/merchstore/services/db/picture"
 )
 
-// The pictures were drawn for this store; the SVG that each is made of is beside it.
+// seedPictures were drawn for this store. The SVG source of each is beside it.
 //
 //go:embed seed/*.png
 var seedPictures embed.FS
 
-// SeedProduct is one of the store's own first products.
+// SeedProduct is a product that a new store starts with.
 type SeedProduct struct {
 	NewProduct
 	Picture picture.Original
 }
 
-// Seed puts the store's own first products on an empty shelf.
+// Seed stores the store's own first products unless there has ever been a product.
 func (c *Catalogue) Seed(ctx context.Context) error {
 	products := []SeedProduct{
 		{NewProduct: NewProduct{
@@ -39,12 +39,12 @@ func (c *Catalogue) Seed(ctx context.Context) error {
 		}},
 	}
 	for i, name := range []string{"hoodie", "mug", "notebook"} {
-		drawn, err := seedPictures.ReadFile("seed/" + name + ".png")
+		content, err := seedPictures.ReadFile("seed/" + name + ".png")
 		if err != nil {
 			return fmt.Errorf("read the picture of the %s: %w", name, err)
 		}
-		if products[i].Picture, err = c.inspect(drawn); err != nil {
-			return fmt.Errorf("take in the picture of the %s: %w", name, err)
+		if products[i].Picture, err = c.inspect(content); err != nil {
+			return fmt.Errorf("inspect the picture of the %s: %w", name, err)
 		}
 	}
 	return c.Store.SeedProducts(ctx, products)

@@ -1,5 +1,5 @@
-// Package shop is the store's domain: what it deals in and the rules it deals by. It knows nothing of how it is called
-// or where things are kept.
+// Package shop is the domain of the store: its types and business rules. It knows neither transport
+// nor storage.
 package shop
 
 import (
@@ -10,7 +10,7 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// Actor is who makes a call. The zero Actor is a visitor without an account.
+// Actor is the user who makes a call. The zero Actor is a guest without an account.
 type Actor struct {
 	ID       int32
 	SID      string
@@ -18,41 +18,41 @@ type Actor struct {
 	Admin    bool
 }
 
-// mayActFor tells whether the actor may do what that user may.
+// mayActFor reports whether the actor may do what that user may.
 func (a Actor) mayActFor(userID int32) bool { return a.Admin || (a.ID != 0 && a.ID == userID) }
 
 const defaultLimit = 50
 
-// Page asks for part of a list.
+// Page is a request for one page of a list.
 type Page struct {
-	// Limit is the most to return; 0 means 50.
+	// Limit is the maximum number of entries. 0 means 50.
 	Limit int32
-	// Cursor is where the page before has ended; empty for the first page.
+	// Cursor is the next cursor of the previous page. It is empty for the first page.
 	Cursor string
 }
 
-// Span is a Page in terms a store can use.
-type Span struct {
-	// After is the id of the last entry of the page before; 0 on the first page.
+// Keyset is a Page as a store reads it.
+type Keyset struct {
+	// After is the id of the last entry of the previous page. It is 0 for the first page.
 	After int64
-	// Limit is the most to return. It is one more than was asked for, to see whether there is a next page.
+	// Limit is one more than the page holds, which shows whether there is a next page.
 	Limit int32
 }
 
-func (p Page) span() (Span, error) {
-	s := Span{Limit: p.Limit + 1}
+func (p Page) keyset() (Keyset, error) {
+	k := Keyset{Limit: p.Limit + 1}
 	if p.Limit == 0 {
-		s.Limit = defaultLimit + 1
+		k.Limit = defaultLimit + 1
 	}
 	if p.Cursor == "" {
-		return s, nil
+		return k, nil
 	}
 	id, err := parseCursor(p.Cursor)
 	if err != nil {
-		return s, failure.InvalidField("cursor", "must be the next_cursor of an earlier answer, unchanged")
+		return k, failure.InvalidField("cursor", "must be the next_cursor of an earlier answer, unchanged")
 	}
-	s.After = id
-	return s, nil
+	k.After = id
+	return k, nil
 }
 
 func parseCursor(cursor string) (int64, error) {
@@ -67,17 +67,18 @@ func parseCursor(cursor string) (int64, error) {
 	return int64(id), nil
 }
 
-// cut takes the one entry off that only told that there is a next page, and says where that begins.
-func cut[T any, ID int32 | int64](found []T, s Span, id func(T) ID) (page []T, next string) {
-	if len(found) < int(s.Limit) {
+// paginate splits the entries found for k into a page and the cursor of the next page, which is
+// empty for the last page.
+func paginate[T any, ID int32 | int64](found []T, k Keyset, id func(T) ID) (page []T, next string) {
+	if len(found) < int(k.Limit) {
 		return found, ""
 	}
-	page = found[:s.Limit-1]
+	page = found[:k.Limit-1]
 	last := id(page[len(page)-1])
 	return page, base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(int64(last), 10)))
 }
 
-var errNotYours = failure.New(failure.Forbidden, failure.ReasonForbidden, "this belongs to somebody else")
+var errNotOwner = failure.New(failure.Forbidden, failure.ReasonForbidden, "this belongs to another account")
 
 func errAdminsOnly(what string) error {
 	return failure.New(failure.Forbidden, failure.ReasonForbidden, "only an admin may "+what)

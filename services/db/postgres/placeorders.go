@@ -16,50 +16,53 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-const rollBackTimeout = time.Second
+const rollbackTimeout = time.Second
 
-// PlaceOrders places a group of orders in one transaction: what is on the shelf is read and locked once, handed out in
-// memory, and written with one statement a table. Either all that the outcomes say has been committed, or the group
-// failed. BEGIN and COMMIT travel with the statements, so a group is two round trips.
-func (db *DB) PlaceOrders(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
+// PlaceOrders places a batch of orders in one transaction: it reads and locks the stock once,
+// allocates it in memory, and writes with one statement per table. Either everything that the
+// outcomes say is committed, or the batch fails. BEGIN and COMMIT are sent along with the
+// statements, so a batch takes two round trips.
+func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 	var d shop.Decision
 	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		defer rollBack(ctx, conn)
-		shelf, err := lockShelf(ctx, conn, placements)
+		defer rollback(ctx, conn)
+		snapshot, err := lockSnapshot(ctx, conn, requests)
 		if err != nil {
 			return err
 		}
-		d = shop.Decide(placements, shelf)
-		if len(d.Fresh) == 0 && len(shelf.Answers) == 0 {
+		d = shop.Decide(requests, snapshot)
+		if len(d.ToWrite) == 0 && len(snapshot.Records) == 0 {
 			return nil
 		}
-		if err := writeGroup(ctx, conn, placements, d, shelf.Now); err != nil {
+		if err := writeDecision(ctx, conn, requests, d, snapshot.Now); err != nil {
 			return err
 		}
 		return checkReplicated(conn)
 	})
 	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
-	if err != nil && len(placements) > 1 && isRowsFault(err) {
-		return db.placeEach(ctx, placements)
+	if err != nil && len(requests) > 1 && isDataError(err) {
+		return db.placeOneByOne(ctx, requests)
 	}
-	return d.Outcomes, wrap(err, fmt.Sprintf("place %d orders", len(placements)))
+	return d.Outcomes, wrap(err, fmt.Sprintf("place %d orders", len(requests)))
 }
 
-// rollBack ends a transaction that was not committed. If even that fails the pool drops the connection, which ends it too.
-func rollBack(ctx context.Context, conn *pgxpool.Conn) {
+// rollback ends a transaction that was not committed. If it fails, the pool closes the connection,
+// which ends the transaction too.
+func rollback(ctx context.Context, conn *pgxpool.Conn) {
 	if status := conn.Conn().PgConn().TxStatus(); status == 'I' || conn.Conn().IsClosed() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	_, _ = conn.Exec(ctx, "ROLLBACK")
 }
 
-// placeEach places the orders of a group one by one, so that one which the database refuses does not fail the others.
-func (db *DB) placeEach(ctx context.Context, placements []shop.Placement) ([]shop.Outcome, error) {
-	outcomes := make([]shop.Outcome, len(placements))
-	for i := range placements {
-		one, err := db.PlaceOrders(ctx, placements[i:i+1])
+// placeOneByOne places each order in a transaction of its own, so that one which the database
+// rejects does not fail the others.
+func (db *DB) placeOneByOne(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
+	outcomes := make([]shop.Outcome, len(requests))
+	for i := range requests {
+		one, err := db.PlaceOrders(ctx, requests[i:i+1])
 		switch f, ok := failure.As(err); {
 		case err == nil:
 			outcomes[i] = one[0]
@@ -72,26 +75,29 @@ func (db *DB) placeEach(ctx context.Context, placements []shop.Placement) ([]sho
 	return outcomes, nil
 }
 
-// lockShelf begins a transaction, reads all that the group's decision needs, and holds it until the transaction ends. The statements go out
-// together, but each sees what was committed before it starts: an answer that another group gives to a key is there to
-// be read once that key's lock is had.
-func lockShelf(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement) (shop.Shelf, error) {
-	s := shop.Shelf{
-		Accounts: map[int32]*shop.User{}, Products: map[int32]*shop.Product{}, Answers: map[shop.Key]shop.Answer{},
-		Busy: map[shop.Key]bool{}, IDs: make([]int64, 0, len(placements)),
+// lockSnapshot begins a transaction, and reads and locks all that shop.Decide needs. The statements
+// are sent together, but each one sees what was committed before it starts: once the lock of an
+// idempotency key is taken, the record that another batch wrote for the key is visible.
+func lockSnapshot(ctx context.Context, conn *pgxpool.Conn, requests []shop.OrderRequest) (shop.Snapshot, error) {
+	s := shop.Snapshot{
+		Accounts: map[int32]*shop.User{},
+		Products: map[int32]*shop.Product{},
+		Records:  map[shop.IdempotencyKey]shop.IdempotencyRecord{},
+		InFlight: map[shop.IdempotencyKey]bool{},
+		OrderIDs: make([]int64, 0, len(requests)),
 	}
-	buyers, users, keys, products := wanted(placements)
-	var recorded []recordedAnswer
+	buyers, users, keys, products := lockTargets(requests)
+	var recorded []recordedOutcome
 
 	batch := new(pgx.Batch)
 	batch.Queue("BEGIN")
 	if len(keys) > 0 {
 		batch.Queue(`SELECT k.user_id, k.key, pg_try_advisory_xact_lock(hashtextextended(k.key, k.user_id))
 			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key)`, users, keys).Query(func(rows pgx.Rows) error {
-			var k shop.Key
+			var k shop.IdempotencyKey
 			var locked bool
 			_, err := pgx.ForEachRow(rows, []any{&k.UserID, &k.Key, &locked}, func() error {
-				s.Busy[k] = !locked
+				s.InFlight[k] = !locked
 				return nil
 			})
 			return err
@@ -100,74 +106,78 @@ func lockShelf(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placem
 			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key) JOIN idempotency_keys i USING (user_id, key)
 			WHERE i.created_at > now() - make_interval(secs => $3)`, users, keys, shop.KeyLifetime.Seconds(),
 		).Query(func(rows pgx.Rows) (err error) {
-			recorded, err = pgx.CollectRows(rows, scanRecordedAnswer)
+			recorded, err = pgx.CollectRows(rows, scanRecordedOutcome)
 			return err
 		})
 	}
 	batch.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, buyers).
-		Query(into(s.Accounts, scanUser, func(u shop.User) int32 { return u.ID }))
+		Query(collectByID(s.Accounts, scanUser, func(u shop.User) int32 { return u.ID }))
 	batch.Queue(`SELECT id, name, (price * 100)::bigint, stock FROM products
 		WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE`, products).Query(func(rows pgx.Rows) error {
 		var p shop.Product
 		_, err := pgx.ForEachRow(rows, []any{&p.ID, &p.Name, &p.Price, &p.Stock}, func() error {
-			found := p
-			s.Products[p.ID] = &found
+			product := p
+			s.Products[p.ID] = &product
 			return nil
 		})
 		return err
 	})
-	batch.Queue(`SELECT nextval('orders_id_seq'), now() FROM generate_series(1, $1::integer)`, len(placements)).Query(func(rows pgx.Rows) error {
+	batch.Queue(`SELECT nextval('orders_id_seq'), now() FROM generate_series(1, $1::integer)`, len(requests)).Query(func(rows pgx.Rows) error {
 		var id int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &s.Now}, func() error {
-			s.IDs = append(s.IDs, id)
+			s.OrderIDs = append(s.OrderIDs, id)
 			return nil
 		})
 		return err
 	})
-	if err := conn.SendBatch(named(ctx, "lock shelf"), batch).Close(); err != nil {
-		return s, fmt.Errorf("lock shelf: %w", err)
+	if err := conn.SendBatch(withQueryName(ctx, "lock stock"), batch).Close(); err != nil {
+		return s, fmt.Errorf("lock stock: %w", err)
 	}
 	s.Now = s.Now.UTC()
-	return s, recall(ctx, conn, recorded, s.Answers)
+	return s, loadRecordedOutcomes(ctx, conn, recorded, s.Records)
 }
 
-// wanted lists the buyers and the products of the group, and the keys that it brings (users and keys side by side).
-func wanted(placements []shop.Placement) (buyers, users []int32, keys []string, products []int32) {
-	for _, p := range placements {
-		buyers = append(buyers, p.UserID)
-		if p.Key != "" {
-			users, keys = append(users, p.UserID), append(keys, p.Key)
+// lockTargets returns the distinct buyers and products of the requests, and their idempotency keys:
+// users[i] is the owner of keys[i].
+func lockTargets(requests []shop.OrderRequest) (buyers, users []int32, keys []string, products []int32) {
+	for _, r := range requests {
+		buyers = append(buyers, r.UserID)
+		if r.Key != "" {
+			users, keys = append(users, r.UserID), append(keys, r.Key)
 		}
-		for _, l := range p.Lines {
+		for _, l := range r.Lines {
 			products = append(products, l.ProductID)
 		}
 	}
 	return distinct(buyers), users, keys, distinct(products)
 }
 
-// recordedAnswer is a row of idempotency_keys.
-type recordedAnswer struct {
-	key     shop.Key
+// recordedOutcome is a row of idempotency_keys.
+type recordedOutcome struct {
+	key     shop.IdempotencyKey
 	hash    []byte
-	orderID int64 // 0: a failure
+	orderID int64 // 0 for a failure
 	failure []byte
 }
 
-func scanRecordedAnswer(row pgx.CollectableRow) (r recordedAnswer, err error) {
+func scanRecordedOutcome(row pgx.CollectableRow) (r recordedOutcome, err error) {
 	err = row.Scan(&r.key.UserID, &r.key.Key, &r.hash, &r.orderID, &r.failure)
 	return r, err
 }
 
-// recordedFailure is how a failure is kept.
-type recordedFailure struct {
+// failureJSON is a failure as it is stored in idempotency_keys.
+type failureJSON struct {
 	Kind      failure.Kind   `json:"kind"`
 	Reason    failure.Reason `json:"reason"`
 	Message   string         `json:"message"`
 	RequestID string         `json:"request_id"`
 }
 
-// recall makes answers of rows. An order is told as it was when it was placed, whatever has become of it.
-func recall(ctx context.Context, conn *pgxpool.Conn, recorded []recordedAnswer, answers map[shop.Key]shop.Answer) error {
+// loadRecordedOutcomes adds recorded to records. An order is returned as it was placed,
+// even if it has been cancelled since.
+func loadRecordedOutcomes(
+	ctx context.Context, conn *pgxpool.Conn, recorded []recordedOutcome, records map[shop.IdempotencyKey]shop.IdempotencyRecord,
+) error {
 	var ids []int64
 	for _, r := range recorded {
 		if r.orderID != 0 {
@@ -186,58 +196,59 @@ func recall(ctx context.Context, conn *pgxpool.Conn, recorded []recordedAnswer, 
 		}
 	}
 	for _, r := range recorded {
-		a := shop.Answer{Hash: [32]byte(r.hash), Outcome: shop.Outcome{Order: orders[r.orderID]}}
+		record := shop.IdempotencyRecord{Hash: [32]byte(r.hash), Outcome: shop.Outcome{Order: orders[r.orderID]}}
 		if r.orderID == 0 {
-			var f recordedFailure
+			var f failureJSON
 			if err := json.Unmarshal(r.failure, &f); err != nil {
-				return fmt.Errorf("read failure of an idempotency key: %w", err)
+				return fmt.Errorf("decode the failure of an idempotency key: %w", err)
 			}
-			a.Outcome.Failure = failure.New(f.Kind, f.Reason, f.Message)
-			a.Outcome.Failure.RequestID = f.RequestID
+			record.Outcome.Failure = failure.New(f.Kind, f.Reason, f.Message)
+			record.Outcome.Failure.RequestID = f.RequestID
 		}
-		answers[r.key] = a
+		records[r.key] = record
 	}
 	return nil
 }
 
-// writeGroup stores what was decided, and commits. Replays alone write nothing, but are only answered once they are durable; with
-// new orders in the group, the commit of those is waited for, which comes later in the log.
-func writeGroup(ctx context.Context, conn *pgxpool.Conn, placements []shop.Placement, d shop.Decision, now time.Time) error {
+// writeDecision stores new orders and idempotency records, and commits. A batch of replays alone
+// writes nothing but waits until the replayed outcomes are durable. With new orders in the batch
+// their commit does so, because it comes later in the log.
+func writeDecision(ctx context.Context, conn *pgxpool.Conn, requests []shop.OrderRequest, d shop.Decision, now time.Time) error {
 	var orders orderRows
 	var items itemRows
-	var answers answerRows
-	for _, i := range d.Fresh {
-		p, o := placements[i], d.Outcomes[i]
+	var keys keyRows
+	for _, i := range d.ToWrite {
+		r, o := requests[i], d.Outcomes[i]
 		if o.Failure == nil {
 			orders.add(o.Order)
 			items.add(o.Order)
 		}
-		if p.Key != "" {
-			if err := answers.add(p, o); err != nil {
+		if r.Key != "" {
+			if err := keys.add(r, o); err != nil {
 				return err
 			}
 		}
 	}
 	batch := new(pgx.Batch)
 	if len(orders.ids) > 0 {
-		queueSold(batch, d.Sold)
+		queueStockUpdate(batch, d.Sold)
 		orders.queue(batch, now)
 		items.queue(batch)
 	}
-	if len(answers.keys) > 0 {
-		answers.queue(batch, now)
+	if len(keys.keys) > 0 {
+		keys.queue(batch, now)
 	}
 	if batch.Len() == 0 {
 		batch.Queue(awaitDurable)
 	}
 	batch.Queue("COMMIT")
-	if err := conn.SendBatch(named(ctx, "write orders"), batch).Close(); err != nil {
+	if err := conn.SendBatch(withQueryName(ctx, "write orders"), batch).Close(); err != nil {
 		return fmt.Errorf("write orders: %w", err)
 	}
 	return nil
 }
 
-func queueSold(batch *pgx.Batch, sold map[int32]int32) {
+func queueStockUpdate(batch *pgx.Batch, sold map[int32]int32) {
 	ids, quantities := make([]int32, 0, len(sold)), make([]int32, 0, len(sold))
 	for id, quantity := range sold {
 		ids, quantities = append(ids, id), append(quantities, quantity)
@@ -246,7 +257,7 @@ func queueSold(batch *pgx.Batch, sold map[int32]int32) {
 		FROM unnest($1::integer[], $2::integer[]) AS s (id, quantity) WHERE p.id = s.id`, ids, quantities)
 }
 
-// orderRows are the columns of new orders.
+// orderRows holds new rows of orders, one slice per column.
 type orderRows struct {
 	ids     []int64
 	userIDs []int32
@@ -263,7 +274,7 @@ func (r *orderRows) queue(batch *pgx.Batch, now time.Time) {
 		FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS o (id, user_id, total)`, r.ids, r.userIDs, r.totals, now)
 }
 
-// itemRows are the columns of new order items.
+// itemRows holds new rows of order_items, one slice per column.
 type itemRows struct {
 	orderIDs               []int64
 	productIDs, quantities []int32
@@ -288,8 +299,8 @@ func (r *itemRows) queue(batch *pgx.Batch) {
 		r.orderIDs, r.productIDs, r.lines, r.names, r.quantities, r.prices)
 }
 
-// answerRows are the columns of new idempotency keys.
-type answerRows struct {
+// keyRows holds new rows of idempotency_keys, one slice per column.
+type keyRows struct {
 	userIDs  []int32
 	keys     []string
 	hashes   [][]byte
@@ -297,31 +308,31 @@ type answerRows struct {
 	failures []*string
 }
 
-func (r *answerRows) add(p shop.Placement, o shop.Outcome) error {
+func (k *keyRows) add(r shop.OrderRequest, o shop.Outcome) error {
 	var orderID *int64
 	var failed *string
 	if f := o.Failure; f != nil {
-		b, err := json.Marshal(recordedFailure{Kind: f.Kind, Reason: f.Reason, Message: f.Message, RequestID: f.RequestID})
+		b, err := json.Marshal(failureJSON{Kind: f.Kind, Reason: f.Reason, Message: f.Message, RequestID: f.RequestID})
 		if err != nil {
-			return fmt.Errorf("write failure of an idempotency key: %w", err)
+			return fmt.Errorf("encode the failure of an idempotency key: %w", err)
 		}
 		s := string(b)
 		failed = &s
 	} else {
 		orderID = &o.Order.ID
 	}
-	r.userIDs, r.keys, r.hashes = append(r.userIDs, p.UserID), append(r.keys, p.Key), append(r.hashes, p.Hash[:])
-	r.orderIDs, r.failures = append(r.orderIDs, orderID), append(r.failures, failed)
+	k.userIDs, k.keys, k.hashes = append(k.userIDs, r.UserID), append(k.keys, r.Key), append(k.hashes, r.Hash[:])
+	k.orderIDs, k.failures = append(k.orderIDs, orderID), append(k.failures, failed)
 	return nil
 }
 
-// queue replaces a key that has outlived its time.
-func (r *answerRows) queue(batch *pgx.Batch, now time.Time) {
+// queue replaces the row of a key that is older than its lifetime.
+func (k *keyRows) queue(batch *pgx.Batch, now time.Time) {
 	batch.Queue(`INSERT INTO idempotency_keys (user_id, key, request_hash, order_id, failure, created_at)
 		SELECT user_id, key, request_hash, order_id, failure::jsonb, $6
 		FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::bigint[], $5::text[])
 			AS k (user_id, key, request_hash, order_id, failure)
 		ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO UPDATE SET request_hash = excluded.request_hash,
 			order_id = excluded.order_id, failure = excluded.failure, created_at = excluded.created_at`,
-		r.userIDs, r.keys, r.hashes, r.orderIDs, r.failures, now)
+		k.userIDs, k.keys, k.hashes, k.orderIDs, k.failures, now)
 }
