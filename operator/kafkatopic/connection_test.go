@@ -164,8 +164,13 @@ func TestClientUsesTheConnection(t *testing.T) {
 		t.Errorf("seed brokers %v", got)
 	}
 	for _, c := range []connection{
-		{}, {tls: true}, {tls: true, ca: cert}, {tls: true, certificate: cert, key: settings.Secret(key)},
-		{mechanism: "PLAIN"}, {mechanism: "SCRAM-SHA-256", tls: true}, {mechanism: "SCRAM-SHA-512"},
+		{},
+		{tls: true},
+		{tls: true, ca: cert},
+		{tls: true, certificate: cert, key: settings.Secret(key)},
+		{mechanism: "PLAIN"},
+		{mechanism: "SCRAM-SHA-256", tls: true},
+		{mechanism: "SCRAM-SHA-512"},
 	} {
 		k := client(c)
 		config, _ := k.OptValue(kgo.DialTLSConfig).(*tls.Config)

@@ -75,27 +75,33 @@ func TestActionLog(t *testing.T) {
 	}{
 		"logs the action and its success": {
 			route{access: authenticated, endpoint: created, action: "'$caller' calls", success: "'$username' with $sid is created"},
-			"", []string{"'peter' calls", "'$sid' with s1 is created"},
+			"",
+			[]string{"'peter' calls", "'$sid' with s1 is created"},
 		},
 		"logs an error in place of success": {
 			route{access: public, endpoint: rejected, action: "called", success: "done"},
-			"", []string{"called", "error: NOT_FOUND - User not found"},
+			"",
+			[]string{"called", "error: NOT_FOUND - User not found"},
 		},
 		"names the username that is asked for, and leaves the body to the endpoint": {
 			route{access: authenticated, endpoint: readsBody, action: "'$requested' access", success: "read"},
-			`{"username":"yoga"}`, []string{"'yoga' access", "read"},
+			`{"username":"yoga"}`,
+			[]string{"'yoga' access", "read"},
 		},
 		"names the caller where no username is asked for": {
 			route{access: authenticated, endpoint: readsBody, action: "'$requested' access"},
-			`{"email":"y@example.com"}`, []string{"'peter' access"},
+			`{"email":"y@example.com"}`,
+			[]string{"'peter' access"},
 		},
 		"names the caller where the body is invalid": {
 			route{access: authenticated, endpoint: readsBody, action: "'$requested' access"},
-			`{`, []string{"'peter' access", "error: INVALID_ARGUMENT - the JSON of the body ends too early"},
+			`{`,
+			[]string{"'peter' access", "error: INVALID_ARGUMENT - the JSON of the body ends too early"},
 		},
 		"shortens a requested username": {
 			route{access: authenticated, endpoint: readsBody, action: "'$requested' access"},
-			`{"username":"` + strings.Repeat("y", 100) + `"}`, []string{"'" + strings.Repeat("y", 64) + "…' access"},
+			`{"username":"` + strings.Repeat("y", 100) + `"}`,
+			[]string{"'" + strings.Repeat("y", 64) + "…' access"},
 		},
 		"logs nothing where the route has no texts": {
 			route{access: public, endpoint: created}, "", nil,

@@ -21,7 +21,8 @@ func TestAllPages(t *testing.T) {
 				next := map[string]string{"": "a", "a": "b", "b": ""}
 				return map[string][]int{"": {1, 2}, "a": {3}, "b": {}}[cursor], next[cursor], nil
 			},
-			[]int{1, 2, 3}, 3, false,
+			[]int{1, 2, 3},
+			3, false,
 		},
 		"rejects a list that is too long": {
 			func(string) ([]int, string, error) { return []int{1}, "more", nil }, nil, maxLegacyPages, true,
