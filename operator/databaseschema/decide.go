@@ -1,7 +1,6 @@
 package databaseschema
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -35,7 +34,7 @@ type analysis struct {
 }
 
 // analyze reuses the last analysis if the pending files are the same.
-func analyze(ctx context.Context, target *int64, files []migration.File, ledger migration.Ledger, last analysis) analysis {
+func analyze(target *int64, files []migration.File, ledger migration.Ledger, last analysis) analysis {
 	a := analysis{Comparison: migration.Compare(files, ledger), files: files, applied: ledger.Applied}
 	for _, f := range a.Pending {
 		if target == nil || f.Version <= *target {
@@ -49,7 +48,7 @@ func analyze(ctx context.Context, target *int64, files []migration.File, ledger 
 		return a
 	}
 	var err error
-	if a.steps, err = inspect(ctx, a.pending); err != nil {
+	if a.steps, err = inspect(a.pending); err != nil {
 		a.invalid = err.Error()
 	}
 	return a

@@ -255,12 +255,12 @@ func TestDecide(t *testing.T) {
 			files:  three, seen: observed{databaseID: here},
 		}
 		c.change(s)
-		o := analyze(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{})
+		o := analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{})
 		d := decide(s.object, o, s.seen)
 		if d.reason != c.reason || d.ready != c.ready || len(d.run) != c.run || d.drifted != c.drifted {
 			t.Errorf("%s: %q (ready %t, drifted %t), runs %d, says %s", name, d.reason, d.ready, d.drifted, len(d.run), d.message)
 		}
-		if again := decide(s.object, analyze(t.Context(), s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}), s.seen); again.message != d.message {
+		if again := decide(s.object, analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}), s.seen); again.message != d.message {
 			t.Errorf("%s: said %s, then %s", name, d.message, again.message)
 		}
 		for _, w := range c.words {
@@ -284,7 +284,7 @@ func TestGooseMigrationsAreAdopted(t *testing.T) {
 		"waits for approval": {three, 1},
 		"drifted":            {[]migration.File{file(t, "0001_a.sql", "SELECT 1;"), three[1]}, 0},
 	} {
-		d := decide(new(v1alpha1.DatabaseSchema), analyze(t.Context(), nil, c.files, ledger, analysis{}), observed{databaseID: here, ledger: ledger})
+		d := decide(new(v1alpha1.DatabaseSchema), analyze(nil, c.files, ledger, analysis{}), observed{databaseID: here, ledger: ledger})
 		if len(d.adopt) != c.sign || len(d.run) != 0 || d.changes() != (c.sign > 0) {
 			t.Errorf("%s: signs %d, runs %d", name, len(d.adopt), len(d.run))
 		}
@@ -298,7 +298,7 @@ func TestStatusIsBounded(t *testing.T) {
 		files = append(files, file(t, fmt.Sprintf("%04d_a.sql", i+1), "DROP TABLE "+strings.Repeat("a, ", 500)+"b;"))
 	}
 	s := new(v1alpha1.DatabaseSchema)
-	o := analyze(t.Context(), nil, files, migration.Ledger{}, analysis{})
+	o := analyze(nil, files, migration.Ledger{}, analysis{})
 	d := decide(s, o, observed{})
 	if len(d.plan.Versions) != 100 || len(d.plan.Destructive) != 20 || len(o.pending) != 500 {
 		t.Errorf("%d versions, %d reasons, %d pending", len(d.plan.Versions), len(d.plan.Destructive), len(o.pending))

@@ -1,7 +1,6 @@
 package databaseschema
 
 import (
-	"context"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func file(t testing.TB, name, sql string) migration.File {
 // found is what is destructive in files, given the types that columns have.
 func found(t *testing.T, types map[migration.Column]string, files ...migration.File) []string {
 	t.Helper()
-	steps, err := inspect(t.Context(), files)
+	steps, err := inspect(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +209,7 @@ func TestSuccessiveTypeChanges(t *testing.T) {
 
 func TestColumnsAreQueriedAsWritten(t *testing.T) {
 	t.Parallel()
-	steps, err := inspect(t.Context(), []migration.File{file(t, "1_a.sql",
+	steps, err := inspect([]migration.File{file(t, "1_a.sql",
 		`ALTER TABLE "Us""ers" ALTER "X" TYPE bigint, ALTER y TYPE text;`+"\n"+`ALTER TABLE shop.users ALTER x TYPE bigint; ALTER TABLE shop.users ALTER x TYPE text;`)})
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +265,7 @@ func TestInspectRejects(t *testing.T) {
 		"a table without a transaction": {alone + "CREATE TABLE a (x int);\n", "could not be taken up again"},
 		"REINDEX without a transaction": {alone + "REINDEX INDEX CONCURRENTLY i;\n", "could not be taken up again"},
 	} {
-		_, err := inspect(t.Context(), []migration.File{file(t, "0007_a.sql", c.sql)})
+		_, err := inspect([]migration.File{file(t, "0007_a.sql", c.sql)})
 		if err == nil || !strings.HasPrefix(err.Error(), "0007_a.sql") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want it refused: %s", name, err, c.want)
 		}
@@ -276,7 +275,7 @@ func TestInspectRejects(t *testing.T) {
 		alone + "VACUUM (FULL, ANALYZE) a;\n", "REINDEX TABLE a;", "CLUSTER a USING i;", "ANALYZE a;", "COPY a FROM '/tmp/a';", "SET LOCAL lock_timeout = 0;",
 		"ALTER TYPE mood ADD VALUE 'glad';", "REFRESH MATERIALIZED VIEW CONCURRENTLY v;", "LOCK TABLE a;", "DISCARD TEMP;",
 	} {
-		if _, err := inspect(t.Context(), []migration.File{file(t, "0007_a.sql", sql)}); err != nil {
+		if _, err := inspect([]migration.File{file(t, "0007_a.sql", sql)}); err != nil {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
@@ -362,7 +361,7 @@ func FuzzInspect(f *testing.F) {
 		if alone {
 			head = "-- +goose NO TRANSACTION\n" + head
 		}
-		steps, err := inspect(context.Background(), []migration.File{file(t, "0001_a.sql", head+sql)})
+		steps, err := inspect([]migration.File{file(t, "0001_a.sql", head+sql)})
 		if err != nil {
 			return
 		}

@@ -1,7 +1,6 @@
 package databaseschema
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 // inspect parses the files to apply and returns their steps. It returns an error if a file cannot
 // be applied safely.
-func inspect(ctx context.Context, files []migration.File) ([]step, error) {
+func inspect(files []migration.File) ([]step, error) {
 	var steps []step
 	for _, f := range files {
 		script, err := f.Parse()

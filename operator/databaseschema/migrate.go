@@ -82,7 +82,7 @@ func (t *reconciliation) observe(ctx context.Context, session *migration.Session
 	if err != nil {
 		return decision{}, err
 	}
-	a := analyze(ctx, t.object.Spec.TargetVersion, files, seen.ledger, t.last)
+	a := analyze(t.object.Spec.TargetVersion, files, seen.ledger, t.last)
 	t.last = a
 	if changed := columns(a.steps); len(changed) > 0 {
 		err := t.query(ctx, "read_columns", func(ctx context.Context) (err error) {

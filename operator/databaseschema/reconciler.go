@@ -77,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	s.Status.ObservedGeneration = s.Generation
 	result, err := t.run(ctx)
 	if ctx.Err() != nil { // shutting down: the error says nothing about the object
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, nil //nolint:nilerr // as above
 	}
 	if patchErr := client.IgnoreNotFound(t.patchStatus(ctx)); patchErr != nil {
 		if apierrors.IsConflict(patchErr) { // the object has changed meanwhile

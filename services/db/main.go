@@ -103,7 +103,7 @@ func migrate(ctx context.Context, s Settings, p *process.Process) error {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
-	defer p.Close()
+	defer p.Close() //nolint:contextcheck // stopping has a deadline of its own
 	keys, err := token.ParseKeys(string(s.JWTKeys))
 	if err != nil {
 		return fmt.Errorf("read JWT_KEYS: %w", err)

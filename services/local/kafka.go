@@ -36,7 +36,7 @@ func printLogs(ctx context.Context, s Settings, out io.Writer) error {
 	}
 	defer client.Close()
 	if err := client.Ping(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("Kafka at %s does not respond; is the store running? (%w)", s.brokers(), err)
+		return fmt.Errorf("no response from Kafka at %s; is the store running? (%w)", s.brokers(), err)
 	}
 	for ctx.Err() == nil {
 		fetches := client.PollFetches(ctx)

@@ -42,7 +42,7 @@ func main() {
 }
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
-	defer p.Close()
+	defer p.Close() //nolint:contextcheck // stopping has a deadline of its own
 	traces, err := tracing.New(ctx, s.Tracing, "logging", s.PodName, p.Log)
 	if err != nil {
 		return err

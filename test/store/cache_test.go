@@ -97,8 +97,12 @@ func TestAWriteIsSeenThroughEveryAPI(t *testing.T) {
 			return err
 		}
 		written := time.Now()
-		if got, err := c.stock(api, token, id); err != nil || got != stock {
-			return fmt.Errorf("%d was written through API %d, which reads %d, %v", stock, api+1, got, err)
+		got, err := c.stock(api, token, id)
+		if err != nil {
+			return err
+		}
+		if got != stock {
+			return fmt.Errorf("%d was written through API %d, which reads %d", stock, api+1, got)
 		}
 		for {
 			got, err := c.stock(1-api, token, id)

@@ -37,7 +37,7 @@ func (h *Handler) startSession(c *call) (any, error) {
 // getSession returns the user of a session, if there is one. It deletes the cookie of a session
 // that has ended.
 func (h *Handler) getSession(c *call) (any, error) {
-	if _, err := c.Request.Cookie(sessionCookie); err != nil {
+	if len(c.Request.CookiesNamed(sessionCookie)) == 0 {
 		return session{}, nil
 	}
 	err := h.authenticate(c)
