@@ -13,15 +13,16 @@ import (
 	"merchstore.io/merchstore/internal/tracing"
 )
 
-// Log writes one line per request. It has the route's path pattern, and nothing of the client's that
-// may be secret: no path, query, body or token.
+// Log writes one line per request. It has the route's path pattern, and nothing of the client's
+// that may be secret: no path, query, body or token.
 func Log(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
 		c.Next()
 		ctx := c.Request.Context()
 		log.LogAttrs(ctx, slog.LevelInfo, "request",
-			slog.String("method", method(c)), slog.String("route", route(c)), slog.Int("status", c.Writer.Status()),
+			slog.String("method", method(c)), slog.String("route", route(c)),
+			slog.Int("status", c.Writer.Status()),
 			slog.Int64("duration_us", time.Since(start).Microseconds()),
 			slog.String("request_id", rpc.RequestID(ctx)), tracing.LogAttr(ctx))
 	}
@@ -50,7 +51,8 @@ func Metrics(registry prometheus.Registerer) gin.HandlerFunc {
 		defer inFlight.Dec() // even if a handler aborts the connection with a panic
 		c.Next()
 		total.WithLabelValues(route(c), method(c), strconv.Itoa(c.Writer.Status())).Inc()
-		tracing.Observe(c.Request.Context(), duration.WithLabelValues(route(c), method(c)), time.Since(start).Seconds())
+		tracing.Observe(c.Request.Context(), duration.WithLabelValues(route(c), method(c)),
+			time.Since(start).Seconds())
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package problem is the one place that maps errors to HTTP responses: a status, headers, and a body
-// as RFC 9457 specifies.
+// Package problem is the one place that maps errors to HTTP responses: a status, headers, and a
+// body as RFC 9457 specifies.
 package problem
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxKeys bounds memory to a few MiB. The least recently used key is evicted, and its limit reset.
+	// maxKeys bounds memory to a few MiB. The least recently used key is evicted, which resets it.
 	maxKeys = 16384
 	// prefixBits is the IPv6 prefix that a provider assigns to one customer, who can use all of it.
 	prefixBits = 64
@@ -24,7 +24,7 @@ type Limit struct {
 	buckets   *lru.Cache[string, *rate.Limiter]
 }
 
-// New returns a Limit of perSecond attempts per key, with bursts of burst. It is nil if either is 0.
+// New returns a Limit of perSecond attempts per key, in bursts of burst. It is nil if either is 0.
 func New(perSecond float64, burst int) (*Limit, error) {
 	if perSecond <= 0 || burst <= 0 {
 		return nil, nil

@@ -1,5 +1,5 @@
-// Package request reads requests: JSON bodies, forms, ids in paths, and headers. Its errors tell the
-// client how to correct the request.
+// Package request reads requests: JSON bodies, forms, ids in paths, and headers. Its errors tell
+// the client how to correct the request.
 package request
 
 import (

@@ -17,7 +17,8 @@ func (h *Handler) listProducts(c *call) (any, error) {
 	resp, err := h.db.ListProducts(c.Request.Context(), &merchstorev1.ListProductsRequest{
 		Limit: page.Limit, Cursor: page.Cursor, Query: query.Get("q"), Category: query.Get("category"),
 	})
-	return productsPage{convertAll(resp.GetProducts(), productBody), resp.GetNextCursor()}, renameFields(err, "query", "q")
+	body := productsPage{convertAll(resp.GetProducts(), productBody), resp.GetNextCursor()}
+	return body, renameFields(err, "query", "q")
 }
 
 func (h *Handler) getProduct(c *call) (any, error) {
@@ -73,8 +74,8 @@ func (h *Handler) updateProduct(c *call) (any, error) {
 		return nil, err
 	}
 	resp, err := h.db.UpdateProduct(c.Request.Context(), &merchstorev1.UpdateProductRequest{
-		Id: id, IfVersion: version, Name: body.Name, Description: body.Description, Category: body.Category,
-		Price: (*int64)(body.Price), Slogan: body.Slogan, Stock: body.Stock,
+		Id: id, IfVersion: version, Name: body.Name, Description: body.Description,
+		Category: body.Category, Price: (*int64)(body.Price), Slogan: body.Slogan, Stock: body.Stock,
 	})
 	return taggedProduct(c, resp.GetProduct()), err
 }

@@ -65,8 +65,8 @@ type (
 	}
 )
 
-// request returns the DB service's request. It checks that there is a price, as protobuf cannot tell
-// a missing one from 0. A nil image is none.
+// request returns the DB service's request. It checks that there is a price, as protobuf cannot
+// tell a missing one from 0. A nil image is none.
 func (p newProduct) request(image []byte) (*merchstorev1.CreateProductRequest, error) {
 	if p.Price == nil {
 		return nil, failure.InvalidField("price", "is required")
@@ -86,7 +86,8 @@ func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 		return []*merchstorev1.OrderLine{line}, nil
 	}
 	if o.ProductID != nil || o.Quantity != nil {
-		return nil, failure.InvalidField("items", "cannot be combined with product_id and quantity; send one or the other")
+		return nil, failure.InvalidField("items",
+			"cannot be combined with product_id and quantity; send one or the other")
 	}
 	lines := make([]*merchstorev1.OrderLine, 0, len(*o.Items))
 	for i, item := range *o.Items {
@@ -99,8 +100,8 @@ func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	return lines, nil
 }
 
-// line returns the DB service's order line. It checks that both fields are given, as protobuf cannot
-// tell a missing one from 0. path is the prefix of their names in errors.
+// line returns the DB service's order line. It checks that both fields are given, as protobuf
+// cannot tell a missing one from 0. path is the prefix of their names in errors.
 func (l orderLine) line(path string) (*merchstorev1.OrderLine, error) {
 	switch {
 	case l.ProductID == nil:

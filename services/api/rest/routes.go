@@ -47,16 +47,22 @@ func (h *Handler) Register(router gin.IRoutes) {
 	}
 }
 
-// routes is the whole API, one endpoint a line.
+// routes returns the whole API.
 func (h *Handler) routes() []route {
 	return []route{
 		{"GET", "/api/v1", 200, public, h.welcome, "Accessed the welcome endpoint", ""},
 
-		{"POST", "/api/v1/users/create", 201, public, h.createUser, "Create User endpoint is being called", "User '$username' is created"},
+		{
+			"POST", "/api/v1/users/create", 201, public, h.createUser,
+			"Create User endpoint is being called", "User '$username' is created",
+		},
 		{"POST", "/api/v1/users/login", 200, public, h.login, "", "User $username successfully logged in"},
 		{"GET", "/api/v1/users", 200, authenticated, h.listUsers, "User '$caller' fetching all users", ""},
 		{"GET", "/api/v1/users/:sid", 200, authenticated, h.getUser, "User '$caller' accessed get user by sid endpoint", ""},
-		{"PATCH", "/api/v1/users/:sid", 200, authenticated, h.updateUser, "'$requested' access update user endpoint", "update user '$sid' to username '$username' successfully"},
+		{
+			"PATCH", "/api/v1/users/:sid", 200, authenticated, h.updateUser,
+			"'$requested' access update user endpoint", "update user '$sid' to username '$username' successfully",
+		},
 		{"POST", "/api/v1/users/:sid/deactivate", 200, authenticated, h.deactivateUser, "User '$caller' access deactivate user endpoint", ""},
 		{"GET", "/api/v1/users/:sid/orders", 200, authenticated, h.listUserOrders, "User '$caller' access get orders by user endpoint", ""},
 
@@ -79,7 +85,10 @@ func (h *Handler) routes() []route {
 		{"DELETE", "/api/v1/session", 204, public, h.endSession, "", ""},
 		{"GET", LogsPath, 200, authenticated, h.tailLogs, "", ""},
 
-		{"POST", "/api/signup", 201, public, h.legacySignup, "Create User endpoint is being called", "User '$username' is created"},
+		{
+			"POST", "/api/signup", 201, public, h.legacySignup,
+			"Create User endpoint is being called", "User '$username' is created",
+		},
 		{"POST", "/api/login", 200, public, h.legacyLogin, "", "User $username successfully logged in"},
 		{"GET", "/api/products", 200, authenticated, h.legacyListProducts, "User '$caller' is fetching all products", ""},
 		{"POST", "/api/products", 201, authenticated, h.legacyCreateProduct, "User '$caller' access create product endpoint", ""},

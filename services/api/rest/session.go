@@ -9,12 +9,13 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// sessionCookie holds a token for the store's own pages, out of reach of scripts. Browsers send
-// cookies with requests of any site, so a request that changes something must come from those pages.
+// sessionCookie holds a token for the store's own pages, out of reach of scripts. Browsers send it
+// with requests of any site, so a request that changes something must come from those pages.
 const sessionCookie = "session"
 
 var errCrossSite = failure.New(failure.Forbidden, "cross_site_request",
-	"the request came from another site; use the store's own pages, or send a token in the header Authorization")
+	"the request came from another site; use the store's own pages, "+
+		"or send a token in the header Authorization")
 
 // session is the user that is logged in on the store's own pages.
 type session struct {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -43,10 +44,15 @@ var contentTypes = map[string]string{
 type assets struct {
 	version string
 	files   map[string]*file // by name, for instance pages/login.js
+	zip     *gzip.Writer     // shared, as each allocates about 1 MB; only used at startup
 }
 
 func readAssets(files fs.FS) (*assets, error) {
-	a := &assets{files: map[string]*file{}}
+	zip, err := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("create gzip writer: %w", err)
+	}
+	a := &assets{files: map[string]*file{}, zip: zip}
 	hash := sha256.New()
 	for _, root := range []string{"assets", "text"} {
 		err := fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
@@ -61,7 +67,7 @@ func readAssets(files fs.FS) (*assets, error) {
 			if !known {
 				return fmt.Errorf("%s has no known content type", name)
 			}
-			f, err := newFile(contentType, raw)
+			f, err := a.newFile(contentType, raw)
 			if err != nil {
 				return fmt.Errorf("compress %s: %w", name, err)
 			}
@@ -113,16 +119,13 @@ type encoding struct {
 	etag  string
 }
 
-func newFile(contentType string, raw []byte) (*file, error) {
+func (a *assets) newFile(contentType string, raw []byte) (*file, error) {
 	var zipped bytes.Buffer
-	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
-	if err != nil {
+	a.zip.Reset(&zipped)
+	if _, err := a.zip.Write(raw); err != nil {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
-	if _, err := w.Write(raw); err != nil {
-		return nil, fmt.Errorf("gzip: %w", err)
-	}
-	if err := w.Close(); err != nil {
+	if err := a.zip.Close(); err != nil {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
 	return &file{contentType, newEncoding(raw), newEncoding(zipped.Bytes())}, nil

@@ -49,14 +49,14 @@ func renderPages(files fs.FS, a *assets) (map[string]*file, error) {
 	}
 	rendered := map[string]*file{}
 	for _, p := range pages() {
-		if rendered[p.name], err = render(files, layout, p.name); err != nil {
+		if rendered[p.name], err = render(files, layout, a, p.name); err != nil {
 			return nil, fmt.Errorf("page %s: %w", p.name, err)
 		}
 	}
 	return rendered, nil
 }
 
-func render(files fs.FS, layout *template.Template, name string) (*file, error) {
+func render(files fs.FS, layout *template.Template, a *assets, name string) (*file, error) {
 	t, err := layout.Clone()
 	if err != nil {
 		return nil, fmt.Errorf("clone layout: %w", err)
@@ -68,7 +68,7 @@ func render(files fs.FS, layout *template.Template, name string) (*file, error) 
 	if err := t.Execute(&html, struct{ Name string }{name}); err != nil {
 		return nil, fmt.Errorf("execute template: %w", err)
 	}
-	return newFile("text/html; charset=utf-8", html.Bytes())
+	return a.newFile("text/html; charset=utf-8", html.Bytes())
 }
 
 func servePage(f *file) gin.HandlerFunc {

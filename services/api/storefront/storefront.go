@@ -31,6 +31,7 @@ func Register(router gin.IRoutes) error {
 	if err != nil {
 		return fmt.Errorf("render storefront pages: %w", err)
 	}
+	assets.zip = nil
 	for _, p := range pages() {
 		get(p.path, servePage(rendered[p.name]))
 	}

@@ -1,11 +1,11 @@
-// The store's REST API. The session is a cookie that scripts cannot read; the browser sends it along.
+// Client of the store's REST API. The session is an HttpOnly cookie that the browser sends.
 
 import { Problem } from "./problem.js";
 
 const root = "/api/v1";
 const needLogin = ["unauthenticated", "invalid_token", "account_deactivated"];
 
-// send asks the API; path is below its root. It resolves to { data, headers }, or throws a Problem.
+// send calls the API; path is relative to its root. It resolves to { data, headers }, or throws a Problem.
 export async function send(method, path, { body, headers } = {}) {
   const init = { method, credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json", ...headers } };
   if (body !== undefined) {
@@ -27,8 +27,8 @@ export const post = async (path, body) => (await send("POST", path, { body })).d
 export const patch = async (path, body) => (await send("PATCH", path, { body })).data;
 export const del = async (path) => (await send("DELETE", path)).data;
 
-// upload sends a form or a file; progress is called with the part of it that is on its way, between 0 and 1. fetch
-// would not tell.
+// upload sends a form or a file. It calls progress with the fraction that was sent, which fetch does
+// not report.
 export function upload(method, path, body, { headers = {}, progress = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -70,7 +70,7 @@ function answer(status, headers, said) {
   throw problem;
 }
 
-// problemOf copes with answers that are not the store's own, such as those of a proxy before it.
+// problemOf also handles responses that are not the store's own, such as those of a proxy.
 function problemOf(status, retryAfter, said) {
   let details = {};
   try {
@@ -81,7 +81,7 @@ function problemOf(status, retryAfter, said) {
   return new Problem({ ...details, status }, retryAfter);
 }
 
-// loginPath leads back here once the visitor has logged in.
+// loginPath returns the path of the login page, which redirects back here.
 export function loginPath() {
   return `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
 }

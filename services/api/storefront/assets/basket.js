@@ -1,4 +1,4 @@
-// The basket is kept in the browser: which products, and how many of each. Prices and names are the store's to say.
+// The basket is stored in the browser: product ids and quantities. Prices and names come from the API.
 
 const maxLines = 50;
 const maxQuantity = 10000;
@@ -7,7 +7,8 @@ const repeatable = 23 * hour; // the store knows the key of an order for 24 hour
 
 let storageKey = "merchstore.basket";
 
-// openFor chooses the basket of who is logged in: a browser may be shared, and the key of a checkout is the account's.
+// openFor selects the basket of the user: a browser may be shared, and idempotency keys belong to an
+// account.
 export function openFor(sid) {
   storageKey = `merchstore.basket.${sid}`;
 }
@@ -23,12 +24,12 @@ function read() {
       return { lines, key, made };
     }
   } catch {
-    // Nothing there, or nothing of ours.
+    // missing or malformed
   }
   return { lines: [] };
 }
 
-// write tells this page too: the event "storage" reaches the other ones only.
+// write also notifies this page: the event "storage" reaches only the other tabs.
 function write(basket) {
   localStorage.setItem(storageKey, JSON.stringify(basket));
   window.dispatchEvent(new Event("basket"));
@@ -37,7 +38,7 @@ function write(basket) {
 export const lines = () => read().lines;
 export const count = () => lines().reduce((sum, line) => sum + line.quantity, 0);
 
-// onChange calls back when the basket changes, here or in another tab.
+// onChange registers a callback for changes of the basket, in this tab or another.
 export function onChange(callback) {
   window.addEventListener("basket", callback);
   onChangeElsewhere(callback);
@@ -51,8 +52,9 @@ export function onChangeElsewhere(callback) {
   });
 }
 
-// setQuantity makes another basket of it, which will be another order. As long as a checkout has no answer, it does
-// nothing: the key cannot go with another order, and without the key the first one might be bought twice.
+// setQuantity changes the basket, and so the order it will become. It does nothing during a checkout
+// without a response: the key cannot be used for another order, and without it the first order might
+// be placed twice.
 export function setQuantity(productID, quantity) {
   if (isUnanswered()) {
     return;
@@ -67,7 +69,7 @@ export function setQuantity(productID, quantity) {
   write({ lines: changed.filter((l) => l.quantity > 0) });
 }
 
-// add puts more of a product into the basket. It returns the key of the text that says why not, or null.
+// add adds a product to the basket. It returns the key of an error text, or null.
 export function add(productID, quantity) {
   const present = lines();
   const line = present.find((l) => l.product_id === productID);
@@ -79,8 +81,8 @@ export function add(productID, quantity) {
   return refusal;
 }
 
-// beginCheckout gives the lines and their idempotency key. The key stays until the answer is known, so that whoever
-// asks again after a lost answer, even after closing the page, does not buy twice.
+// beginCheckout returns the lines and their idempotency key. The key is kept until the response is
+// known, so that a retry after a lost response, even on a reopened page, does not order twice.
 export function beginCheckout() {
   const basket = read();
   if (basket.key === undefined) {
@@ -93,18 +95,18 @@ export function beginCheckout() {
 
 export const isUnanswered = () => read().key !== undefined;
 
-// isOutdated tells whether the store may have forgotten the key: to ask again would perhaps be to buy again.
+// isOutdated reports whether the store may have deleted the key, so that a retry could order again.
 export function isOutdated() {
   const { key, made } = read();
   return key !== undefined && !(Date.now() - made < repeatable);
 }
 
-// forgetCheckout is for a refusal, or for a person who has looked: the next try is a new one, and may go better.
+// forgetCheckout drops the key after the order was rejected, or the user has checked their orders.
 export function forgetCheckout() {
   write({ lines: lines() });
 }
 
-// bought takes out what was ordered. What another tab has put in meanwhile stays.
+// bought removes what was ordered, but not what another tab has added meanwhile.
 export function bought(ordered) {
   const left = lines().map((line) => {
     const taken = ordered.find((o) => o.product_id === line.product_id)?.quantity ?? 0;
@@ -113,7 +115,7 @@ export function bought(ordered) {
   write({ lines: left.filter((line) => line.quantity > 0) });
 }
 
-// crypto.randomUUID is not there on a page that came over plain HTTP.
+// crypto.randomUUID is not available over plain HTTP.
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,31 +1,31 @@
-// Pages are built of their own <template>s and of text: nothing that a stranger wrote is ever read as HTML.
+// Pages are built from their own <template>s and from text. User input is never parsed as HTML.
 
 import { text, translate } from "./text.js";
 
 export const byID = (id) => document.getElementById(id);
 export const part = (root, name) => root.querySelector(`[data-part="${name}"]`);
 
-// clone copies what is in a <template>, in the page's language.
+// clone returns a copy of a <template>'s content, in the page's language.
 export function clone(id) {
   const copy = byID(id).content.cloneNode(true).firstElementChild;
   translate(copy);
   return copy;
 }
 
-// fill puts texts into the parts of those names.
+// fill sets the text of the parts with the given names.
 export function fill(root, texts) {
   for (const [name, words] of Object.entries(texts)) {
     part(root, name).textContent = words;
   }
 }
 
-// put shows the words in an element that is hidden as long as it has none.
+// put sets the text of an element, which is hidden while it is empty.
 export function put(element, words) {
   element.textContent = words;
   element.hidden = words === "";
 }
 
-// suggest offers words that come up, once each, below an input that has the list.
+// suggest adds words, without duplicates, to the suggestions of an input.
 export function suggest(list, words) {
   const known = new Set(Array.from(list.options, (option) => option.value));
   for (const word of words) {
@@ -36,7 +36,7 @@ export function suggest(list, words) {
   }
 }
 
-// notify tells of something that has gone well, until the next or until it is closed.
+// notify shows a success message, until the next one or until it is closed.
 export function notify(words, link) {
   const message = document.createElement("p");
   message.append(words);
@@ -56,7 +56,7 @@ export function notify(words, link) {
 
 const kept = "merchstore.notice";
 
-// notifyNext leaves the message for the next page.
+// notifyNext shows the message on the next page.
 export function notifyNext(words) {
   sessionStorage.setItem(kept, words);
 }
@@ -69,7 +69,7 @@ export function showKeptNotice() {
   }
 }
 
-// confirmed asks before something that cannot be taken back; the action is the word on the button that does it.
+// confirmed asks the user to confirm an irreversible action; action is the label of the button.
 export function confirmed(title, question, action) {
   const dialog = byID("confirm");
   byID("confirm-title").textContent = title;

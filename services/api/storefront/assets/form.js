@@ -1,4 +1,4 @@
-// Forms: checked here first, sent once at a time, and what is wrong is said at the field it is about.
+// Forms are validated first and submitted once at a time. Errors are shown at their fields.
 
 import { put } from "./dom.js";
 import { describe, sentence } from "./problem.js";
@@ -9,10 +9,10 @@ const reasons = [
   "rangeOverflow", "stepMismatch",
 ];
 
-// Some refusals are about one field without saying so.
+// Errors that are about one field without naming it.
 const fieldOfCode = { username_taken: "username", email_taken: "email", sid_taken: "sid" };
 
-// onSubmit calls action when the form is sent and all its fields are good. What action throws is shown in the form.
+// onSubmit calls action when a valid form is submitted. What action throws is shown in the form.
 export function onSubmit(form, action) {
   form.noValidate = true; // or the browser speaks, in its own language
   form.addEventListener("submit", async (event) => {
@@ -53,7 +53,7 @@ function reasonOf(field) {
   return text(`invalid.${reason}`, { min, max, minLength, maxLength });
 }
 
-// showError puts every complaint where it belongs; what belongs to no field stands at the end of the form.
+// showError shows errors at their fields, and those without a field at the end of the form.
 export function showError(form, error) {
   const complaints = (error.fields ?? []).map(({ field, message }) => [field, (label) => sentence(`${label} ${message}`)]);
   if (Object.hasOwn(fieldOfCode, error.code)) {
@@ -108,7 +108,7 @@ export function clearErrors(form) {
   }
 }
 
-// setBusy leaves the buttons where the focus can stay on them.
+// setBusy does not disable the buttons, so that they keep the focus.
 function setBusy(form, busy) {
   form.setAttribute("aria-busy", String(busy));
   for (const button of form.querySelectorAll("button")) {
@@ -116,7 +116,7 @@ function setBusy(form, busy) {
   }
 }
 
-// onClick is onSubmit for a button alone; report gets what action throws.
+// onClick is onSubmit for a single button; report is called with what action throws.
 export function onClick(button, action, report) {
   button.addEventListener("click", async () => {
     if (button.getAttribute("aria-disabled") === "true") {

@@ -1,4 +1,4 @@
-// A list that the API gives page by page.
+// Paginated lists.
 
 import { get } from "./api.js";
 import { byID, put } from "./dom.js";
@@ -6,8 +6,8 @@ import { onClick } from "./form.js";
 import { describe } from "./problem.js";
 import { formatNumber, text } from "./text.js";
 
-// pagedList fills an element with what render makes of each entry; name is that of the list in the answers. It returns
-// a function that begins anew with another path, which holds filters.
+// pagedList fills an element with the result of render for each entry; name is the list's in the
+// response. It returns a function that starts again with another path, which has the filters.
 export function pagedList(element, { name, render, empty }) {
   const state = byID("list-state");
   const more = byID("load-more");

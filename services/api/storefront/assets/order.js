@@ -1,4 +1,4 @@
-// Orders as a list: one's own, and everyone's.
+// Lists of orders: the user's own, and those of all users.
 
 import { post } from "./api.js";
 import { byID, clone, confirmed, fill, notify, part } from "./dom.js";
@@ -7,7 +7,7 @@ import { pagedList } from "./list.js";
 import { showProblem } from "./page.js";
 import { formatNumber, formatPrice, putMoment, text } from "./text.js";
 
-// showOrders lists what is below a path of the API; buyers are named where they may be others.
+// showOrders lists the orders at a path of the API, with their buyers if they may be other users.
 export function showOrders(path, { buyers = false } = {}) {
   const begin = pagedList(byID("orders"), { name: "orders", empty: "orders.empty", render: (order) => showOrder(order, buyers) });
   return begin(path);

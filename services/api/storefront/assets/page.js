@@ -1,4 +1,4 @@
-// What every page does: find out who is there, speak the language, set up the navigation, then begin.
+// The start of every page: get the session, load the texts, set up the navigation, run the page.
 
 import { get, loginPath, send } from "./api.js";
 import * as basket from "./basket.js";
@@ -6,7 +6,7 @@ import { byID, notifyNext, put, showKeptNotice } from "./dom.js";
 import { describe } from "./problem.js";
 import { formatNumber, hasText, loadTexts, otherLanguage, rememberLanguage, text } from "./text.js";
 
-// start runs a page's main function with the user, or with null for a visitor. who is "anyone", "member" or "admin".
+// start runs a page's main function with the user, or null if not logged in. who is "anyone", "member" or "admin".
 export async function start(who, main) {
   await run(who, main);
   document.documentElement.dataset.ready = "true"; // a sign for tests
@@ -41,8 +41,8 @@ async function run(who, main) {
   }
 }
 
-// showProblem says at the top of the page what kept it from working, with a button to try again. Without texts, what
-// the page says there in English has to do.
+// showProblem shows an error at the top of the page, with a button to retry. If the texts could not be
+// loaded, the page's English text stays.
 export function showProblem(error) {
   const words = describe(error);
   if (hasText("problem.again")) {
@@ -108,7 +108,7 @@ function setUpLanguage() {
   });
 }
 
-// reloadForAnother keeps a page that the browser had put aside from coming back after somebody has logged out.
+// reloadForAnother reloads a page from the back/forward cache if the user has changed.
 function reloadForAnother(user) {
   window.addEventListener("pageshow", async (event) => {
     if (!event.persisted) {

@@ -1,4 +1,4 @@
-// Choosing a picture: checked and shown before it is sent, because ten megabytes are long on a phone.
+// Choosing a picture: it is checked and previewed before the upload, which takes long on a phone.
 
 import { byID } from "./dom.js";
 import { clearErrors, showFieldError } from "./form.js";
@@ -51,7 +51,7 @@ export function setUpPicture(form) {
   });
 }
 
-// withProgress shows how far an upload is while send, which gets a function to report to, is at it.
+// withProgress shows the progress of an upload while send, which is passed a callback for it, runs.
 export async function withProgress(send) {
   const box = byID("upload");
   const bar = byID("upload-progress");

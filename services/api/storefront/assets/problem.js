@@ -1,8 +1,8 @@
-// A request that was refused, or that got no answer, and what a person is told of it.
+// Failed requests, and the messages that users see.
 
 import { hasText, language, text } from "./text.js";
 
-// Problem is an RFC 9457 problem. Its code is "network" if there was no answer at all.
+// Problem is an RFC 9457 problem. Its code is "network" if there was no response.
 export class Problem extends Error {
   constructor({ status = 0, code = "unknown", detail = "", errors = [], request_id: requestID = "" }, retryAfter = 0) {
     super(detail || code);
@@ -14,13 +14,13 @@ export class Problem extends Error {
     this.retryAfter = retryAfter; // seconds; 0: nobody said
   }
 
-  // Whether the request may have been carried out all the same.
+  // Whether the request may have succeeded nevertheless.
   get unanswered() {
     return this.status === 0 || this.status >= 500;
   }
 }
 
-// describe says what happened and what to do about it.
+// describe returns what happened and what to do about it.
 export function describe(error) {
   if (!(error instanceof Problem)) {
     console.error(error);
@@ -36,7 +36,7 @@ export function describe(error) {
   return sentences.join(language === "zh" ? "" : " ");
 }
 
-// sentence makes one of the API's words, which are written to stand after a field's name or a colon.
+// sentence makes a sentence of an API message, which is written to follow a field's name or a colon.
 export function sentence(words) {
   if (words === "") {
     return text("problem.unexpected");

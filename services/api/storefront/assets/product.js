@@ -1,4 +1,4 @@
-// What pages have in common about products.
+// Shared by the pages about products.
 
 import * as basket from "./basket.js";
 import { notify } from "./dom.js";
@@ -9,7 +9,7 @@ const numeric = ["price", "stock"];
 
 export const mayChange = (user, product) => user.role === "admin" || user.sid === product.owner_sid;
 
-// productValues reads the fields of a product's form, as JSON has them.
+// productValues returns the fields of a product's form as the API's JSON has them.
 export function productValues(form) {
   return Object.fromEntries(fields.map((name) => {
     const { value } = form.elements.namedItem(name);
@@ -27,7 +27,7 @@ export function stockText(product) {
   return product.stock === 0 ? text("product.sold_out") : text("product.in_stock", { count: formatNumber(product.stock) });
 }
 
-// putPicture shows the first address there is, or else the first letter of the product's name.
+// putPicture shows the first URL that is set, or else the first letter of the product's name.
 export function putPicture(img, product, address) {
   const frame = img.parentElement;
   img.hidden = address === undefined;

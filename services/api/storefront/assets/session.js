@@ -1,4 +1,4 @@
-// Logging in. The session itself is a cookie that no script sees.
+// Logging in. The session is an HttpOnly cookie.
 
 import { post } from "./api.js";
 
@@ -7,7 +7,7 @@ export async function logIn(username, password) {
   location.assign(nextPath());
 }
 
-// nextPath is where the visitor was going, if that is a page of this shop.
+// nextPath returns the page to redirect to after login, if it is one of this shop.
 export function nextPath() {
   try {
     const there = new URL(new URLSearchParams(location.search).get("next") ?? "/dashboard", location.origin);
@@ -15,12 +15,12 @@ export function nextPath() {
       return there.href; // whole: a path alone that begins with // would be another site's
     }
   } catch {
-    // Not an address at all.
+    // not a URL
   }
   return "/dashboard";
 }
 
-// keepNext makes the way between the log-in and the sign-up page remember it too.
+// keepNext passes it on between the login and the signup page.
 export function keepNext() {
   for (const link of document.querySelectorAll("[data-keep-next]")) {
     link.search = location.search;

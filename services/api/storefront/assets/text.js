@@ -1,4 +1,4 @@
-// What people read: the words of the chosen language, and how it writes prices and times.
+// Texts in the chosen language, and its formats of prices and times.
 
 const remembered = "merchstore.language";
 const locales = { en: "en", zh: "zh-CN" };
@@ -21,7 +21,7 @@ export function rememberLanguage(code) {
   localStorage.setItem(remembered, code);
 }
 
-// loadTexts fetches the words and puts them into the page, which comes in English, and stays so if it throws.
+// loadTexts translates the page, which stays in English if it throws.
 export async function loadTexts() {
   const response = await fetch(new URL(`text/${language}.json`, import.meta.url));
   if (!response.ok) {
@@ -37,7 +37,7 @@ export function hasText(key) {
   return Object.hasOwn(texts, key);
 }
 
-// text gives the words for a key, with {name} replaced by the value of that name.
+// text returns the text for a key, with {name} replaced by the value of that name.
 export function text(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
@@ -60,7 +60,7 @@ export const formatPrice = (yuan) => prices.format(yuan);
 export const formatNumber = (number) => numbers.format(number);
 export const formatClock = (instant) => clock.format(new Date(instant));
 
-// putMoment shows an RFC 3339 instant in the visitor's own time zone.
+// putMoment shows an RFC 3339 time in the local time zone.
 export function putMoment(time, instant) {
   time.dateTime = instant;
   time.textContent = moments.format(new Date(instant));

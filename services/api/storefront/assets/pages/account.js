@@ -19,7 +19,7 @@ function setUpProfile(path, account) {
     byID("who").textContent = text("account.who", { sid: account.sid, role: text(`role.${account.role}`) });
     username.value = account.username;
     email.value = account.email;
-    email.required = account.email !== ""; // one that was given can be changed, but not taken back
+    email.required = account.email !== ""; // an email address can be changed, but not removed
   };
   show();
   onSubmit(form, async () => {

@@ -11,7 +11,7 @@ const longestWait = 30000;
 let source, retry;
 let wait = firstWait;
 let paused = false;
-// Messages that are not on the page yet, and the ids of those that came lately: one may come twice.
+// Messages that are not on the page yet, and the ids of recent ones: one may be delivered twice.
 let waiting = [];
 let seen = new Set();
 
@@ -45,14 +45,14 @@ function connect() {
   source.addEventListener("open", () => {
     wait = firstWait;
     if (byID("from-beginning").checked) {
-      forget(); // after an interruption, all of it comes again
+      forget(); // after a reconnect, the log starts from the beginning
     }
     showState();
   });
   source.addEventListener("message", (event) => take(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     showState();
-    if (source.readyState === EventSource.CLOSED) { // the browser gives up where the answer was a refusal
+    if (source.readyState === EventSource.CLOSED) { // browsers do not retry after an error status
       retry = setTimeout(reconnect, wait);
       wait = Math.min(wait * 2, longestWait);
     }
@@ -60,7 +60,7 @@ function connect() {
   showState();
 }
 
-// reconnect looks at the session first: an EventSource says nothing of why it was refused.
+// reconnect checks the session first: an EventSource does not report why it failed.
 async function reconnect() {
   try {
     const { user } = await get("/session");
@@ -80,7 +80,7 @@ function showState() {
   byID("stream-state").textContent = text(source.readyState === EventSource.OPEN ? "logs.open" : "logs.connecting");
 }
 
-// showHeldBack is not read out: it would never end.
+// showHeldBack is not announced to screen readers: there would be no end.
 function showHeldBack() {
   byID("held-back").textContent = paused ? text("logs.paused", { count: formatNumber(waiting.length) }) : "";
 }
@@ -100,7 +100,7 @@ function take(message) {
   if (paused) {
     showHeldBack();
   } else if (waiting.length === 1) {
-    setTimeout(flush, 100); // a burst of lines is put up at once
+    setTimeout(flush, 100); // batches bursts of lines
   }
 }
 

@@ -27,7 +27,7 @@ function showUser(user, self) {
   return row;
 }
 
-// One's own account is ended on the account page.
+// Admins deactivate their own account on the account page.
 function putState(row, user, self) {
   const state = part(row, "state");
   state.textContent = text(user.active ? "user.active" : "user.deactivated");

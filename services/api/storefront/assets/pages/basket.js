@@ -7,7 +7,7 @@ import { Problem } from "../problem.js";
 import { putPicture } from "../product.js";
 import { formatPrice, text } from "../text.js";
 
-// What is on the page, by product id: { product, element }. A product that is not sold any more is null.
+// The entries on the page by product id: { product, element }. product is null if it was deleted.
 const shown = new Map();
 
 start("member", async () => {
@@ -76,12 +76,12 @@ function showLine(line, product) {
   return element;
 }
 
-// showSums reckons in fen: sums of decimal fractions are not what people expect.
+// showSums computes in fen, as binary fractions would make sums inexact.
 function showSums() {
   let total = 0;
   for (const { product_id: id, quantity } of basket.lines()) {
     const entry = shown.get(id);
-    if (entry === undefined) { // added meanwhile in another tab, which reloads this one
+    if (entry === undefined) { // added in another tab; this page will reload
       continue;
     }
     const sum = entry.product === null ? 0 : Math.round(entry.product.price * 100) * quantity;
@@ -95,8 +95,8 @@ function showSums() {
   showLock();
 }
 
-// showLock says why the basket cannot be changed, and what one can do: order again, as long as the store would know it,
-// or look, and start anew.
+// showLock explains why the basket cannot be changed, and what to do: retry the order while its key is
+// valid, or check the orders and start again.
 function showLock() {
   const outdated = basket.isOutdated();
   byID("unanswered").hidden = !basket.isUnanswered();
@@ -122,7 +122,7 @@ function troubleWith(product, quantity) {
 }
 
 async function checkOut() {
-  if (basket.isOutdated()) { // it became so since the page was opened
+  if (basket.isOutdated()) { // since the page was opened
     showSums();
     return;
   }
@@ -145,14 +145,14 @@ async function checkOut() {
   location.assign("/orders");
 }
 
-// isFinal tells a refusal by the store, which the same key would only repeat, from an answer that is still to come, and
-// from what something between the store and here has said: that does not tell what the store did.
+// isFinal reports whether the store rejected the order, which a retry with the same key would repeat.
+// Other errors, such as a proxy's, do not tell whether the order was placed.
 function isFinal(error) {
   return error instanceof Problem && !error.unanswered && ![401, 408, 429].includes(error.status) &&
     !["idempotency_key_in_flight", "unexpected", "unknown"].includes(error.code);
 }
 
-// lookAgain finds out what has been sold meanwhile, and says so at its line.
+// lookAgain reloads the stock, and shows at each line if it is short.
 async function lookAgain() {
   await Promise.all(Array.from(shown, async ([id, entry]) => {
     entry.product = await readProduct(id);

@@ -15,7 +15,7 @@ start("member", async (user) => {
   await setUpSearch(begin);
 });
 
-// setUpSearch keeps what is searched for in the page's address, so that it can be come back to, and shared.
+// setUpSearch stores the search in the page's URL, so that it can be bookmarked and shared.
 function setUpSearch(begin) {
   const form = byID("search");
   const { q, category } = form.elements;
@@ -38,7 +38,7 @@ function setUpSearch(begin) {
 }
 
 function showProduct(product, user) {
-  byID(`product-${product.id}`)?.remove(); // one just added comes once more with its page of the list
+  byID(`product-${product.id}`)?.remove(); // a new product appears again with its page of the list
   const card = clone("product-card");
   card.id = `product-${product.id}`;
   fill(card, {

@@ -11,7 +11,7 @@ const path = `/products/${location.pathname.split("/").pop()}`;
 const firstWait = 1000; // milliseconds, as is longestWait
 const longestWait = 15000;
 
-// What the API last said: the version that changes are made to, and how the form shows it.
+// The last response of the API: the version that changes are based on, and its values in the form.
 let product, etag, unedited;
 let owned = false;
 let watching = false;
@@ -33,8 +33,8 @@ start("member", async (user) => {
   }
 });
 
-// accept shows a newer version. In the form, it does not touch what the person has changed; where the store's value
-// has changed too, it returns the name of the field.
+// accept shows a newer version, but keeps what the user has changed in the form. It returns the name of
+// a field that changed on both sides.
 function accept({ data, headers }) {
   const disputed = owned ? mergeForm(data) : [];
   product = data;
@@ -88,7 +88,7 @@ function showPicture() {
   watchPicture();
 }
 
-// watchPicture asks now and then, less and less often, and not while nobody looks, until the sizes are made.
+// watchPicture polls with backoff, while the page is visible, until the sizes are made.
 async function watchPicture() {
   if (watching) {
     return;
@@ -108,8 +108,8 @@ async function watchPicture() {
   }
 }
 
-// acceptPicture leaves the rest as it is while the owner is editing: what somebody else has changed meanwhile is for the
-// store to object to, and not to be taken over unseen. That the picture's sizes are there is no such change.
+// acceptPicture accepts only the picture while the owner is editing. A concurrent change by someone
+// else is left for If-Match to detect; the picture's sizes are no such change.
 function acceptPicture(fresh) {
   const editing = owned && editedFields().length > 0;
   if (!editing || Object.keys(unedited).every((name) => fresh.data[name] === product[name])) {
@@ -167,7 +167,7 @@ async function remove() {
   }
 }
 
-// orCatchUp shows the newer version if somebody was faster, and leaves the decision to the person.
+// orCatchUp shows the newer version after a conflict, and leaves the decision to the user.
 async function orCatchUp(form, change) {
   try {
     await change();
