@@ -152,7 +152,7 @@ verify-format: $(BIN)/golangci-lint $(BIN)/buf
 verify-vet: packages-verify
 	@go vet -tags e2e ./...
 
-# What links C (librdkafka, PostgreSQL's parser) or is for Linux only (test/cluster) is left out.
+# What links librdkafka, also in its tests, or is for Linux only (test/cluster) is left out.
 .PHONY: verify-darwin
 verify-darwin:
 	@packages=$$(tools/list-packages darwin); export GOOS=darwin CGO_ENABLED=0; go build $$packages && go vet $$packages

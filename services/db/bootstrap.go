@@ -35,7 +35,7 @@ type bootstrap struct {
 	err error
 }
 
-// component starts the bootstrap when the process serves.
+// component starts the bootstrap, and returns the component that stops it and the jobs.
 func (b *bootstrap) component(ctx context.Context) process.Component {
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.done, b.err = make(chan struct{}), errNotBootstrapped
