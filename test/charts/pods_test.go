@@ -94,7 +94,7 @@ func checkContainer(t *testing.T, name string, c corev1.Container) {
 
 func TestGoMemoryFitsTheLimit(t *testing.T) {
 	t.Parallel()
-	want := map[string]string{"store-api": "921MiB", "store-db": "460MiB", "store-logging": "192MiB", "store-operator": "230MiB"}
+	want := map[string]string{"store-api": "921MiB", "store-db": "460MiB", "store-logging": "192MiB", "store-operator": "460MiB"}
 	for _, d := range all[*appsv1.Deployment](render(t, store, "--set", "api.resources.limits.memory=1Gi")) {
 		if got := env(d.Spec.Template)["GOMEMLIMIT"].Value; got != want[d.Name] {
 			t.Errorf("%s: GOMEMLIMIT is %q, want %q", d.Name, got, want[d.Name])
