@@ -40,7 +40,9 @@ var valueSets = map[string][]string{
 	"production":          {"--values", store + "/values-production.yaml"},
 }
 
-func TestMain(m *testing.M) { os.Exit(controlplane.With(m, "../../charts/merchstore/charts/operator/crds").Run()) }
+func TestMain(m *testing.M) {
+	os.Exit(controlplane.With(m, "../../charts/merchstore/charts/operator/crds").Run())
+}
 
 // helm runs the program that `make` pins, with no settings but those of the test.
 func helm(t *testing.T, args ...string) (string, error) {
