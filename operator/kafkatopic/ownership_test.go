@@ -60,10 +60,10 @@ func TestResolveOwner(t *testing.T) {
 		"an older one that is yet unknown":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1)}, undecided, ""},
 		"a younger one that is yet unknown":      {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3)}, owned, ""},
 		"an older one whose Kafka is away":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, cannotReach)}, owned, ""},
-		"an older one that was seen in the cluster and can not reach it now": {
+		"an older one that was seen in the cluster and cannot reach it now": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen, cannotReach)}, owned, "",
 		},
-		"one that has it and can not reach its cluster now": {
+		"one that has it and cannot reach its cluster now": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, cannotReach)}, conflict, "a",
 		},
 		"an older unknown one, and one that has it": {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1), candidate("c", 3, holding)}, conflict, "c"},

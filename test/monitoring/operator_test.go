@@ -115,7 +115,7 @@ func (c *cluster) topicThatIsPutRight() {
 	}
 }
 
-// topicThatIsLeft can not be deleted, for nobody knows any more how to reach Kafka, and is let go.
+// topicThatIsLeft cannot be deleted, for nobody knows any more how to reach Kafka, and is let go.
 func (c *cluster) topicThatIsLeft() {
 	secret := &corev1.Secret{ObjectMeta: c.named("kafka"), StringData: map[string]string{"bootstrapServers": kafka.Shared(c.t).Addr()}}
 	c.make(secret)

@@ -205,7 +205,7 @@ func (w *watched) exist(ctx context.Context, names []string) error {
 	return nil
 }
 
-// evaluated tells which rules can not be evaluated, or say something that is not what was meant.
+// evaluated tells which rules cannot be evaluated, or say something that is not what was meant.
 func (w *watched) evaluated(ctx context.Context) error {
 	found, err := w.api.Rules(ctx, nil)
 	if err != nil {

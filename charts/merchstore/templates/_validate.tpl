@@ -1,4 +1,4 @@
-{{- /* What the schema can not say. Each is a sentence at install time, where it would be a crash loop later. */}}
+{{- /* What the schema cannot say. Each is a sentence at install time, where it would be a crash loop later. */}}
 {{- define "merchstore.validate" -}}
 {{- if gt (len .Release.Name) 40 }}
   {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}

@@ -347,7 +347,7 @@ func (x *WriteLogsResponse) GetRefused() []*RefusedLog {
 	return nil
 }
 
-// RefusedLog names a message that can not be stored, and why.
+// RefusedLog names a message that cannot be stored, and why.
 type RefusedLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the message.

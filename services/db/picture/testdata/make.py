@@ -1,4 +1,4 @@
-"""Makes the pictures here that Go can not write; needs Pillow. Run it in this folder."""
+"""Makes the pictures here that Go cannot write; needs Pillow. Run it in this folder."""
 
 from PIL import Image
 
