@@ -188,7 +188,7 @@ func TestReportedWritesSurviveFailover(t *testing.T) {
 func failOver(t *testing.T, s *service, primary, standby *postgres.Server) *service {
 	t.Helper()
 	primary.Kill()
-	s.stop()
+	s.abandon()
 	if err := standby.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +44,8 @@ type service struct {
 	ops  string
 	keys *token.Keys
 	stop func()
+	// abandon stops a service whose database is gone. It cannot finish its jobs, and ends with an error.
+	abandon func()
 }
 
 // start runs a DB service on a new database, without seeded products unless the settings are
@@ -84,21 +88,21 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 		}
 	})
 	go func() { ended <- run(ctx, s, p) }()
-	stopped := false
-	stop := func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	end := sync.OnceValue(func() error {
 		cancel()
-		if err := <-ended; err != nil {
+		return errors.Join(<-ended, conn.Close())
+	})
+	stop := func() {
+		if err := end(); err != nil {
 			t.Errorf("DB service: %v", err)
 		}
-		if err := conn.Close(); err != nil {
-			t.Errorf("close connection: %v", err)
-		}
 	}
-	t.Cleanup(stop)
+	abandoned := false
+	t.Cleanup(func() {
+		if !abandoned {
+			stop()
+		}
+	})
 	select {
 	case <-ready:
 	case err := <-ended:
@@ -107,7 +111,10 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 	case <-time.After(30 * time.Second):
 		t.Fatal("DB service is not ready after 30 seconds")
 	}
-	return &service{DBServiceClient: merchstorev1.NewDBServiceClient(conn), t: t, conn: conn, url: url, ops: s.Process.OpsAddr, keys: keys, stop: stop}
+	return &service{
+		DBServiceClient: merchstorev1.NewDBServiceClient(conn), t: t, conn: conn, url: url, ops: s.Process.OpsAddr, keys: keys, stop: stop,
+		abandon: func() { abandoned = true; _ = end() },
+	}
 }
 
 // startOnServer runs a DB service on a PostgreSQL server that the test may stop.
