@@ -40,11 +40,7 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, s *scope) error {
 
 // deleteTopic deletes the topic that the object holds, but not another of the same name.
 func (r *Reconciler) deleteTopic(ctx context.Context, s *scope, k *kafkaClient) error {
-	cluster, err := k.clusterID(ctx)
-	if err != nil {
-		return err
-	}
-	unlock, err := r.topicLocks.lock(ctx, cluster+"/"+s.Topic())
+	cluster, unlock, err := r.lockTopic(ctx, s, k)
 	if err != nil {
 		return err
 	}

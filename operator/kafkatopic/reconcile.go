@@ -28,11 +28,7 @@ func (r *Reconciler) reconcileTopic(ctx context.Context, s *scope) error {
 		return &problem{v1alpha1.ReasonPaused, "spec.paused is set: the topic is neither checked nor changed."}
 	}
 	return r.withClient(ctx, s, func(k *kafkaClient) error {
-		cluster, err := k.clusterID(ctx)
-		if err != nil {
-			return err
-		}
-		unlock, err := r.topicLocks.lock(ctx, cluster+"/"+s.Topic())
+		cluster, unlock, err := r.lockTopic(ctx, s, k)
 		if err != nil {
 			return err
 		}
@@ -42,6 +38,16 @@ func (r *Reconciler) reconcileTopic(ctx context.Context, s *scope) error {
 		}
 		return r.syncTopic(ctx, s, k, cluster)
 	})
+}
+
+// lockTopic keeps other objects of this process off the topic until unlock is called. It returns the id
+// of the Kafka cluster that the topic is in.
+func (r *Reconciler) lockTopic(ctx context.Context, s *scope, k *kafkaClient) (cluster string, unlock func(), err error) {
+	if cluster, err = k.clusterID(ctx); err != nil {
+		return "", nil, err
+	}
+	unlock, err = r.topicLocks.lock(ctx, cluster+"/"+s.Topic())
+	return cluster, unlock, err
 }
 
 // withClient calls do with a client for the object's connection.

@@ -19,7 +19,7 @@ import (
 // attemptLimit exceeds all of the service's timeouts in these tests.
 const attemptLimit = 3 * time.Second
 
-// shortTimeouts gives up waiting for a standby after a second.
+// shortTimeouts lets the service wait for a standby for a second at most.
 func shortTimeouts(s *Settings) {
 	s.OrderTimeout, s.Postgres.StatementTimeout, s.Postgres.LockTimeout = time.Second, time.Second, time.Second
 }
