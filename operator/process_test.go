@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/database"
@@ -24,7 +24,7 @@ import (
 type program struct {
 	operator
 
-	child *child.Process
+	child *subprocess.Process
 	log   string
 }
 
@@ -51,7 +51,7 @@ func (c *cluster) start(settings ...string) *program {
 		c.t.Fatal(err)
 	}
 	defer log.Close()
-	p.child, err = child.Start(child.Command{Path: path, Output: log, Env: append([]string{
+	p.child, err = subprocess.Start(subprocess.Command{Path: path, Output: log, Env: append([]string{
 		"WATCH_NAMESPACES=" + c.namespace, "KUBECONFIG=" + plane.Kubeconfig(c.t, plane.Grant(c.t, c.namespace, "../k8s/operator/role.yaml")),
 		"RESYNC=1s", "MAX_BACKOFF=2s", "LEASE_DURATION=3s", fmt.Sprintf("OPS_ADDR=127.0.0.1:%d", free[0]), "SHUTDOWN_TIMEOUT=20s",
 	}, settings...)})
@@ -61,7 +61,7 @@ func (c *cluster) start(settings ...string) *program {
 	c.t.Cleanup(func() {
 		p.child.Kill()
 		if strings.Contains(p.logged(c.t), "WARNING: DATA RACE") || c.t.Failed() {
-			c.t.Errorf("the log of the operator:\n%s", child.Tail(p.log, 8<<10))
+			c.t.Errorf("the log of the operator:\n%s", subprocess.Tail(p.log, 8<<10))
 		}
 	})
 	ctx, cancel := context.WithTimeout(c.t.Context(), limit)

@@ -13,7 +13,7 @@ const (
 	Unauthenticated                 // the caller is not authenticated
 	Forbidden                       // the caller lacks permission
 	NotFound                        // the resource does not exist
-	Exists                          // a unique value is already in use
+	AlreadyExists                   // a unique value is already in use
 	Conflict                        // the state of the resource does not permit the request
 	Stale                           // the resource has changed since the caller read it
 	Exhausted                       // too many requests; retry later
@@ -48,6 +48,9 @@ func New(kind Kind, reason Reason, message string) *Error {
 	return &Error{Kind: kind, Reason: reason, Message: message}
 }
 
+// Internal returns a failure the caller can do nothing about. It has no kind.
+func Internal(message string) *Error { return New(0, ReasonInternal, message) }
+
 // InvalidField returns a failure of kind Invalid for one field.
 func InvalidField(name, message string) *Error {
 	return &Error{
@@ -56,8 +59,8 @@ func InvalidField(name, message string) *Error {
 	}
 }
 
-// Because returns a copy of e with an internal cause.
-func (e *Error) Because(cause error) *Error {
+// WithCause returns a copy of e with an internal cause.
+func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.Cause = cause
 	return &c

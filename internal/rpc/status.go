@@ -25,7 +25,7 @@ var codeOf = map[failure.Kind]codes.Code{
 	failure.Unauthenticated: codes.Unauthenticated,
 	failure.Forbidden:       codes.PermissionDenied,
 	failure.NotFound:        codes.NotFound,
-	failure.Exists:          codes.AlreadyExists,
+	failure.AlreadyExists:   codes.AlreadyExists,
 	failure.Conflict:        codes.FailedPrecondition,
 	failure.Stale:           codes.Aborted,
 	failure.Exhausted:       codes.ResourceExhausted,
@@ -66,7 +66,7 @@ func Status(err error) *status.Status {
 	if errors.Is(err, context.Canceled) {
 		return status.New(codes.Canceled, "the request was cancelled")
 	}
-	return failureStatus(failure.New(0, failure.ReasonInternal, "something went wrong on our side"))
+	return failureStatus(failure.Internal("something went wrong on our side"))
 }
 
 func failureStatus(f *failure.Error) *status.Status {
@@ -120,7 +120,7 @@ func Failure(err error) error {
 	case f.Reason != "":
 		return f
 	case kind == failure.Unavailable:
-		return failure.New(kind, failure.ReasonUnavailable, "a service is unavailable; try again in a moment").Because(err)
+		return failure.New(kind, failure.ReasonUnavailable, "a service is unavailable; try again in a moment").WithCause(err)
 	default:
 		return err // from gRPC itself, not meant for the caller
 	}

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/database"
 )
@@ -185,7 +185,7 @@ func TestReportedWritesSurviveFailover(t *testing.T) {
 }
 
 // failOver kills the primary and returns a service on the promoted standby.
-func failOver(t *testing.T, s *service, primary, standby *postgres.Server) *service {
+func failOver(t *testing.T, s *service, primary, standby *pgserver.Server) *service {
 	t.Helper()
 	primary.Kill()
 	s.abandon()

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"
@@ -25,19 +25,19 @@ const failoverLimit = 5 * time.Second
 // primary.
 func TestOrdersContinueAfterFailover(t *testing.T) {
 	for name, tt := range map[string]struct {
-		fail    func(t *testing.T, primary *postgres.Server, g *gateway)
-		restore func(primary *postgres.Server, g *gateway)
+		fail    func(t *testing.T, primary *pgserver.Server, g *gateway)
+		restore func(primary *pgserver.Server, g *gateway)
 	}{
 		"the old primary hangs": {
-			func(_ *testing.T, primary *postgres.Server, _ *gateway) { primary.Pause() },
-			func(primary *postgres.Server, _ *gateway) { primary.Resume() },
+			func(_ *testing.T, primary *pgserver.Server, _ *gateway) { primary.Pause() },
+			func(primary *pgserver.Server, _ *gateway) { primary.Resume() },
 		},
 		"packets to the old primary are dropped": {
-			func(_ *testing.T, primary *postgres.Server, g *gateway) { g.drop(primary, true) },
-			func(primary *postgres.Server, g *gateway) { g.drop(primary, false) },
+			func(_ *testing.T, primary *pgserver.Server, g *gateway) { g.drop(primary, true) },
+			func(primary *pgserver.Server, g *gateway) { g.drop(primary, false) },
 		},
 		"the old primary is read-only": {
-			func(t *testing.T, primary *postgres.Server, _ *gateway) {
+			func(t *testing.T, primary *pgserver.Server, _ *gateway) {
 				t.Helper()
 				admin := database.Connect(t, primary.URL("postgres"))
 				for _, sql := range []string{`ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`} {
@@ -46,7 +46,7 @@ func TestOrdersContinueAfterFailover(t *testing.T) {
 					}
 				}
 			},
-			func(*postgres.Server, *gateway) {},
+			func(*pgserver.Server, *gateway) {},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +158,7 @@ type gateway struct {
 	target   atomic.Pointer[route]
 
 	mu     sync.Mutex
-	routes map[*postgres.Server]*route
+	routes map[*pgserver.Server]*route
 }
 
 // route is the path to one server.
@@ -167,13 +167,13 @@ type route struct {
 	dropped atomic.Bool
 }
 
-func openGateway(t *testing.T, first *postgres.Server) *gateway {
+func openGateway(t *testing.T, first *pgserver.Server) *gateway {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{listener: l, routes: map[*postgres.Server]*route{}}
+	g := &gateway{listener: l, routes: map[*pgserver.Server]*route{}}
 	g.routeTo(first)
 	var work sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
@@ -196,7 +196,7 @@ func openGateway(t *testing.T, first *postgres.Server) *gateway {
 	return g
 }
 
-func (g *gateway) route(server *postgres.Server) *route {
+func (g *gateway) route(server *pgserver.Server) *route {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.routes[server] == nil {
@@ -206,13 +206,13 @@ func (g *gateway) route(server *postgres.Server) *route {
 }
 
 // routeTo forwards new connections to server. Existing ones stay.
-func (g *gateway) routeTo(server *postgres.Server) { g.target.Store(g.route(server)) }
+func (g *gateway) routeTo(server *pgserver.Server) { g.target.Store(g.route(server)) }
 
 // drop discards everything sent to and from server.
-func (g *gateway) drop(server *postgres.Server, dropped bool) { g.route(server).dropped.Store(dropped) }
+func (g *gateway) drop(server *pgserver.Server, dropped bool) { g.route(server).dropped.Store(dropped) }
 
 // url returns the URL of the server by way of the gateway.
-func (g *gateway) url(t *testing.T, server *postgres.Server) string {
+func (g *gateway) url(t *testing.T, server *pgserver.Server) string {
 	t.Helper()
 	u, err := url.Parse(server.URL("postgres"))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/settings"
@@ -118,7 +118,7 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 }
 
 // startOnServer runs a DB service on a PostgreSQL server that the test may stop.
-func startOnServer(t *testing.T, server *postgres.Server, change ...func(*Settings)) *service {
+func startOnServer(t *testing.T, server *pgserver.Server, change ...func(*Settings)) *service {
 	t.Helper()
 	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/kafka"
@@ -30,14 +30,14 @@ const limit = 3 * time.Minute
 
 // start starts the program, built with the race detector. Its output may be read once it has
 // exited.
-func start(t *testing.T, args []string, env ...string) (process *child.Process, output *bytes.Buffer) {
+func start(t *testing.T, args []string, env ...string) (process *subprocess.Process, output *bytes.Buffer) {
 	t.Helper()
 	programs, err := stack.Build(t.Context(), "loadgen")
 	if err != nil {
 		t.Fatal(err)
 	}
 	output = new(bytes.Buffer)
-	process, err = child.Start(child.Command{
+	process, err = subprocess.Start(subprocess.Command{
 		Path: filepath.Join(programs, "loadgen"), Args: args, Output: output,
 		Env: append(os.Environ(), env...), //nolint:forbidigo // PATH and the like
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 const (
@@ -19,10 +19,10 @@ const (
 )
 
 // startPostgres starts a server and creates the store's database in it.
-func startPostgres(ctx context.Context, dir string, port int) (*postgres.Server, error) {
-	server, err := postgres.Start(ctx, postgres.Options{Dir: dir, Port: port})
+func startPostgres(ctx context.Context, dir string, port int) (*pgserver.Server, error) {
+	server, err := pgserver.Start(ctx, pgserver.Options{Dir: dir, Port: port})
 	switch {
-	case errors.Is(err, postgres.ErrUnreachable), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, pgserver.ErrUnreachable), errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w\nChoose another folder with DATA_DIR=…", err)
 	case err != nil:
 		return nil, err

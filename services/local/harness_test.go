@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 	"merchstore.io/merchstore/test/stack"
 )
 
 // local is a run of the built program, as started by `make run`.
 type local struct {
-	process *child.Process
+	process *subprocess.Process
 	output  *bytes.Buffer // complete once the process has ended
 	ended   chan struct{} // closed when output is complete
 	summary []string
@@ -34,7 +34,7 @@ func runLocal(t *testing.T, program string, env []string) *local {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process, err := child.Start(child.Command{Path: program, Env: append(os.Environ(), env...), Output: writer})
+	process, err := subprocess.Start(subprocess.Command{Path: program, Env: append(os.Environ(), env...), Output: writer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func readLogs(t *testing.T, program string, env []string, last string) string {
 	return text.String()
 }
 
-func exited(p *child.Process) bool {
+func exited(p *subprocess.Process) bool {
 	select {
 	case <-p.Done():
 		return true

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // tailLimit is the number of bytes of a failed process's log that are printed.
@@ -40,17 +40,17 @@ func (p programs) path(name string) string { return filepath.Join(p.folder, name
 type service struct {
 	name    string
 	logFile string
-	process *child.Process
+	process *subprocess.Process
 }
 
-func startService(name, log string, f *folder, c child.Command) (*service, error) {
+func startService(name, log string, f *folder, c subprocess.Command) (*service, error) {
 	file, err := f.newLog(log)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() // the child has its own descriptor
 	c.Output = file
-	process, err := child.Start(c)
+	process, err := subprocess.Start(c)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -100,6 +100,6 @@ func (s *service) exitError() error {
 
 // failure returns an error with the end of the log.
 func (s *service) failure(err error) error {
-	log := strings.ReplaceAll(child.Tail(s.logFile, tailLimit), "\n", "\n  ")
+	log := strings.ReplaceAll(subprocess.Tail(s.logFile, tailLimit), "\n", "\n  ")
 	return fmt.Errorf("%s failed: %w\nEnd of its log, %s:\n\n  %s", s.name, err, s.logFile, log)
 }

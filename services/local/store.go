@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // component is a started part of the store.
@@ -189,8 +189,8 @@ func (st *store) startService(program, name string) (*service, error) {
 	return s, nil
 }
 
-func (st *store) command(program string, args ...string) child.Command {
-	return child.Command{Path: st.programs.path(program), Args: args, Env: st.wiring.environment(program, st.environ)}
+func (st *store) command(program string, args ...string) subprocess.Command {
+	return subprocess.Command{Path: st.programs.path(program), Args: args, Env: st.wiring.environment(program, st.environ)}
 }
 
 // watch ends the run when a component ends. It has no effect while components are being stopped.

@@ -20,9 +20,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"merchstore.io/merchstore/internal/child"
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/subprocess"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/metrics"
@@ -41,7 +41,7 @@ type service struct {
 	path      string
 	env       []string
 	log       *os.File
-	process   *child.Process
+	process   *subprocess.Process
 }
 
 // start runs a logging service on a topic. When the test ends it is stopped and must exit with code
@@ -66,7 +66,7 @@ func start(t *testing.T, broker *kafka.Broker, topic string, env ...string) *ser
 	t.Cleanup(func() {
 		s.stop(t)
 		if t.Failed() {
-			t.Log(child.Tail(s.log.Name(), 8<<10))
+			t.Log(subprocess.Tail(s.log.Name(), 8<<10))
 		}
 		_ = s.log.Close()
 	})
@@ -77,13 +77,13 @@ func start(t *testing.T, broker *kafka.Broker, topic string, env ...string) *ser
 func (s *service) launch(t *testing.T) {
 	t.Helper()
 	var err error
-	if s.process, err = child.Start(child.Command{Path: s.path, Env: s.env, Output: s.log}); err != nil {
+	if s.process, err = subprocess.Start(subprocess.Command{Path: s.path, Env: s.env, Output: s.log}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if err := s.process.AwaitReady(ctx, "http://"+s.ops+"/readyz"); err != nil {
-		t.Fatalf("%v\n%s", err, child.Tail(s.log.Name(), 8<<10))
+		t.Fatalf("%v\n%s", err, subprocess.Tail(s.log.Name(), 8<<10))
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"merchstore.io/merchstore/internal/child"
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
@@ -33,7 +33,7 @@ const (
 type bench struct {
 	dir      string
 	programs *programs
-	server   *postgres.Server
+	server   *pgserver.Server
 	broker   *kafka.Broker
 	keys     *token.Keys
 	users    []account
@@ -64,7 +64,7 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("open the folder: %w", err)
 	}
-	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*child.Process{}}, addrs: map[string]string{}}
+	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*subprocess.Process{}}, addrs: map[string]string{}}
 	measurements := []measurement{
 		{"orders", b.orders},
 		{"standby", b.standby},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/kafka"
@@ -18,7 +18,7 @@ import (
 
 // open starts everything that is measured.
 func (b *bench) open(ctx context.Context) (err error) {
-	if b.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
+	if b.server, err = pgserver.Start(ctx, pgserver.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
 		return err
 	}
 	if b.broker, err = kafka.Start(ctx, filepath.Join(b.dir, "kafka")); err != nil {
@@ -59,7 +59,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 }
 
 // makeDatabase makes a database with three products that never sell out, and returns its buyers.
-func makeDatabase(ctx context.Context, server *postgres.Server, name string) ([]account, error) {
+func makeDatabase(ctx context.Context, server *pgserver.Server, name string) ([]account, error) {
 	admin, err := pgx.Connect(ctx, server.URL("postgres"))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"path/filepath"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 
 // standby: orders on one PostgreSQL server and on one whose commits wait for a standby, in turns; in groups, and in groups
 // of one. All servers are on this machine, so the wait is that for a second disk flush, without a network.
 func (b *bench) standby(ctx context.Context) (err error) {
-	primary, err := postgres.Start(ctx, postgres.Options{
+	primary, err := pgserver.Start(ctx, pgserver.Options{
 		Dir: filepath.Join(b.dir, "primary"), Settings: map[string]string{database.Synchronous: "ANY 1 (standby)"},
 	})
 	if err != nil {
@@ -28,7 +28,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 		return err
 	}
 	for _, group := range []struct{ name, size string }{{"in groups", "200"}, {"in groups of one", "1"}} {
-		for i, server := range []*postgres.Server{b.server, primary} {
+		for i, server := range []*pgserver.Server{b.server, primary} {
 			if err := b.startStack(ctx, of(i), "DATABASE_URL="+server.URL("merchstore"), "ORDER_BATCH_SIZE="+group.size); err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 	return nil
 }
 
-func stopServer(server *postgres.Server) error {
+func stopServer(server *pgserver.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	return server.Stop(ctx)

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // programs starts and stops the processes that are measured, each with its output in a file.
@@ -19,7 +19,7 @@ type programs struct {
 	dir string
 
 	mu      sync.Mutex
-	running map[string]*child.Process
+	running map[string]*subprocess.Process
 }
 
 const (
@@ -36,7 +36,7 @@ func (p *programs) start(ctx context.Context, name, addr, ops, path string, args
 	}
 	defer out.Close()
 	ours := os.Environ() //nolint:forbidigo // PATH and the like; the settings that matter are given
-	c, err := child.Start(child.Command{Path: path, Args: args, Env: append(ours, env...), Output: out})
+	c, err := subprocess.Start(subprocess.Command{Path: path, Args: args, Env: append(ours, env...), Output: out})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
@@ -51,7 +51,7 @@ func (p *programs) start(ctx context.Context, name, addr, ops, path string, args
 		err = awaitListening(ctx, addr)
 	}
 	if err != nil {
-		return fmt.Errorf("start %s: %w\n%s", name, err, child.Tail(out.Name(), 4096))
+		return fmt.Errorf("start %s: %w\n%s", name, err, subprocess.Tail(out.Name(), 4096))
 	}
 	return nil
 }

@@ -17,14 +17,14 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/cluster/policy"
 	"merchstore.io/merchstore/test/controlplane"
 )
 
 // start runs this program again in a node's namespaces. The first process in them is a shell, which buries what others leave:
 // when it ends, or we do, the kernel ends every process of the node, and with the last one all that was mounted in it is gone.
-func (n node) start() (*child.Process, error) {
+func (n node) start() (*subprocess.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -34,13 +34,13 @@ func (n node) start() (*child.Process, error) {
 }
 
 // startProgram starts a program that says what it has to say into a log named after it.
-func startProgram(name, path string, args ...string) (*child.Process, error) {
+func startProgram(name, path string, args ...string) (*subprocess.Process, error) {
 	output, err := os.OpenFile(logFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
 	}
 	defer output.Close()
-	return child.Start(child.Command{Path: path, Args: args, Dir: home, Output: output})
+	return subprocess.Start(subprocess.Command{Path: path, Args: args, Dir: home, Output: output})
 }
 
 // beNode makes the namespaces that it is started in a node. It returns when the node can't go on.
@@ -133,7 +133,7 @@ func (n node) runPrograms(ctx context.Context) error {
 	}
 }
 
-func (n node) startKubernetes(program string, args ...string) (*child.Process, error) {
+func (n node) startKubernetes(program string, args ...string) (*subprocess.Process, error) {
 	path, err := controlplane.Program(program)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (n node) enforcePolicies(ctx context.Context) (<-chan error, error) {
 }
 
 // awaitSocket returns when a child takes connections on a Unix socket.
-func awaitSocket(ctx context.Context, p *child.Process, socket string) error {
+func awaitSocket(ctx context.Context, p *subprocess.Process, socket string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/controlplane"
 )
 
@@ -28,7 +28,7 @@ const (
 // supervisor is the process that all others of the cluster are children of, and die with.
 type supervisor struct {
 	plane    *controlplane.ControlPlane
-	programs []*child.Process
+	programs []*subprocess.Process
 	registry *http.Server
 	fail     context.CancelCauseFunc // ends it all, for a reason
 }
@@ -142,11 +142,11 @@ func (s *supervisor) startNode(ctx context.Context, n node) error {
 }
 
 // watch remembers a program: when it ends, so does the cluster.
-func (s *supervisor) watch(name string, p *child.Process) {
+func (s *supervisor) watch(name string, p *subprocess.Process) {
 	s.programs = append(s.programs, p)
 	go func() {
 		<-p.Done()
-		s.fail(fmt.Errorf("%s ended: %w\n%s", name, p.Err(), child.Tail(logFile(name), 4<<10)))
+		s.fail(fmt.Errorf("%s ended: %w\n%s", name, p.Err(), subprocess.Tail(logFile(name), 4<<10)))
 	}()
 }
 

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/controlplane"
 )
 
@@ -85,7 +85,7 @@ func startSupervisor(ctx context.Context, held *os.File) error {
 		return fmt.Errorf("wait for the supervisor: %w", err)
 	}
 	if string(word) != readyWord {
-		return fmt.Errorf("it did not start: %w\n%s", errors.Join(cmd.Wait(), ctx.Err()), child.Tail(logFile(name), 8<<10))
+		return fmt.Errorf("it did not start: %w\n%s", errors.Join(cmd.Wait(), ctx.Err()), subprocess.Tail(logFile(name), 8<<10))
 	}
 	return cmd.Process.Release()
 }

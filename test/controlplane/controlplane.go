@@ -33,7 +33,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -50,8 +50,8 @@ const (
 type ControlPlane struct {
 	dir       string
 	authority *authority
-	etcd      *child.Process
-	apiserver *child.Process
+	etcd      *subprocess.Process
+	apiserver *subprocess.Process
 	config    *rest.Config
 	client    client.Client
 	users     atomic.Int64
@@ -131,19 +131,21 @@ func (p *ControlPlane) Stop() error {
 }
 
 // run starts a program that writes to a log with its name.
-func (p *ControlPlane) run(program string, f flags) (*child.Process, error) {
+func (p *ControlPlane) run(program string, f flags) (*subprocess.Process, error) {
 	log, err := os.OpenFile(p.logFile(filepath.Base(program)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()
-	return child.Start(child.Command{Path: program, Args: f.arguments(), Dir: p.dir, Output: log})
+	return subprocess.Start(subprocess.Command{Path: program, Args: f.arguments(), Dir: p.dir, Output: log})
 }
 
 func (p *ControlPlane) logFile(program string) string { return filepath.Join(p.dir, program+".log") }
 
 // logTail returns the end of a program's log.
-func (p *ControlPlane) logTail(program string) string { return child.Tail(p.logFile(program), 8<<10) }
+func (p *ControlPlane) logTail(program string) string {
+	return subprocess.Tail(p.logFile(program), 8<<10)
+}
 
 // host is the address on which everything listens.
 const host = "127.0.0.1"

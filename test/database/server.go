@@ -10,14 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 // StartServer starts a server for one test, which may stop, kill and restart it. It has
 // PostgreSQL's default settings, overridden by settings, and only the database "postgres". It is
 // stopped and removed when the test ends. If the test has failed, the end of its log is printed.
 // StartServer does not need TestMain.
-func StartServer(t testing.TB, settings map[string]string) *postgres.Server {
+func StartServer(t testing.TB, settings map[string]string) *pgserver.Server {
 	t.Helper()
 	dir, server, err := startServer(settings)
 	if err != nil {
@@ -27,7 +27,7 @@ func StartServer(t testing.TB, settings map[string]string) *postgres.Server {
 	return server
 }
 
-func stopServer(t testing.TB, server *postgres.Server, dir *tempDir) {
+func stopServer(t testing.TB, server *pgserver.Server, dir *tempDir) {
 	t.Helper()
 	err := stop(server)
 	if log, readErr := os.ReadFile(server.LogFile()); readErr == nil && (t.Failed() || err != nil) {
@@ -38,21 +38,21 @@ func stopServer(t testing.TB, server *postgres.Server, dir *tempDir) {
 	}
 }
 
-func startServer(settings map[string]string) (*tempDir, *postgres.Server, error) {
+func startServer(settings map[string]string) (*tempDir, *pgserver.Server, error) {
 	dir, err := newTempDir()
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	server, err := postgres.Start(ctx, postgres.Options{Dir: dir.path, Settings: settings})
+	server, err := pgserver.Start(ctx, pgserver.Options{Dir: dir.path, Settings: settings})
 	if err != nil {
 		return nil, nil, errors.Join(err, dir.remove())
 	}
 	return dir, server, nil
 }
 
-func stop(server *postgres.Server) error {
+func stop(server *pgserver.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	server.Resume() // a paused server cannot stop

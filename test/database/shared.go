@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"sync"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/test/shared"
 )
 
@@ -22,7 +22,7 @@ var sharedServer = shared.New[*testServer]("database server")
 
 // testServer is the server of all test databases.
 type testServer struct {
-	*postgres.Server
+	*pgserver.Server
 
 	dir *tempDir
 	// template returns the name of the database that New copies. The first call creates it.
@@ -42,7 +42,7 @@ func (s *testServer) stop() error { return errors.Join(stop(s.Server), s.dir.rem
 
 // createTemplate creates a migrated database. It does not allow connections, because a database in
 // use cannot be copied.
-func createTemplate(server *postgres.Server, migrate Migrate) (string, error) {
+func createTemplate(server *pgserver.Server, migrate Migrate) (string, error) {
 	const name = "merchstore_template"
 	if migrate == nil {
 		return "", errors.New("database.With was called without a migration")

@@ -11,12 +11,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 // StartPair starts a server and a synchronous standby: commits on the primary wait until the
 // standby has flushed them. Both are stopped and removed when the test ends.
-func StartPair(t testing.TB) (primary, standby *postgres.Server) {
+func StartPair(t testing.TB) (primary, standby *pgserver.Server) {
 	t.Helper()
 	primary = StartServer(t, map[string]string{Synchronous: "ANY 1 (standby)"})
 	dir, err := newTempDir()
@@ -39,7 +39,7 @@ const Synchronous = "synchronous_standby_names"
 
 // Follow starts a standby of primary in the folder dir, and returns once it has replicated a
 // commit.
-func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgres.Server, error) {
+func Follow(ctx context.Context, primary *pgserver.Server, dir string) (*pgserver.Server, error) {
 	source, err := url.Parse(primary.URL("postgres"))
 	if err != nil {
 		return nil, fmt.Errorf("parse URL of the primary: %w", err)
@@ -53,7 +53,7 @@ func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgre
 	if output, err := backup.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, output)
 	}
-	standby, err := postgres.Start(ctx, postgres.Options{Dir: dir, Password: password})
+	standby, err := pgserver.Start(ctx, pgserver.Options{Dir: dir, Password: password})
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func Follow(ctx context.Context, primary *postgres.Server, dir string) (*postgre
 }
 
 // awaitCommit commits a transaction on the primary, which waits for the synchronous standby.
-func awaitCommit(ctx context.Context, primary *postgres.Server) error {
+func awaitCommit(ctx context.Context, primary *pgserver.Server) error {
 	conn, err := pgx.Connect(ctx, primary.URL("postgres"))
 	if err != nil {
 		return fmt.Errorf("connect to the primary: %w", err)
@@ -77,7 +77,7 @@ func awaitCommit(ctx context.Context, primary *postgres.Server) error {
 }
 
 // Promote promotes a standby to a primary.
-func Promote(t testing.TB, standby *postgres.Server) {
+func Promote(t testing.TB, standby *pgserver.Server) {
 	t.Helper()
 	if err := execute(standby.URL("postgres"), "SELECT pg_promote()"); err != nil {
 		t.Fatalf("promote the standby: %v", err)

@@ -25,7 +25,7 @@ import (
 	"syscall"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/kafka/jars"
 	"merchstore.io/merchstore/test/ports"
 )
@@ -47,7 +47,7 @@ type Broker struct {
 	port       int
 	saslPort   int
 	users      []string // in the format of the storage tool
-	process    *child.Process
+	process    *subprocess.Process
 }
 
 // Option configures [Start].
@@ -177,7 +177,7 @@ func (b *Broker) launch(ctx context.Context) error {
 		return fmt.Errorf("open log of the broker: %w", err)
 	}
 	defer log.Close()
-	if b.process, err = child.Start(child.Command{Path: "java", Args: arguments, Output: log}); err != nil {
+	if b.process, err = subprocess.Start(subprocess.Command{Path: "java", Args: arguments, Output: log}); err != nil {
 		return fmt.Errorf("start broker: %w", err)
 	}
 	if err := b.awaitReady(ctx); err != nil {
@@ -189,7 +189,7 @@ func (b *Broker) launch(ctx context.Context) error {
 
 func (b *Broker) logFile() string { return filepath.Join(b.dir, "broker.log") }
 
-func (b *Broker) logTail() string { return child.Tail(b.logFile(), tailLimit) }
+func (b *Broker) logTail() string { return subprocess.Tail(b.logFile(), tailLimit) }
 
 // tailLimit is the number of bytes of output included in an error.
 const tailLimit = 8 << 10

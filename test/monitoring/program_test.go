@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -27,14 +27,14 @@ func startProgram(t *testing.T, path string, settings ...string) string {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	process, err := child.Start(child.Command{Path: path, Output: log, Env: append(settings, "OPS_ADDR="+ops)})
+	process, err := subprocess.Start(subprocess.Command{Path: path, Output: log, Env: append(settings, "OPS_ADDR="+ops)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		process.Kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), child.Tail(logFile, 8<<10))
+			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), subprocess.Tail(logFile, 8<<10))
 		}
 	})
 	if err := process.AwaitReady(t.Context(), "http://"+ops+"/readyz"); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -39,7 +39,7 @@ const tailLimit = 4 << 10
 type Server struct {
 	dir     string
 	port    int
-	process *child.Process
+	process *subprocess.Process
 	api     v1.API
 	idle    *http.Transport
 }
@@ -98,7 +98,7 @@ func (s *Server) configFile() string { return filepath.Join(s.dir, "prometheus.y
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "prometheus.log") }
 
-func (s *Server) logTail() string { return child.Tail(s.logFile(), tailLimit) }
+func (s *Server) logTail() string { return subprocess.Tail(s.logFile(), tailLimit) }
 
 func (s *Server) launch(ctx context.Context, program string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -108,7 +108,7 @@ func (s *Server) launch(ctx context.Context, program string) error {
 		return fmt.Errorf("open log of Prometheus: %w", err)
 	}
 	defer log.Close()
-	s.process, err = child.Start(child.Command{Path: program, Dir: s.dir, Output: log, Args: []string{
+	s.process, err = subprocess.Start(subprocess.Command{Path: program, Dir: s.dir, Output: log, Args: []string{
 		"--config.file=" + s.configFile(), "--storage.tsdb.path=" + filepath.Join(s.dir, "data"),
 		fmt.Sprintf("--web.listen-address=127.0.0.1:%d", s.port), "--enable-feature=exemplar-storage", "--log.level=warn",
 	}})

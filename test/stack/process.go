@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // tailLimit is the number of bytes of a log that are printed.
@@ -25,7 +25,7 @@ type Process struct {
 	logFile string
 	env     []string
 
-	child   *child.Process
+	child   *subprocess.Process
 	stopped bool // stopped or killed by this package
 }
 
@@ -71,7 +71,7 @@ func (p *Process) Done() <-chan struct{} { return p.child.Done() }
 
 // Log returns the end of the log.
 func (p *Process) Log() string {
-	return fmt.Sprintf("end of the log of %s:\n%s", p.name, child.Tail(p.logFile, tailLimit))
+	return fmt.Sprintf("end of the log of %s:\n%s", p.name, subprocess.Tail(p.logFile, tailLimit))
 }
 
 // Kill sends SIGKILL and waits until the process has ended.
@@ -130,7 +130,7 @@ func (p *Process) launch() error {
 		return fmt.Errorf("open log of %s: %w", p.name, err)
 	}
 	defer log.Close()
-	started, err := child.Start(child.Command{Path: p.path, Env: p.env, Output: log})
+	started, err := subprocess.Start(subprocess.Command{Path: p.path, Env: p.env, Output: log})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}

@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -45,7 +45,7 @@ type Server struct {
 	program  string
 	port     int
 	password string
-	process  *child.Process
+	process  *subprocess.Process
 }
 
 // Start starts a server that is stopped when the test ends.
@@ -141,7 +141,7 @@ func (s *Server) configFile() string { return filepath.Join(s.dir, "valkey.conf"
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "valkey.log") }
 
-func (s *Server) logTail() string { return child.Tail(s.logFile(), tailLimit) }
+func (s *Server) logTail() string { return subprocess.Tail(s.logFile(), tailLimit) }
 
 func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -151,7 +151,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return fmt.Errorf("open log of %s: %w", s.program, err)
 	}
 	defer log.Close()
-	if s.process, err = child.Start(child.Command{Path: s.program, Args: []string{s.configFile()}, Dir: s.dir, Output: log}); err != nil {
+	if s.process, err = subprocess.Start(subprocess.Command{Path: s.program, Args: []string{s.configFile()}, Dir: s.dir, Output: log}); err != nil {
 		return fmt.Errorf("start %s: %w", s.program, err)
 	}
 	if err := s.awaitReady(ctx); err != nil {

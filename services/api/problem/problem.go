@@ -21,7 +21,7 @@ const ContentType = "application/problem+json"
 
 const (
 	internalMessage    = "something went wrong on our side"
-	unavailableMessage = "a service is away; try again in a moment"
+	unavailableMessage = "a service is unavailable; try again in a moment"
 	defaultRetryAfter  = time.Second
 	challenge          = `Bearer realm="merchstore"`
 )
@@ -82,9 +82,9 @@ func Failure(err error) *failure.Error {
 	}
 	// A call ends like this when its deadline passes or the other side shuts down.
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.Canceled {
-		return failure.New(failure.Unavailable, failure.ReasonUnavailable, unavailableMessage).Because(err)
+		return failure.New(failure.Unavailable, failure.ReasonUnavailable, unavailableMessage).WithCause(err)
 	}
-	return failure.New(0, failure.ReasonInternal, internalMessage).Because(err)
+	return failure.Internal(internalMessage).WithCause(err)
 }
 
 // For returns the response for err. requestID is that of the current request; a replayed failure
@@ -135,7 +135,7 @@ func statusOf(k failure.Kind) int {
 		return http.StatusForbidden
 	case failure.NotFound:
 		return http.StatusNotFound
-	case failure.Exists, failure.Conflict:
+	case failure.AlreadyExists, failure.Conflict:
 		return http.StatusConflict
 	case failure.Stale:
 		return http.StatusPreconditionFailed

@@ -55,19 +55,19 @@ func TestFor(t *testing.T) {
 			`{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"later","code":"too_many_requests","request_id":"this"}`,
 			[2]string{"3", ""},
 		},
-		"a service is away": {
-			failure.New(failure.Unavailable, failure.ReasonUnavailable, "away").Because(errors.New("dial tcp 10.0.0.1")),
+		"a service is unavailable": {
+			failure.New(failure.Unavailable, failure.ReasonUnavailable, "away").WithCause(errors.New("dial tcp 10.0.0.1")),
 			`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"away","code":"unavailable","request_id":"this"}`,
 			[2]string{"1", ""},
 		},
 		"the time is up": {
 			fmt.Errorf("ask: %w", context.DeadlineExceeded),
-			`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"a service is away; try again in a moment","code":"unavailable","request_id":"this"}`,
+			`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"a service is unavailable; try again in a moment","code":"unavailable","request_id":"this"}`,
 			[2]string{"1", ""},
 		},
 		"the other side was stopped in the middle": {
 			status.Error(codes.Canceled, "server stopped"),
-			`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"a service is away; try again in a moment","code":"unavailable","request_id":"this"}`,
+			`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"a service is unavailable; try again in a moment","code":"unavailable","request_id":"this"}`,
 			[2]string{"1", ""},
 		},
 		"what nobody foresaw tells nothing of itself": {

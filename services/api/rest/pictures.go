@@ -47,7 +47,7 @@ func withSlot[T any](ctx context.Context, slots *semaphore.Weighted, f func() (T
 	if err := slots.Acquire(waiting, 1); err != nil {
 		return result, &problem.Error{
 			Failure: failure.New(failure.Unavailable, failure.ReasonUnavailable,
-				"too many large pictures are being transferred; try again in a moment").Because(err),
+				"too many large pictures are being transferred; try again in a moment").WithCause(err),
 			RetryAfter: time.Second,
 		}
 	}

@@ -40,7 +40,7 @@ func wrap(err error, doing string) error {
 	}
 	err = fmt.Errorf("%s: %w", doing, err)
 	if _, known := failure.As(err); !known && isUnavailable(err) {
-		return errUnavailable.Because(err)
+		return errUnavailable.WithCause(err)
 	}
 	return err
 }

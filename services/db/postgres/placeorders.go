@@ -69,7 +69,7 @@ func (db *DB) placeOneByOne(ctx context.Context, requests []shop.OrderRequest) (
 		case ok:
 			outcomes[i].Failure = f
 		default:
-			outcomes[i].Failure = failure.New(0, failure.ReasonInternal, "the order could not be placed").Because(err)
+			outcomes[i].Failure = failure.Internal("the order could not be placed").WithCause(err)
 		}
 	}
 	return outcomes, nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	postgresserver "merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/postgres"
 	"merchstore.io/merchstore/services/db/schema"
@@ -29,7 +29,7 @@ func TestCheckPrimaryFallsBackToOpenConnections(t *testing.T) {
 	if err := db.CheckPrimary(t.Context(), ping); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Pool().Exec(t.Context(), `ALTER ROLE `+postgresserver.User+` PASSWORD 'another'`); err != nil {
+	if _, err := db.Pool().Exec(t.Context(), `ALTER ROLE `+pgserver.User+` PASSWORD 'another'`); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.CheckPrimary(t.Context(), ping); err != nil {

@@ -66,5 +66,5 @@ func checkReplicated(conn *pgxpool.Conn) error {
 	if conn.Conn().PgConn().CustomData()[unreplicatedKey] == nil {
 		return nil
 	}
-	return errUnavailable.Because(errors.New("a commit did not wait for its standby: the wait was cancelled"))
+	return errUnavailable.WithCause(errors.New("a commit did not wait for its standby: the wait was cancelled"))
 }

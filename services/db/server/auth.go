@@ -114,7 +114,7 @@ func (a *Authenticator) claims(ctx context.Context) (*token.Claims, error) {
 	}
 	claims, err := a.keys.Verify(signed)
 	if err != nil {
-		return nil, errBadToken.Because(err)
+		return nil, errBadToken.WithCause(err)
 	}
 	return claims, nil
 }

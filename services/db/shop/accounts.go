@@ -78,7 +78,7 @@ func ActorOf(u *User, sid string) (Actor, error) {
 
 // AlreadyExists returns the error for a unique value that belongs to another account.
 func AlreadyExists(reason failure.Reason, label, value string) error {
-	return failure.New(failure.Exists, reason, fmt.Sprintf("%s '%s' already exists", label, value))
+	return failure.New(failure.AlreadyExists, reason, fmt.Sprintf("%s '%s' already exists", label, value))
 }
 
 // AccountStore stores accounts.

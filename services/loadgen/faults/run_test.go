@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/stack"
 )
 
 // program is a running loadgen.
 type program struct {
-	*child.Process
+	*subprocess.Process
 
 	t      *testing.T
 	output *buffer
@@ -52,7 +52,7 @@ func (c *cluster) start(args []string, env ...string) *program {
 	}
 	p := &program{t: c.t, output: new(buffer)}
 	env = append(append(os.Environ(), "KUBECTL="+c.kubectl(), "FAULT_CONTEXT="+contextName, "FAULT_NAMESPACE="+c.namespace), env...) //nolint:forbidigo // PATH and the like
-	p.Process, err = child.Start(child.Command{Path: filepath.Join(programs, "loadgen"), Args: args, Env: env, Output: p.output})
+	p.Process, err = subprocess.Start(subprocess.Command{Path: filepath.Join(programs, "loadgen"), Args: args, Env: env, Output: p.output})
 	if err != nil {
 		c.t.Fatal(err)
 	}

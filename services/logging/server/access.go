@@ -38,7 +38,7 @@ func (s *Server) requireAdmin(ctx context.Context) error {
 		err = rpc.Failure(err)
 		if f, ok := failure.As(err); ok && f.Kind == failure.NotFound {
 			return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
-				"the account of the token does not exist").Because(err)
+				"the account of the token does not exist").WithCause(err)
 		}
 		return err
 	}

@@ -51,7 +51,7 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 	}
 	if _, ok := failure.As(err); err != nil && !ok {
 		return failure.New(failure.Unavailable, failure.ReasonUnavailable,
-			"the log cannot be read now; try again in a moment").Because(err)
+			"the log cannot be read now; try again in a moment").WithCause(err)
 	}
 	return err
 }

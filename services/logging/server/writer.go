@@ -92,7 +92,7 @@ func (s *Server) write(
 			w.window.Release(n)
 		}
 		if storeErr != nil && drainTimeout == nil {
-			drain(errKafkaUnavailable.Because(storeErr))
+			drain(errKafkaUnavailable.WithCause(storeErr))
 			w.notify() // check again: all messages may already have a result
 		}
 		if done {

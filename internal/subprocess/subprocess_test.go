@@ -1,4 +1,4 @@
-package child_test
+package subprocess_test
 
 import (
 	"bytes"
@@ -19,18 +19,18 @@ import (
 
 	"go.uber.org/goleak"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func shell(t *testing.T, script string, change ...func(*child.Command)) *child.Process {
+func shell(t *testing.T, script string, change ...func(*subprocess.Command)) *subprocess.Process {
 	t.Helper()
-	c := child.Command{Path: "/bin/sh", Args: []string{"-c", script}}
+	c := subprocess.Command{Path: "/bin/sh", Args: []string{"-c", script}}
 	for _, f := range change {
 		f(&c)
 	}
-	p, err := child.Start(c)
+	p, err := subprocess.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestStopSendsSIGTERM(t *testing.T) {
 	t.Parallel()
 	var output bytes.Buffer
 	marker := filepath.Join(t.TempDir(), "trapped")
-	p := shell(t, `trap 'echo tidy; exit 0' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) {
+	p := shell(t, `trap 'echo tidy; exit 0' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *subprocess.Command) {
 		c.Args, c.Output = append(c.Args, marker), &output
 	})
 	awaitFile(t, marker)
@@ -85,7 +85,7 @@ func TestStopSendsSIGTERM(t *testing.T) {
 func TestStopKillsAChildThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	marker := filepath.Join(t.TempDir(), "trapped")
-	p := shell(t, `trap '' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *child.Command) { c.Args = append(c.Args, marker) })
+	p := shell(t, `trap '' TERM; touch "$0"; while :; do sleep 0.01; done`, func(c *subprocess.Command) { c.Args = append(c.Args, marker) })
 	awaitFile(t, marker)
 	err := p.Stop(soon(t, 100*time.Millisecond))
 	if !errors.Is(err, context.DeadlineExceeded) {
@@ -101,14 +101,14 @@ func TestStopKillsAChildThatIgnoresSIGTERM(t *testing.T) {
 func TestEnvironmentAndMissingProgram(t *testing.T) {
 	t.Parallel()
 	var output bytes.Buffer
-	p := shell(t, `echo "$WORD"; echo "$HOME" >&2`, func(c *child.Command) {
+	p := shell(t, `echo "$WORD"; echo "$HOME" >&2`, func(c *subprocess.Command) {
 		c.Env, c.Output = []string{"WORD=given"}, &output
 	})
 	<-p.Done()
 	if output.String() != "given\n\n" {
 		t.Errorf("the child printed %q", output.String())
 	}
-	if _, err := child.Start(child.Command{Path: "/no/such/program"}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := subprocess.Start(subprocess.Command{Path: "/no/such/program"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -117,7 +117,7 @@ func TestEnvironmentAndMissingProgram(t *testing.T) {
 // then killed.
 func TestChildEndsWithItsParent(t *testing.T) {
 	if fifo := flag.Arg(0); fifo != "" {
-		if _, err := child.Start(child.Command{Path: "/bin/sh", Args: []string{"-c", `exec 3>"$0"; echo alive >&3; exec sleep 600`, fifo}}); err != nil {
+		if _, err := subprocess.Start(subprocess.Command{Path: "/bin/sh", Args: []string{"-c", `exec 3>"$0"; echo alive >&3; exec sleep 600`, fifo}}); err != nil {
 			t.Fatal(err)
 		}
 		select {}
@@ -192,11 +192,11 @@ func TestTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for limit, want := range map[int64]string{100: "first\nsecond\nthird", 15: "second\nthird", 3: "rd"} {
-		if got := child.Tail(log, limit); got != want {
+		if got := subprocess.Tail(log, limit); got != want {
 			t.Errorf("%d bytes: %q, want %q", limit, got, want)
 		}
 	}
-	if got := child.Tail(log+".missing", 100); !strings.Contains(got, "no such file") {
+	if got := subprocess.Tail(log+".missing", 100); !strings.Contains(got, "no such file") {
 		t.Errorf("a missing file: %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package postgres
+package pgserver
 
 import (
 	"bytes"
@@ -12,12 +12,12 @@ import (
 	"syscall"
 	"time"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // process is one run of the server.
 type process struct {
-	*child.Process
+	*subprocess.Process
 	logStart int64 // offset of this run in the log
 	stopping atomic.Bool
 }
@@ -25,8 +25,8 @@ type process struct {
 // command returns a command for a program of PostgreSQL, run as the unprivileged user and without
 // the environment of this process, because variables such as PGDATA and PGOPTIONS would change its
 // behavior.
-func (s *Server) command(program string, output io.Writer, args ...string) child.Command {
-	return child.Command{
+func (s *Server) command(program string, output io.Writer, args ...string) subprocess.Command {
+	return subprocess.Command{
 		Path:       filepath.Join(s.bin, program),
 		Args:       args,
 		Dir:        s.dir,
@@ -52,7 +52,7 @@ func (p *process) stop() {
 // killTree kills a process and its children. Killing the parent alone is not enough: each session
 // of PostgreSQL is a process group of its own, and a busy one notices the end of its parent only
 // after its query.
-func killTree(p *child.Process) {
+func killTree(p *subprocess.Process) {
 	if p.Signal(syscall.SIGSTOP) != nil { // no new children while they are listed
 		<-p.Done() // it has ended, and its id may be reused
 		return

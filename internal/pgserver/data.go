@@ -1,4 +1,4 @@
-package postgres
+package pgserver
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // prepareData creates the data folder if it does not exist, and finds the server binaries of its
@@ -97,7 +97,7 @@ func (s *Server) runInitdb(ctx context.Context, data, passwordFile string) error
 		args = append(args, "--no-sync")
 	}
 	output := new(bytes.Buffer)
-	p, err := child.Start(s.command("initdb", output, args...))
+	p, err := subprocess.Start(s.command("initdb", output, args...))
 	if err != nil {
 		return fmt.Errorf("run initdb as user %s: %w", s.account.name, err)
 	}

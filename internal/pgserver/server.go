@@ -1,9 +1,9 @@
-// Package postgres runs a PostgreSQL server as a child process, so that the store and its tests
+// Package pgserver runs a PostgreSQL server as a child process, so that the store and its tests
 // need only the distribution's package: no container, no service manager and no shared server.
 //
 // The server does not run as root, does not outlive the program that started it, and listens on
 // 127.0.0.1 only.
-package postgres
+package pgserver
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package postgres_test
+package pgserver_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 func TestStartRejectsForeignFolders(t *testing.T) {
@@ -29,7 +29,7 @@ func TestStartRejectsForeignFolders(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Settings: quick})
+			_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Settings: quick})
 			wantError(t, err, nil, test.want)
 			if _, err := os.Stat(file); err != nil {
 				t.Errorf("the file was removed: %v", err)
@@ -46,21 +46,21 @@ func TestInaccessibleFolder(t *testing.T) {
 		if err := os.Chmod(closed, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		_, err := postgres.Start(deadline(t), postgres.Options{Dir: inside, Settings: quick})
+		_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: inside, Settings: quick})
 		wantError(t, err, os.ErrPermission, "create folder")
 		return
 	}
-	_, err := postgres.Start(deadline(t), postgres.Options{Dir: inside, Settings: quick})
-	wantError(t, err, postgres.ErrUnreachable, "who has no access to "+closed+" (mode 0700)")
+	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: inside, Settings: quick})
+	wantError(t, err, pgserver.ErrUnreachable, "who has no access to "+closed+" (mode 0700)")
 }
 
 // The process id in postmaster.pid may have been reused at the next start: here by this test, and
 // then by another PostgreSQL server.
 func TestStaleProcessID(t *testing.T) {
 	t.Parallel()
-	other := start(t, postgres.Options{Dir: tempDir(t), Settings: quick})
+	other := start(t, pgserver.Options{Dir: tempDir(t), Settings: quick})
 	dir := tempDir(t)
-	s := start(t, postgres.Options{Dir: dir, Settings: quick})
+	s := start(t, pgserver.Options{Dir: dir, Settings: quick})
 	for _, pid := range []int{os.Getpid(), other.PID()} {
 		s.Kill()
 		file := filepath.Join(dir, "data", "postmaster.pid")
@@ -85,11 +85,11 @@ func TestUnfinishedInitdbIsRepeated(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	start(t, postgres.Options{Dir: dir, Settings: quick})
+	start(t, pgserver.Options{Dir: dir, Settings: quick})
 }
 
 func TestInvalidSettingIsInTheError(t *testing.T) {
 	t.Parallel()
-	_, err := postgres.Start(deadline(t), postgres.Options{Dir: tempDir(t), Settings: map[string]string{"fsync": "off", "no_such": "1"}})
+	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: tempDir(t), Settings: map[string]string{"fsync": "off", "no_such": "1"}})
 	wantError(t, err, nil, `unrecognized configuration parameter "no_such"`)
 }

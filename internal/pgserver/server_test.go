@@ -1,4 +1,4 @@
-package postgres_test
+package pgserver_test
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"strings"
 	"testing"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 func TestDataSurvivesKillAndRestart(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	s := start(t, postgres.Options{Dir: dir, Settings: quick})
+	s := start(t, pgserver.Options{Dir: dir, Settings: quick})
 	port := s.Port()
 	execute(t, s, "CREATE TABLE kept AS SELECT 'stopped'::text AS word")
 
@@ -55,7 +55,7 @@ func TestDataSurvivesKillAndRestart(t *testing.T) {
 	if s.Err() != nil {
 		t.Errorf("error after Stop: %v", s.Err())
 	}
-	again := start(t, postgres.Options{Dir: dir, Settings: quick})
+	again := start(t, pgserver.Options{Dir: dir, Settings: quick})
 	if got := value(t, again, "SELECT word FROM kept"); got != "killed" {
 		t.Errorf("in a new server the value is %q", got)
 	}
@@ -63,7 +63,7 @@ func TestDataSurvivesKillAndRestart(t *testing.T) {
 
 func TestKillEndsBusySessions(t *testing.T) {
 	t.Parallel()
-	s := start(t, postgres.Options{Dir: tempDir(t), Settings: quick})
+	s := start(t, pgserver.Options{Dir: tempDir(t), Settings: quick})
 	conn := connect(t, s)
 	failed := make(chan error, 1)
 	go func() {
@@ -88,7 +88,7 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	const password = "p@ss / w%rd"
-	s := start(t, postgres.Options{Dir: dir, Password: password})
+	s := start(t, pgserver.Options{Dir: dir, Password: password})
 	for setting, want := range map[string]string{
 		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on",
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "server_encoding": "UTF8",
@@ -117,7 +117,7 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 	if err := s.Stop(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Password: "other"})
+	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Password: "other"})
 	wantError(t, err, nil, "created with another password")
 	if strings.Contains(err.Error(), password) {
 		t.Error("the error contains the password")
@@ -128,7 +128,7 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 // then killed.
 func TestServerEndsWithItsParent(t *testing.T) {
 	if dir := flag.Arg(0); dir != "" {
-		if _, err := postgres.Start(context.Background(), postgres.Options{Dir: dir, Settings: quick}); err != nil {
+		if _, err := pgserver.Start(context.Background(), pgserver.Options{Dir: dir, Settings: quick}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stdout.WriteString("ready\n"); err != nil {
@@ -150,8 +150,8 @@ func TestServerEndsWithItsParent(t *testing.T) {
 	if _, err := output.Read(line); err != nil || string(line) != "ready\n" {
 		t.Fatalf("the parent printed %q, %v", line, err)
 	}
-	_, err = postgres.Start(deadline(t), postgres.Options{Dir: dir})
-	wantError(t, err, postgres.ErrRunning, "in use by the PostgreSQL server with process id ")
+	_, err = pgserver.Start(deadline(t), pgserver.Options{Dir: dir})
+	wantError(t, err, pgserver.ErrRunning, "in use by the PostgreSQL server with process id ")
 	if err := starter.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +159,8 @@ func TestServerEndsWithItsParent(t *testing.T) {
 
 	// Starting another server waits until the old one has ended.
 	for {
-		s, err := postgres.Start(deadline(t), postgres.Options{Dir: dir, Settings: quick})
-		if errors.Is(err, postgres.ErrRunning) {
+		s, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Settings: quick})
+		if errors.Is(err, pgserver.ErrRunning) {
 			continue // the signal has not arrived yet
 		}
 		if err != nil {
@@ -181,7 +181,7 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr)
-	_, err = postgres.Start(deadline(t), postgres.Options{Dir: tempDir(t), Port: port.Port, Settings: quick})
+	_, err = pgserver.Start(deadline(t), pgserver.Options{Dir: tempDir(t), Port: port.Port, Settings: quick})
 	_, number, _ := net.SplitHostPort(port.String())
-	wantError(t, err, postgres.ErrPortTaken, "port "+number+" is in use by another program")
+	wantError(t, err, pgserver.ErrPortTaken, "port "+number+" is in use by another program")
 }

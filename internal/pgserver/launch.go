@@ -1,4 +1,4 @@
-package postgres
+package pgserver
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"merchstore.io/merchstore/internal/child"
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 const (
@@ -76,7 +76,7 @@ func (s *Server) launchOnce(ctx context.Context, port int) error {
 	}
 	args = append(args, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "port="+strconv.Itoa(port))
 
-	started, err := child.Start(s.command("postgres", log, args...))
+	started, err := subprocess.Start(s.command("postgres", log, args...))
 	if err != nil {
 		return fmt.Errorf("run as user %s: %w", s.account.name, err)
 	}

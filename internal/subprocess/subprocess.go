@@ -1,6 +1,6 @@
-// Package child runs programs as child processes that do not outlive this process, even if it
+// Package subprocess runs programs as child processes that do not outlive this process, even if it
 // crashes.
-package child
+package subprocess
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package postgres_test
+package pgserver_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/postgres"
+	"merchstore.io/merchstore/internal/pgserver"
 )
 
 // quick turns fsync off. Killing processes, unlike a power failure, loses nothing that was written
@@ -41,10 +41,10 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
-func start(t *testing.T, o postgres.Options) *postgres.Server {
+func start(t *testing.T, o pgserver.Options) *pgserver.Server {
 	t.Helper()
 	began := time.Now()
-	server, err := postgres.Start(deadline(t), o)
+	server, err := pgserver.Start(deadline(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func start(t *testing.T, o postgres.Options) *postgres.Server {
 	return server
 }
 
-func execute(t *testing.T, s *postgres.Server, sql string) {
+func execute(t *testing.T, s *pgserver.Server, sql string) {
 	t.Helper()
 	conn := connect(t, s)
 	if _, err := conn.Exec(deadline(t), sql); err != nil {
@@ -66,7 +66,7 @@ func execute(t *testing.T, s *postgres.Server, sql string) {
 	closeConn(t, conn)
 }
 
-func value(t *testing.T, s *postgres.Server, sql string) string {
+func value(t *testing.T, s *pgserver.Server, sql string) string {
 	t.Helper()
 	conn := connect(t, s)
 	var got string
@@ -77,7 +77,7 @@ func value(t *testing.T, s *postgres.Server, sql string) string {
 	return got
 }
 
-func connect(t *testing.T, s *postgres.Server) *pgx.Conn {
+func connect(t *testing.T, s *pgserver.Server) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(deadline(t), s.URL("postgres"))
 	if err != nil {
