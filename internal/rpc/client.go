@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // registers client-side health checks
@@ -30,7 +31,7 @@ type DialOptions struct {
 
 // Dial returns a connection to a service by its DNS name. Calls are balanced over all healthy
 // addresses. Dial does not wait for a connection. metrics may be nil.
-func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, error) {
+func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.ClientConn, error) {
 	setResolutionInterval()
 	if !strings.Contains(addr, ":///") {
 		addr = "dns:///" + addr
@@ -46,7 +47,7 @@ func Dial(addr string, o DialOptions, metrics *CallMetrics) (*grpc.ClientConn, e
 	}
 	if metrics != nil {
 		options = append(options,
-			grpc.WithChainUnaryInterceptor(metrics.unaryClient), grpc.WithChainStreamInterceptor(metrics.streamClient))
+			grpc.WithChainUnaryInterceptor(metrics.UnaryClientInterceptor()), grpc.WithChainStreamInterceptor(metrics.StreamClientInterceptor()))
 	}
 	conn, err := grpc.NewClient(addr, options...)
 	if err != nil {

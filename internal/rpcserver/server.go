@@ -13,7 +13,6 @@ import (
 
 	"buf.build/go/protovalidate"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
@@ -61,7 +60,9 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 		return nil, err
 	}
 	options := []grpc.ServerOption{traces.ServerOption()} // before the metrics, whose exemplars need the trace
-	options = append(options, metricsOptions(p.CallMetrics())...)
+	if r := p.CallMetrics(); r != nil {
+		options = append(options, rpc.ServerMetrics(r)...)
+	}
 	options = append(options,
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
 			unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
@@ -97,15 +98,6 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 	})
 	stopping, stop := context.WithCancel(context.Background())
 	return &Server{Server: server, health: h, listener: l, stopping: stopping, stop: stop}, nil
-}
-
-// metricsOptions returns interceptors that measure calls, or none if r is nil.
-func metricsOptions(r prometheus.Registerer) []grpc.ServerOption {
-	if r == nil {
-		return nil
-	}
-	metrics := rpc.NewServerMetrics(r)
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(metrics.UnaryServer), grpc.ChainStreamInterceptor(metrics.StreamServer)}
 }
 
 // Addr returns the address on which the server listens.
