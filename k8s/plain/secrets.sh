@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Makes up passwords and keys for kustomization.yaml, beside it in secrets/, unless they are there. Keep them: the database knows them.
+# Generates the passwords and keys for kustomization.yaml in secrets/, unless they exist. Keep these
+# files: the database uses the passwords.
 set -euo pipefail
 cd "$(dirname "$0")"
 umask 077
 mkdir -p secrets
 
-# random gives 32 hexadecimal digits.
+# random prints 32 hexadecimal digits.
 random() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# keep NAME writes what it is given on standard input to a file, unless that is there.
+# keep NAME writes its standard input to secrets/NAME.env, unless that exists.
 keep() { [[ -e secrets/$1.env ]] || { cat >"secrets/$1.env.part" && mv "secrets/$1.env.part" "secrets/$1.env"; }; }
 
 keep jwt <<<"keys=k1:$(random)$(random)"

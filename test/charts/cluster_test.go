@@ -14,7 +14,8 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// cluster is a namespace of a real API server that enforces the restricted Pod Security Standard. Nothing makes pods in it.
+// cluster is a namespace of a real API server that enforces the restricted Pod Security Standard.
+// No controller creates pods in it.
 type cluster struct {
 	client.Client
 
@@ -23,7 +24,7 @@ type cluster struct {
 	kubeconfig string
 }
 
-// ownCluster has a control plane that no other test changes.
+// ownCluster returns a cluster on a control plane that no other test changes.
 func ownCluster(t *testing.T) (*cluster, *controlplane.ControlPlane) {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), t.TempDir())
@@ -54,7 +55,7 @@ func newCluster(t *testing.T, plane *controlplane.ControlPlane) *cluster {
 	return here
 }
 
-// helm works on the namespace; it waits for nothing, since nothing would come.
+// helm runs helm on the namespace. It does not wait, because there will be no pods.
 func (c *cluster) helm(args ...string) string {
 	c.t.Helper()
 	out, err := c.tryHelm(args...)
@@ -79,12 +80,12 @@ func (c *cluster) get(object client.Object, name string) {
 func (c *cluster) gone(object client.Object, name string) {
 	c.t.Helper()
 	if err := c.Get(c.t.Context(), client.ObjectKey{Namespace: c.namespace, Name: name}, object); !apierrors.IsNotFound(err) {
-		c.t.Errorf("%T %s is still there: %v", object, name, err)
+		c.t.Errorf("%T %s still exists: %v", object, name, err)
 	}
 }
 
-// TestTheAPIServerTakesEverything installs each set of values for real, and tries each object again without any leniency.
-func TestTheAPIServerTakesEverything(t *testing.T) {
+// TestAPIServerAcceptsAllObjects installs each set of values, and validates each object strictly.
+func TestAPIServerAcceptsAllObjects(t *testing.T) {
 	t.Parallel()
 	for name, values := range valueSets {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +94,7 @@ func TestTheAPIServerTakesEverything(t *testing.T) {
 			c := newCluster(t, plane)
 			values := append([]string{"--set", "operator.watchNamespaces={" + c.namespace + "}"}, values...)
 			if name == "every other value" {
-				values = append(values, "--set", "api.service.nodePort=0") // the same port can be had once only
+				values = append(values, "--set", "api.service.nodePort=0") // a port can be allocated only once
 			}
 			c.helm(append([]string{"install", "store", store}, values...)...)
 			manifest := c.helm("get", "manifest", "store")
@@ -115,7 +116,7 @@ func TestTheAPIServerTakesEverything(t *testing.T) {
 	}
 }
 
-// TestThePodSecurityStandardIsEnforced shows that the test above would find a pod that breaks it.
+// TestThePodSecurityStandardIsEnforced shows that the test above would detect a violation.
 func TestThePodSecurityStandardIsEnforced(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))

@@ -9,8 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestOtherDefinitionsInTheClusterAreNoticed has a control plane of its own, for definitions are everybody's.
-func TestOtherDefinitionsInTheClusterAreNoticed(t *testing.T) {
+// TestDifferentDefinitionsAreRejected uses its own control plane, because definitions are
+// cluster-scoped.
+func TestDifferentDefinitionsAreRejected(t *testing.T) {
 	t.Parallel()
 	c, _ := ownCluster(t)
 	c.helm("install", "store", store) // on an empty cluster
@@ -29,7 +30,7 @@ func TestOtherDefinitionsInTheClusterAreNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, definition := range unchecked(t, definitions) { // what the sentence says to do
+	for _, definition := range unchecked(t, definitions) { // as the error says
 		live := definitionObject()
 		c.get(live, definition.GetName())
 		definition.SetResourceVersion(live.GetResourceVersion())
@@ -40,7 +41,7 @@ func TestOtherDefinitionsInTheClusterAreNoticed(t *testing.T) {
 	c.helm("upgrade", "store", store)
 
 	c.helm("uninstall", "store")
-	c.get(definitionObject(), "kafkatopics.merchstore.io") // and all topics with it
+	c.get(definitionObject(), "kafkatopics.merchstore.io") // deleting it would delete all topics
 }
 
 func (c *cluster) change(definition, description string) {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// end is a pod as NetworkPolicies see it.
+// end is an endpoint as NetworkPolicies see it.
 type end struct {
 	name      string
 	namespace string
@@ -25,7 +25,7 @@ type end struct {
 
 const namespace = "shop"
 
-// allowed are the connections, "api→db:50051", that policies let pods make among each other.
+// allowed returns the connections between pods that policies allow, such as "api→db:50051".
 func allowed(t *testing.T, policies []*networkingv1.NetworkPolicy, ends []end) []string {
 	t.Helper()
 	var flows []string
@@ -42,7 +42,8 @@ func allowed(t *testing.T, policies []*networkingv1.NetworkPolicy, ends []end) [
 	return flows
 }
 
-// passes says whether the policies for a pod let its connection with another out, or in.
+// passes reports whether the policies for a pod allow its egress to another pod, or ingress from
+// it.
 func passes(t *testing.T, policies []*networkingv1.NetworkPolicy, own, other end, port int32, out bool) bool {
 	t.Helper()
 	isolated := false
@@ -98,7 +99,7 @@ func ends(o objects) []end {
 	return found
 }
 
-func TestPodsReachJustWhatTheyNeed(t *testing.T) {
+func TestPodsReachOnlyWhatTheyNeed(t *testing.T) {
 	t.Parallel()
 	ours := []string{
 		"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
@@ -111,16 +112,16 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 		others []end
 		want   []string
 	}{
-		"among themselves": {want: ours},
-		"a stranger in the same namespace gets to the API": {
+		"the store's own pods": {want: ours},
+		"a pod of the same namespace reaches the API": {
 			others: []end{{name: "stranger", namespace: namespace}},
 			want:   append([]string{"stranger→api:8081"}, ours...),
 		},
-		"a stranger from elsewhere, too": {
+		"a pod of another namespace reaches the API": {
 			others: []end{{name: "stranger", namespace: "elsewhere", labels: map[string]string{"merchstore.io/kafka-client": "true"}}},
 			want:   append([]string{"stranger→api:8081"}, ours...),
 		},
-		"unless it is not among those who may": {
+		"apiFrom restricts access to the API": {
 			values: []string{"--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`},
 			others: []end{
 				{name: "stranger", namespace: namespace},
@@ -128,15 +129,15 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			},
 			want: append([]string{"front→api:8081"}, ours...),
 		},
-		"a pod that says it is a client of PostgreSQL": {
+		"a pod labelled as a client reaches PostgreSQL": {
 			others: []end{{name: "backup", namespace: namespace, labels: map[string]string{"merchstore.io/postgresql-client": "true"}}},
 			want:   append([]string{"backup→api:8081", "backup→postgresql:5432"}, ours...),
 		},
-		"a Prometheus of one's own reads metrics": {
+		"an external Prometheus reads metrics": {
 			others: []end{{name: "watcher", namespace: "monitoring", labels: map[string]string{"app.kubernetes.io/name": "prometheus"}}},
 			want:   append(append([]string{"watcher→api:8081"}, metrics...), ours...),
 		},
-		"who may look at what is measured": {
+		"only selected pods reach Prometheus and Grafana": {
 			values: []string{
 				"--set-json", `infrastructure.networkPolicy.grafanaFrom=[{"podSelector":{"matchLabels":{"app":"proxy"}}}]`,
 				"--set-json", `infrastructure.networkPolicy.prometheusFrom=[{"podSelector":{"matchLabels":{"app":"alertmanager"}}}]`,
@@ -151,13 +152,13 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 				"proxy→grafana:3000", "alertmanager→prometheus:9090", "client→prometheus:9090",
 			}, ours...),
 		},
-		"the load generator reaches the API, whoever else may": {
+		"the load generator reaches the API despite apiFrom": {
 			values: []string{
 				"--set", "infrastructure.loadgen.enabled=true", "--set-json", `networkPolicy.apiFrom=[{"podSelector":{"matchLabels":{"role":"front"}}}]`,
 			},
 			want: append([]string{"loadgen→api:8081", "prometheus→loadgen:9090"}, ours...),
 		},
-		"traces are sent, and looked at": {
+		"traces can be sent and queried": {
 			values: []string{
 				"--set", "tracing.endpoint=http://tempo.tracing:4317", "--set", "infrastructure.grafana.traces.url=http://tempo.tracing:3200",
 				"--set-json", `networkPolicy.tracingTo=[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"tracing"}}}]`,
@@ -172,7 +173,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 				"api→tempo:4317", "db→tempo:4317", "logging→tempo:4317", "grafana→tempo:3200",
 			}, ours...),
 		},
-		"a cache of one's own": {
+		"an external cache": {
 			values: []string{
 				"--set", "infrastructure.valkey.enabled=false", "--set", "cache.existingSecret=mine", "--set", "networkPolicy.cachePort=6380",
 				"--set-json", `networkPolicy.cacheTo=[{"podSelector":{"matchLabels":{"app":"redis"}}}]`,
@@ -181,7 +182,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			want: append([]string{"db→redis:6380", "redis→api:8081"},
 				slices.DeleteFunc(slices.Clone(ours), func(flow string) bool { return flow == "db→valkey:6379" })...),
 		},
-		"a database and a Kafka of one's own": {
+		"an external database and Kafka": {
 			values: []string{"--values", store + "/values-production.yaml"},
 			others: []end{
 				{name: "cnpg", namespace: namespace, labels: map[string]string{"cnpg.io/cluster": "shop-pg"}, ports: []int32{5432, 8000}},
@@ -191,7 +192,7 @@ func TestPodsReachJustWhatTheyNeed(t *testing.T) {
 			want: []string{
 				"api→db:50051", "api→logging:50052", "db→logging:50052", "logging→db:50051",
 				"db→cnpg:5432", "db→valkey:6379", "operator→cnpg:5432", "operator→other:5432", "logging→strimzi:9093", "operator→strimzi:9093",
-				// What has no policy of its own is free to talk.
+				// A pod without a policy of its own may connect to anything.
 				"cnpg→other:5432", "cnpg→strimzi:9092", "cnpg→strimzi:9093", "other→cnpg:5432", "other→cnpg:8000",
 				"other→strimzi:9092", "other→strimzi:9093", "strimzi→cnpg:5432", "strimzi→cnpg:8000", "strimzi→other:5432",
 			},

@@ -1,6 +1,7 @@
 //go:build e2e
 
-// Package charts tests the Helm charts: what they render, what they refuse, and what a real API server makes of them.
+// Package charts tests the Helm charts: what they render, which values they reject, and whether a
+// real API server accepts the objects.
 package charts
 
 import (
@@ -32,19 +33,19 @@ const (
 	infrastructure = "../../charts/infrastructure"
 )
 
-// valueSets are those that everything is tried with.
+// valueSets are the values that the tests run with.
 var valueSets = map[string][]string{
-	"no values":           nil,
-	"every other value":   {"--values", store + "/ci/everything-values.yaml"},
-	"as little as can be": {"--values", store + "/ci/small-values.yaml"},
-	"production":          {"--values", store + "/values-production.yaml"},
+	"no values":         nil,
+	"every other value": {"--values", store + "/ci/everything-values.yaml"},
+	"minimal":           {"--values", store + "/ci/small-values.yaml"},
+	"production":        {"--values", store + "/values-production.yaml"},
 }
 
 func TestMain(m *testing.M) {
 	os.Exit(controlplane.With(m, "../../charts/merchstore/charts/operator/crds").Run())
 }
 
-// helm runs the program that `make` pins, with no settings but those of the test.
+// helm runs the pinned helm, with no settings but those of the test.
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	program, err := filepath.Abs("../../.bin/helm")
@@ -64,7 +65,7 @@ func helm(t *testing.T, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// render is what helm makes of a chart for a release called store, without a cluster.
+// render renders a chart for a release named store, without a cluster.
 func render(t *testing.T, chart string, args ...string) objects {
 	t.Helper()
 	out, err := helm(t, append([]string{"template", "store", chart, "--namespace", "shop"}, args...)...)
@@ -74,10 +75,10 @@ func render(t *testing.T, chart string, args ...string) objects {
 	return parse(t, out)
 }
 
-// objects are those of a manifest, with the fields of their kinds and no others.
+// objects are the objects of a manifest.
 type objects []client.Object
 
-// parse reads a manifest strictly: a field that a kind does not have, or a key that stands there twice, fails the test.
+// parse decodes a manifest strictly: an unknown field or a duplicate key fails the test.
 func parse(t *testing.T, manifest string) objects {
 	t.Helper()
 	decoder := serializer.NewCodecFactory(newScheme(t), serializer.EnableStrict).UniversalDeserializer()
@@ -89,14 +90,14 @@ func parse(t *testing.T, manifest string) objects {
 		}
 		object, ok := decoded.(client.Object)
 		if !ok {
-			t.Fatalf("%T is no object", decoded)
+			t.Fatalf("%T is not an object", decoded)
 		}
 		all = append(all, object)
 	}
 	return all
 }
 
-// unchecked reads a manifest as it is.
+// unchecked decodes a manifest without validation.
 func unchecked(t *testing.T, manifest string) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured
@@ -137,7 +138,7 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// all are the objects of a kind.
+// all returns the objects of a kind.
 func all[T client.Object](o objects) []T {
 	var found []T
 	for _, object := range o {
@@ -148,7 +149,7 @@ func all[T client.Object](o objects) []T {
 	return found
 }
 
-// find is the object of a kind that has this name; the test fails when there is none.
+// find returns the object of a kind with this name. The test fails if there is none.
 func find[T client.Object](t *testing.T, o objects, name string) T {
 	t.Helper()
 	found := all[T](o)
@@ -159,7 +160,7 @@ func find[T client.Object](t *testing.T, o objects, name string) T {
 	return found[i]
 }
 
-// has says whether there is an object of a kind of this name.
+// has reports whether there is an object of a kind with this name.
 func has[T client.Object](o objects, name string) bool {
 	return slices.ContainsFunc(all[T](o), func(object T) bool { return object.GetName() == name })
 }

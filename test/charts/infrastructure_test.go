@@ -17,8 +17,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// TestPrometheusTakesItsConfiguration asks the version whose image is used.
-func TestPrometheusTakesItsConfiguration(t *testing.T) {
+// TestPrometheusAcceptsItsConfiguration uses promtool of the version that the chart installs.
+func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	t.Parallel()
 	promtool, err := filepath.Abs("../../.bin/promtool")
 	if err != nil {
@@ -52,14 +52,14 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if said, err := exec.CommandContext(t.Context(), promtool, "check", "config", dir+"/prometheus.yml").CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s\n%s", err, said, config)
+			if output, err := exec.CommandContext(t.Context(), promtool, "check", "config", dir+"/prometheus.yml").CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s\n%s", err, output, config)
 			}
 		})
 	}
 }
 
-func TestPrometheusSeesPodsOfItsNamespaceAndNothingElse(t *testing.T) {
+func TestPrometheusMayListOnlyThePodsOfItsNamespace(t *testing.T) {
 	t.Parallel()
 	o := render(t, store)
 	want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}}}

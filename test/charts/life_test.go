@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// secrets are the contents of those that the chart makes up.
+// secrets returns the contents of the Secrets that the chart generates.
 func (c *cluster) secrets() map[string]map[string][]byte {
 	c.t.Helper()
 	contents := map[string]map[string][]byte{}
@@ -28,7 +28,7 @@ func (c *cluster) secrets() map[string]map[string][]byte {
 	return contents
 }
 
-// pods are the pod templates of the store's Deployments: a change of one replaces its pods.
+// pods returns the pod templates of the store's Deployments. Changing one replaces its pods.
 func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 	c.t.Helper()
 	templates := map[string]corev1.PodTemplateSpec{}
@@ -40,7 +40,7 @@ func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 	return templates
 }
 
-// replaced are the Deployments whose pods are replaced by a change from one to the other.
+// replaced returns the Deployments whose pod templates differ.
 func replaced(before, after map[string]corev1.PodTemplateSpec) map[string]bool {
 	changed := map[string]bool{}
 	for name := range before {
@@ -51,7 +51,7 @@ func replaced(before, after map[string]corev1.PodTemplateSpec) map[string]bool {
 	return changed
 }
 
-func TestAnUpgradeKeepsSecretsAndReplacesNoPodWithoutNeed(t *testing.T) {
+func TestUpgradeKeepsSecretsAndReplacesOnlyChangedPods(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	c.helm("install", "store", store)
@@ -59,7 +59,7 @@ func TestAnUpgradeKeepsSecretsAndReplacesNoPodWithoutNeed(t *testing.T) {
 
 	c.helm("upgrade", "store", store)
 	if diff := cmp.Diff(pods, c.pods()); diff != "" {
-		t.Errorf("nothing has changed, and pods are replaced:\n%s", diff)
+		t.Errorf("nothing has changed, but pods are replaced:\n%s", diff)
 	}
 	c.helm("upgrade", "store", store, "--set", "api.settings.REQUEST_TIMEOUT=5s")
 	if changed := replaced(pods, c.pods()); !cmp.Equal(changed, map[string]bool{"store-api": true}) {
@@ -70,7 +70,7 @@ func TestAnUpgradeKeepsSecretsAndReplacesNoPodWithoutNeed(t *testing.T) {
 	}
 }
 
-func TestSecretsThatArePutIntoTheClusterReachPods(t *testing.T) {
+func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		secret, key, value string
@@ -116,7 +116,7 @@ func TestSecretsThatArePutIntoTheClusterReachPods(t *testing.T) {
 	}
 }
 
-func TestSecretsOfOthersReachPods(t *testing.T) {
+func TestPodsAreReplacedWhenAnExistingSecretChanges(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	secret := &corev1.Secret{
@@ -141,7 +141,7 @@ func TestSecretsOfOthersReachPods(t *testing.T) {
 	}
 }
 
-func TestAnUninstallKeepsDataForTheNextInstall(t *testing.T) {
+func TestUninstallKeepsDataForTheNextInstall(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	c.helm("install", "store", store)
@@ -150,7 +150,7 @@ func TestAnUninstallKeepsDataForTheNextInstall(t *testing.T) {
 	c.helm("uninstall", "store")
 	c.gone(new(appsv1.Deployment), "store-db")
 	c.gone(new(v1alpha1.DatabaseSchema), "store-database")
-	c.gone(new(v1alpha1.KafkaTopic), "store-log-channel") // the topic itself is kept
+	c.gone(new(v1alpha1.KafkaTopic), "store-log-channel") // the topic itself remains
 	c.helm("install", "store", store)
 
 	after := c.secrets()
@@ -161,7 +161,7 @@ func TestAnUninstallKeepsDataForTheNextInstall(t *testing.T) {
 	}
 }
 
-func TestAnUninstallKeepsNothingIfAskedTo(t *testing.T) {
+func TestUninstallDeletesDataIfKeepDataIsFalse(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	c.helm("install", "store", store, "--set", "global.keepData=false")
@@ -170,8 +170,9 @@ func TestAnUninstallKeepsNothingIfAskedTo(t *testing.T) {
 	c.gone(new(corev1.Secret), "store-postgresql")
 }
 
-// TestAKafkaTopicThatTakesItsTopicAlongIsLeft is about an object that would wait for ever for the operator to see to its end.
-func TestAKafkaTopicThatTakesItsTopicAlongIsLeft(t *testing.T) {
+// TestUninstallKeepsAKafkaTopicWithDeletionPolicyDelete: the object would wait forever for the
+// operator, which is uninstalled too.
+func TestUninstallKeepsAKafkaTopicWithDeletionPolicyDelete(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	c.helm("install", "store", store, "--set", "kafka.topic.deletionPolicy=Delete")
@@ -179,7 +180,7 @@ func TestAKafkaTopicThatTakesItsTopicAlongIsLeft(t *testing.T) {
 	c.get(new(v1alpha1.KafkaTopic), "store-log-channel")
 }
 
-func TestNotesSayHowToGetIn(t *testing.T) {
+func TestNotesContainTheNextCommands(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, controlplane.Shared(t))
 	notes := c.helm("install", "store", store)
@@ -191,7 +192,7 @@ func TestNotesSayHowToGetIn(t *testing.T) {
 		"get secret store-grafana --template '{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}'",
 	} {
 		if !strings.Contains(notes, want) {
-			t.Errorf("they do not say %s:\n%s", want, notes)
+			t.Errorf("they do not contain %s:\n%s", want, notes)
 		}
 	}
 }

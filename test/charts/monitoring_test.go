@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// prometheusKind is an empty object of a kind of the Prometheus operator's.
+// prometheusKind returns an empty object of a kind of the Prometheus operator.
 func prometheusKind(kind string) *unstructured.Unstructured {
 	u := new(unstructured.Unstructured)
 	u.SetAPIVersion("monitoring.coreos.com/v1")
@@ -25,7 +25,7 @@ func prometheusKind(kind string) *unstructured.Unstructured {
 	return u
 }
 
-// scraped are the workloads whose pods ask for it by an annotation.
+// scraped returns the workloads whose pods have the scrape annotation.
 func (c *cluster) scraped() []string {
 	c.t.Helper()
 	var names []string
@@ -38,7 +38,9 @@ func (c *cluster) scraped() []string {
 	return names
 }
 
-// TestPrometheusFindsPodsInOneWay has a control plane of its own, for definitions are everybody's. Both ways at once would count all twice.
+// TestPrometheusFindsPodsInOneWay checks that pods have either a PodMonitor or annotations: with
+// both, they would be scraped twice. It uses its own control plane, because definitions are
+// cluster-scoped.
 func TestPrometheusFindsPodsInOneWay(t *testing.T) {
 	t.Parallel()
 	c, plane := ownCluster(t)
@@ -53,7 +55,7 @@ func TestPrometheusFindsPodsInOneWay(t *testing.T) {
 	}
 	c.helm("upgrade", "store", store, "--set", "monitoring.labels.release=prometheus")
 	if names := c.scraped(); len(names) > 0 {
-		t.Errorf("with the Prometheus operator, %v have annotations all the same", names)
+		t.Errorf("with the Prometheus operator, %v have annotations nevertheless", names)
 	}
 	c.podMonitorSelectsAll()
 	c.rulesAreThoseOfTheFile()
@@ -62,7 +64,7 @@ func TestPrometheusFindsPodsInOneWay(t *testing.T) {
 	c.gone(prometheusKind("PodMonitor"), "store-pods")
 	c.gone(prometheusKind("PrometheusRule"), "store-rules-merchstore")
 	if diff := cmp.Diff(everything, c.scraped()); diff != "" {
-		t.Errorf("with the Prometheus operator turned away, these have annotations: want -, got +\n%s", diff)
+		t.Errorf("with prometheusOperator=false, these have annotations: want -, got +\n%s", diff)
 	}
 
 	c.helm("upgrade", "store", store, "--set", "monitoring.rules=false")
@@ -72,7 +74,7 @@ func TestPrometheusFindsPodsInOneWay(t *testing.T) {
 	c.get(prometheusKind("PodMonitor"), "alone-operator")
 }
 
-// podMonitorSelectsAll looks at the only PodMonitor: it is for all pods that have metrics.
+// podMonitorSelectsAll checks that the only PodMonitor selects all pods that have metrics.
 func (c *cluster) podMonitorSelectsAll() {
 	c.t.Helper()
 	monitors := new(unstructured.UnstructuredList)
@@ -122,7 +124,7 @@ func (c *cluster) rulesAreThoseOfTheFile() {
 	}
 }
 
-// asJSON makes numbers the same, whichever way they were read.
+// asJSON normalizes the types of numbers.
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.MarshalIndent(v, "", " ")
@@ -132,7 +134,7 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// files are those of the store's chart.
+// files returns the files of the store's chart that match a pattern.
 func files(t *testing.T, pattern string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(store, pattern))
@@ -142,7 +144,7 @@ func files(t *testing.T, pattern string) []string {
 	return found
 }
 
-func TestDashboardsAreForTheSidecarAndForTheInfrastructuresGrafana(t *testing.T) {
+func TestGrafanaAndItsSidecarFindTheDashboards(t *testing.T) {
 	t.Parallel()
 	o := render(t, store)
 	grafana := find[*appsv1.StatefulSet](t, o, "store-grafana").Spec.Template.Spec
@@ -172,7 +174,7 @@ func TestDashboardsAreForTheSidecarAndForTheInfrastructuresGrafana(t *testing.T)
 	}
 	home := env(corev1.PodTemplateSpec{Spec: grafana})["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].Value
 	if !slices.Contains(want, "store-dashboard-"+strings.TrimSuffix(filepath.Base(home), ".json")) {
-		t.Errorf("people see %s first, which there is not", home)
+		t.Errorf("the home dashboard %s does not exist", home)
 	}
 
 	relabelled := render(t, store, "--set", "monitoring.dashboards.label=shown,monitoring.dashboards.labelValue=yes")
@@ -181,20 +183,20 @@ func TestDashboardsAreForTheSidecarAndForTheInfrastructuresGrafana(t *testing.T)
 	}
 }
 
-func TestMetricsAreNotReachedThroughAService(t *testing.T) {
+func TestNoServiceExposesMetrics(t *testing.T) {
 	t.Parallel()
 	for name, values := range valueSets {
 		for _, service := range all[*corev1.Service](render(t, store, values...)) {
 			for _, port := range service.Spec.Ports {
 				if target := port.TargetPort.String(); target == "ops" || target == "9090" {
-					t.Errorf("%s: the Service %s leads to metrics", name, service.Name)
+					t.Errorf("%s: the Service %s exposes metrics", name, service.Name)
 				}
 			}
 		}
 	}
 }
 
-func TestTracesAreOffUnlessAnAddressIsGiven(t *testing.T) {
+func TestTracesAreOffWithoutAnEndpoint(t *testing.T) {
 	t.Parallel()
 	without, with := render(t, store), render(t, store,
 		"--set", "tracing.endpoint=http://tempo.tracing:4317", "--set", "tracing.sampleRatio=0.25", "--set", "tracing.headersSecret=tempo")
@@ -202,11 +204,11 @@ func TestTracesAreOffUnlessAnAddressIsGiven(t *testing.T) {
 		if endpoint, there := find[*corev1.ConfigMap](t, without, name).Data["OTEL_EXPORTER_OTLP_ENDPOINT"]; there {
 			t.Errorf("%s sends them to %q", name, endpoint)
 		}
-		told := find[*corev1.ConfigMap](t, with, name).Data
+		config := find[*corev1.ConfigMap](t, with, name).Data
 		headers := env(find[*appsv1.Deployment](t, with, name).Spec.Template)["OTEL_EXPORTER_OTLP_HEADERS"].ValueFrom
-		if told["OTEL_EXPORTER_OTLP_ENDPOINT"] != "http://tempo.tracing:4317" || told["OTEL_TRACES_SAMPLER_ARG"] != "0.25" ||
+		if config["OTEL_EXPORTER_OTLP_ENDPOINT"] != "http://tempo.tracing:4317" || config["OTEL_TRACES_SAMPLER_ARG"] != "0.25" ||
 			headers == nil || headers.SecretKeyRef.Name != "tempo" || headers.SecretKeyRef.Key != "headers" {
-			t.Errorf("%s is told %v, and %v", name, told, headers)
+			t.Errorf("%s has the settings %v and the variable %v", name, config, headers)
 		}
 	}
 }

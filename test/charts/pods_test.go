@@ -17,7 +17,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// workload is a Deployment or StatefulSet, as far as its pods go.
+// workload is the pod template of a Deployment or StatefulSet.
 type workload struct {
 	name     string
 	selector *metav1.LabelSelector
@@ -36,7 +36,7 @@ func workloads(o objects) []workload {
 	return found
 }
 
-// pod is one as the workload's controller would make it.
+// pod returns a pod as the workload's controller would create it.
 func (w workload) pod(namespace string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: *w.template.ObjectMeta.DeepCopy(), Spec: *w.template.Spec.DeepCopy()}
 	p.Namespace, p.Name = namespace, w.name+"-0"
@@ -63,7 +63,7 @@ func TestEveryPodIsHardened(t *testing.T) {
 					t.Errorf("%s runs as service account %q", w.name, spec.ServiceAccountName)
 				}
 				if spec.EnableServiceLinks == nil || *spec.EnableServiceLinks {
-					t.Errorf("%s gets the addresses of other Services as settings", w.name)
+					t.Errorf("%s gets the addresses of other Services as environment variables", w.name)
 				}
 				if spec.PriorityClassName != "" {
 					t.Errorf("%s has a priority", w.name)
@@ -82,10 +82,10 @@ func checkContainer(t *testing.T, name string, c corev1.Container) {
 		t.Errorf("%s can write to its root file system", name)
 	}
 	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-		t.Errorf("%s lacks requests or a limit of memory: %v", name, c.Resources)
+		t.Errorf("%s has no requests or no memory limit: %v", name, c.Resources)
 	}
 	if c.LivenessProbe == nil || c.ReadinessProbe == nil {
-		t.Errorf("%s is not probed", name)
+		t.Errorf("%s has no probes", name)
 	}
 	if strings.HasSuffix(c.Image, ":latest") || !strings.Contains(c.Image, ":") {
 		t.Errorf("%s: image %s is not pinned", name, c.Image)
@@ -102,7 +102,7 @@ func TestGoMemoryFitsTheLimit(t *testing.T) {
 	}
 }
 
-// env are the variables of a pod's only container.
+// env returns the environment variables of a pod's only container.
 func env(template corev1.PodTemplateSpec) map[string]corev1.EnvVar {
 	variables := map[string]corev1.EnvVar{}
 	for _, e := range template.Spec.Containers[0].Env {
@@ -111,14 +111,14 @@ func env(template corev1.PodTemplateSpec) map[string]corev1.EnvVar {
 	return variables
 }
 
-func TestPodsEndWithinTheirGracePeriod(t *testing.T) {
+func TestShutdownFitsTheGracePeriod(t *testing.T) {
 	t.Parallel()
 	o := render(t, store, "--set", "shutdown.drainDelaySeconds=12,shutdown.timeoutSeconds=40")
-	// Only clients that come through a Service need time to hear that a pod goes.
+	// Only clients that use a Service need time to learn that a pod stops.
 	for name, delay := range map[string]string{"store-api": "12s", "store-db": "0s", "store-logging": "0s"} {
 		config := find[*corev1.ConfigMap](t, o, name).Data
 		if config["DRAIN_DELAY"] != delay || config["SHUTDOWN_TIMEOUT"] != "40s" {
-			t.Errorf("%s is told %v", name, config)
+			t.Errorf("%s has the settings %v", name, config)
 		}
 		if grace := *find[*appsv1.Deployment](t, o, name).Spec.Template.Spec.TerminationGracePeriodSeconds; grace < 52 {
 			t.Errorf("%s is killed after %d s", name, grace)
@@ -126,18 +126,19 @@ func TestPodsEndWithinTheirGracePeriod(t *testing.T) {
 	}
 }
 
-// TestNewPodsAreKnownBeforeOldOnesGo: clients of the gRPC services hear of them by DNS, whose answers can be half a minute old.
-func TestNewPodsAreKnownBeforeOldOnesGo(t *testing.T) {
+// TestOldPodsStopAfterDNSKnowsNewOnes: gRPC clients find pods by DNS, whose answers may be half a
+// minute old.
+func TestOldPodsStopAfterDNSKnowsNewOnes(t *testing.T) {
 	t.Parallel()
 	o := render(t, store)
 	for name, atLeast := range map[string]int32{"store-api": 0, "store-db": 31, "store-logging": 31} {
 		if ready := find[*appsv1.Deployment](t, o, name).Spec.MinReadySeconds; ready < atLeast {
-			t.Errorf("an old pod of %s goes when a new one has been ready for %d s", name, ready)
+			t.Errorf("an old pod of %s stops when a new one has been ready for %d s", name, ready)
 		}
 	}
 }
 
-func TestDatabaseAwayIsNoReasonForARestart(t *testing.T) {
+func TestLivenessDoesNotDependOnTheDatabase(t *testing.T) {
 	t.Parallel()
 	o := render(t, store)
 	for name, service := range map[string]string{
@@ -146,16 +147,16 @@ func TestDatabaseAwayIsNoReasonForARestart(t *testing.T) {
 	} {
 		c := find[*appsv1.Deployment](t, o, name).Spec.Template.Spec.Containers[0]
 		if probe := c.ReadinessProbe.GRPC; probe == nil || *probe.Service != service {
-			t.Errorf("%s is asked for readiness by %v, want gRPC for %s", name, c.ReadinessProbe, service)
+			t.Errorf("the readiness probe of %s is %v, want gRPC for %s", name, c.ReadinessProbe, service)
 		}
 		if probe := c.LivenessProbe.HTTPGet; probe == nil || probe.Path != "/healthz" {
-			t.Errorf("%s is asked whether it lives by %v", name, c.LivenessProbe)
+			t.Errorf("the liveness probe of %s is %v", name, c.LivenessProbe)
 		}
 	}
 }
 
-// TestSelectorsSelect finds Services, budgets and workloads whose labels or ports do not meet any pod's.
-func TestSelectorsSelect(t *testing.T) {
+// TestSelectorsMatchPods checks the labels and ports of Services, disruption budgets and workloads.
+func TestSelectorsMatchPods(t *testing.T) {
 	t.Parallel()
 	for name, values := range valueSets {
 		t.Run(name, func(t *testing.T) {
@@ -174,17 +175,17 @@ func TestSelectorsSelect(t *testing.T) {
 			}
 			for _, b := range all[*policyv1.PodDisruptionBudget](o) {
 				if s := selected(b.Spec.Selector.MatchLabels); len(s) != 1 || s[0].name != b.Name {
-					t.Errorf("the budget %s is for %v", b.Name, s)
+					t.Errorf("the budget %s selects %v", b.Name, s)
 				}
 			}
 			for _, service := range all[*corev1.Service](o) {
 				s := selected(service.Spec.Selector)
 				if len(s) != 1 {
-					t.Fatalf("the Service %s is for %v", service.Name, s)
+					t.Fatalf("the Service %s selects %v", service.Name, s)
 				}
 				for _, port := range service.Spec.Ports {
 					if !listens(s[0], port.TargetPort.String()) {
-						t.Errorf("the Service %s leads to port %s, where nothing listens", service.Name, port.TargetPort.String())
+						t.Errorf("nothing listens on port %[2]s of the Service %[1]s", service.Name, port.TargetPort.String())
 					}
 				}
 			}

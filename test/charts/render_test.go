@@ -17,13 +17,13 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-func TestValuesDoWhatTheySay(t *testing.T) {
+func TestRenderedObjectsFollowTheValues(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		set   []string
 		check func(t *testing.T, o objects)
 	}{
-		"the API and the DB service are scaled by their load, and so have no number of pods": {
+		"the API and the DB service are autoscaled and have no fixed number of pods": {
 			check: func(t *testing.T, o objects) {
 				for _, name := range []string{"store-api", "store-db"} {
 					scaler := find[*autoscalingv2.HorizontalPodAutoscaler](t, o, name)
@@ -33,7 +33,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"without autoscaling there is a number of pods": {
+		"without autoscaling the number of pods is fixed": {
 			set: []string{"api.autoscaling.enabled=false", "api.replicas=4"},
 			check: func(t *testing.T, o objects) {
 				scaled := has[*autoscalingv2.HorizontalPodAutoscaler](o, "store-api")
@@ -42,7 +42,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"a rolling update never has a pod less": {
+		"a rolling update never reduces the number of pods": {
 			check: func(t *testing.T, o objects) {
 				for _, name := range []string{"store-api", "store-db", "store-logging"} {
 					update := find[*appsv1.Deployment](t, o, name).Spec.Strategy.RollingUpdate
@@ -52,7 +52,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"gRPC clients see every pod": {
+		"gRPC clients see every pod, ready or not": {
 			check: func(t *testing.T, o objects) {
 				for _, name := range []string{"store-db", "store-logging"} {
 					if s := find[*corev1.Service](t, o, name).Spec; s.ClusterIP != corev1.ClusterIPNone || !s.PublishNotReadyAddresses {
@@ -61,7 +61,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"an image by its digest": {
+		"an image is pinned by its digest": {
 			set: []string{
 				"api.image.repository=registry.example.com/store/api", "api.image.tag=v2", "api.image.digest=sha256:" + strings.Repeat("0", 64),
 			},
@@ -83,7 +83,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"large numbers stay whole": {
+		"large numbers are not rendered in scientific notation": {
 			set: []string{"api.settings.LOG_QUEUE_BYTES=33554432", "infrastructure.postgresql.settings.max_connections=1000000"},
 			check: func(t *testing.T, o objects) {
 				got := find[*corev1.ConfigMap](t, o, "store-api").Data["LOG_QUEUE_BYTES"]
@@ -93,7 +93,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"no admin account, when none is named": {
+		"no admin account if no username is set": {
 			set: []string{"admin.username="},
 			check: func(t *testing.T, o objects) {
 				variables := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)
@@ -111,7 +111,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"a database of one's own": {
+		"an external database": {
 			set: []string{"infrastructure.postgresql.enabled=false", "database.existingSecret=mine", "database.key=uri"},
 			check: func(t *testing.T, o objects) {
 				ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["DATABASE_URL"].ValueFrom.SecretKeyRef
@@ -124,7 +124,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"a Kafka of one's own, with TLS and a password": {
+		"an external Kafka, with TLS and a password": {
 			set: []string{
 				"infrastructure.kafka.enabled=false", "kafka.existingSecret=mine", "kafka.tls.enabled=true", "kafka.sasl=SCRAM-SHA-512",
 				"kafka.topic.replicationFactor=3",
@@ -133,7 +133,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				pod := find[*appsv1.Deployment](t, o, "store-logging").Spec.Template
 				config, variables := find[*corev1.ConfigMap](t, o, "store-logging").Data, env(pod)
 				if config["KAFKA_SECURITY_PROTOCOL"] != "SASL_SSL" || config["KAFKA_SASL_MECHANISM"] != "SCRAM-SHA-512" {
-					t.Errorf("told %v", config)
+					t.Errorf("settings %v", config)
 				}
 				for _, name := range []string{"KAFKA_BROKERS", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"} {
 					if v := variables[name]; config[name] != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef.Name != "mine" {
@@ -142,15 +142,15 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 				certificate := pod.Spec.Containers[0].VolumeMounts[0].MountPath + "/" + pod.Spec.Volumes[0].Secret.Items[0].Path
 				if config["KAFKA_CA_FILE"] != certificate {
-					t.Errorf("%s is not where the certificate is", config["KAFKA_CA_FILE"])
+					t.Errorf("the certificate is not at %s", config["KAFKA_CA_FILE"])
 				}
 				got := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection
 				if want := (v1alpha1.KafkaConnection{SecretName: "mine", TLS: true, SASL: "SCRAM-SHA-512"}); got != want {
-					t.Errorf("the operator is told %v", got)
+					t.Errorf("the operator uses %v", got)
 				}
 			},
 		},
-		"the cache is found, and keeps nothing on disk": {
+		"the infrastructure's cache is used and keeps nothing on disk": {
 			set: []string{"infrastructure.valkey.settings.save=60 1", "infrastructure.valkey.settings.appendonly=yes"},
 			check: func(t *testing.T, o objects) {
 				if ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"].ValueFrom.SecretKeyRef; ref.Name != "store-valkey" || ref.Key != "url" {
@@ -158,7 +158,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 				server, url := find[*appsv1.StatefulSet](t, o, "store-valkey").Spec, find[*corev1.Secret](t, o, "store-valkey").StringData["url"]
 				if !strings.HasSuffix(url, "@"+find[*corev1.Service](t, o, "store-valkey").Name+":6379/0") {
-					t.Errorf("it is told to be at %s", url)
+					t.Errorf("its URL is %s", url)
 				}
 				args := server.Template.Spec.Containers[0].Args
 				last := args[max(0, len(args)-4):]
@@ -167,7 +167,7 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"a cache of one's own": {
+		"an external cache": {
 			set: []string{"infrastructure.valkey.enabled=false", "cache.existingSecret=mine", "cache.key=uri"},
 			check: func(t *testing.T, o objects) {
 				ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"].ValueFrom.SecretKeyRef
@@ -180,26 +180,26 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 			set: []string{"infrastructure.valkey.enabled=false"},
 			check: func(t *testing.T, o objects) {
 				if _, there := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"]; there {
-					t.Error("the DB service is told where to find it")
+					t.Error("the DB service has a cache URL")
 				}
 			},
 		},
-		"who brings Kafka is found by all": {
+		"all clients use the infrastructure's Kafka": {
 			check: func(t *testing.T, o objects) {
 				service := find[*corev1.Service](t, o, "store-kafka")
 				want := service.Name + ":9092"
-				told := find[*corev1.ConfigMap](t, o, "store-logging").Data["KAFKA_BROKERS"]
+				servers := find[*corev1.ConfigMap](t, o, "store-logging").Data["KAFKA_BROKERS"]
 				declared := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection.BootstrapServers
-				if told != want || declared != want {
-					t.Errorf("the logging service is told %s, the operator %s", told, declared)
+				if servers != want || declared != want {
+					t.Errorf("the logging service uses %s, the operator %s", servers, declared)
 				}
 				const advertised = "advertised.listeners=PLAINTEXT://store-kafka-0.store-kafka.shop.svc:9092\n"
 				if properties := find[*corev1.ConfigMap](t, o, "store-kafka").Data["server.properties"]; !strings.Contains(properties, advertised) {
-					t.Errorf("Kafka is told %s", properties)
+					t.Errorf("Kafka has the properties %s", properties)
 				}
 			},
 		},
-		"the operator has its rights where it looks after objects, and nowhere else": {
+		"the operator has permissions only in the namespaces that it watches": {
 			set: []string{"operator.watchNamespaces={one,two}"},
 			check: func(t *testing.T, o objects) {
 				var where []string
@@ -214,14 +214,14 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 				watched := find[*corev1.ConfigMap](t, o, "store-operator").Data["WATCH_NAMESPACES"]
 				if watched != "one,two" || !slices.Equal(where, []string{"one", "two"}) {
-					t.Errorf("looks after %s, has rights in %v", watched, where)
+					t.Errorf("watches %s, has permissions in %v", watched, where)
 				}
 				if len(all[*rbacv1.ClusterRole](o))+len(all[*rbacv1.ClusterRoleBinding](o)) > 0 {
 					t.Error("has rights everywhere")
 				}
 			},
 		},
-		"no way in from outside, unless it is asked for": {
+		"no access from outside by default": {
 			check: func(t *testing.T, o objects) {
 				service := find[*corev1.Service](t, o, "store-api").Spec
 				if len(all[*networkingv1.Ingress](o)) > 0 || service.Type != corev1.ServiceTypeClusterIP {
@@ -238,14 +238,14 @@ func TestValuesDoWhatTheySay(t *testing.T) {
 				}
 			},
 		},
-		"data is kept on an uninstall": {
+		"data is kept on uninstall": {
 			check: func(t *testing.T, o objects) { checkKept(t, o, true) },
 		},
-		"data goes, if that is asked for": {
+		"data is deleted on uninstall if keepData is false": {
 			set:   []string{"global.keepData=false"},
 			check: func(t *testing.T, o objects) { checkKept(t, o, false) },
 		},
-		"the operator can come from elsewhere": {
+		"the operator can be disabled": {
 			set: []string{"operator.enabled=false"},
 			check: func(t *testing.T, o objects) {
 				if has[*appsv1.Deployment](o, "store-operator") || !has[*v1alpha1.KafkaTopic](o, "store-log-channel") {
@@ -281,7 +281,7 @@ func checkKept(t *testing.T, o objects, keep bool) {
 		true: appsv1.RetainPersistentVolumeClaimRetentionPolicyType, false: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 	}[keep]
 	for _, s := range all[*appsv1.StatefulSet](o) {
-		if len(s.Spec.VolumeClaimTemplates) == 0 { // the cache, and Grafana
+		if len(s.Spec.VolumeClaimTemplates) == 0 { // the cache and Grafana
 			continue
 		}
 		if got := s.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
@@ -290,7 +290,7 @@ func checkKept(t *testing.T, o objects, keep bool) {
 	}
 }
 
-func TestPartsCanBeInstalledAlone(t *testing.T) {
+func TestSubchartsCanBeInstalledAlone(t *testing.T) {
 	t.Parallel()
 	if o := render(t, operator); !has[*appsv1.Deployment](o, "store-operator") {
 		t.Error("no operator")

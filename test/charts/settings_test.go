@@ -20,7 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// sources are the packages whose structs are a program's settings.
+// sources are the packages with the settings structs of each program.
 var sources = map[string][]string{
 	"api": {"services/api", "internal/logstream", "internal/tracing", "internal/process"},
 	"db": {
@@ -34,7 +34,8 @@ var sources = map[string][]string{
 	"loadgen":  {"services/loadgen", "services/loadgen/faults", "internal/process"},
 }
 
-// fixed are settings that nobody can set, because the chart relies on what they are by default, or sets them for `helm test`.
+// fixed are the settings that the chart does not expose, because it relies on their defaults, or
+// sets them for `helm test`.
 var fixed = map[string][]string{
 	"api":      {"HTTP_ADDR", "OPS_ADDR", "CHECK_URL"},
 	"db":       {"GRPC_ADDR", "OPS_ADDR"},
@@ -46,8 +47,9 @@ var fixed = map[string][]string{
 	},
 }
 
-// TestSettingsAreThoseOfThePrograms finds settings that a program does not know, and those that a chart keeps from being set.
-func TestSettingsAreThoseOfThePrograms(t *testing.T) {
+// TestSchemasListTheSettingsOfThePrograms finds settings that a program does not know, and settings
+// that a chart does not allow.
+func TestSchemasListTheSettingsOfThePrograms(t *testing.T) {
 	t.Parallel()
 	schemas := map[string]schema{}
 	for _, name := range []string{"api", "db", "logging"} {
@@ -70,7 +72,7 @@ func TestSettingsAreThoseOfThePrograms(t *testing.T) {
 	}
 }
 
-// given are the settings that charts give programs by themselves, with any set of values.
+// given returns the settings that the charts themselves set, with any of the value sets.
 func given(t *testing.T) map[string][]string {
 	t.Helper()
 	names := map[string][]string{}
@@ -88,7 +90,7 @@ func given(t *testing.T) map[string][]string {
 	return names
 }
 
-// knownSettings are the names in the `env` tags of packages.
+// knownSettings returns the names in the `env` tags of packages.
 func knownSettings(t *testing.T, packages []string) []string {
 	t.Helper()
 	var names []string
@@ -120,7 +122,7 @@ func knownSettings(t *testing.T, packages []string) []string {
 	return slices.Compact(names)
 }
 
-// schema is as much of JSON Schema as is looked at here.
+// schema is the part of JSON Schema that these tests read.
 type schema struct {
 	Ref                  string            `json:"$ref"`
 	Type                 any               `json:"type"`
@@ -143,8 +145,8 @@ func readSchema(t *testing.T, chart string) schema {
 	return s
 }
 
-// TestSchemasLeaveNothingOpen finds objects that would take any key.
-func TestSchemasLeaveNothingOpen(t *testing.T) {
+// TestSchemasRejectUnknownKeys finds objects that allow any key.
+func TestSchemasRejectUnknownKeys(t *testing.T) {
 	t.Parallel()
 	for _, chart := range []string{store, operator, infrastructure} {
 		root := readSchema(t, chart)
@@ -152,7 +154,7 @@ func TestSchemasLeaveNothingOpen(t *testing.T) {
 		look = func(path string, s schema) {
 			part := chart == store && (path == "/operator" || path == "/infrastructure") // have schemas of their own
 			if s.Type == "object" && s.AdditionalProperties == nil && !part {
-				t.Errorf("%s: %s takes any key", chart, path)
+				t.Errorf("%s: %s allows any key", chart, path)
 			}
 			for name, property := range s.Properties {
 				look(path+"/"+name, property)
@@ -168,8 +170,9 @@ func TestSchemasLeaveNothingOpen(t *testing.T) {
 	}
 }
 
-// TestEveryValueStandsInTheValuesFile compares what schemas allow with what values files show and explain.
-func TestEveryValueStandsInTheValuesFile(t *testing.T) {
+// TestEveryValueIsInTheValuesFile compares the schemas with the values files, which explain the
+// values.
+func TestEveryValueIsInTheValuesFile(t *testing.T) {
 	t.Parallel()
 	for _, chart := range []string{store, operator, infrastructure} {
 		out, err := helm(t, "show", "values", chart)

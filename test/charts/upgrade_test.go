@@ -16,12 +16,13 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// earlier are the versions before this one, each packaged when it was the newest.
+// earlier are the previous versions, each packaged when it was the newest.
 var earlier = []string{"0.1.0", "0.2.0"}
 
-// TestAnUpgradeFromAnEarlierVersionKeepsWhatThereIs: the API server takes it, no secret changes, and what has data or stands for data is
-// still the same object, on the same volumes. So it is after the way back.
-func TestAnUpgradeFromAnEarlierVersionKeepsWhatThereIs(t *testing.T) {
+// TestUpgradeFromAnEarlierVersionKeepsData: the API server accepts the upgrade, no secret changes,
+// and objects that hold or declare data remain the same objects, on the same volumes. The same
+// holds after a rollback.
+func TestUpgradeFromAnEarlierVersionKeepsData(t *testing.T) {
 	t.Parallel()
 	for _, version := range earlier {
 		t.Run(version, func(t *testing.T) {
@@ -35,41 +36,41 @@ func upgradeFrom(t *testing.T, previous string) {
 	t.Helper()
 	for name, values := range map[string][]string{
 		"no values": nil,
-		"kept in memory": {
+		"without persistence": {
 			"--set", "infrastructure.postgresql.persistence.enabled=false", "--set", "infrastructure.kafka.persistence.enabled=false",
 		},
-		"on a database and a Kafka of one's own": {
+		"with an external database and Kafka": {
 			"--set", "infrastructure.enabled=false", "--set", "database.existingSecret=mine", "--set", "kafka.existingSecret=mine",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, controlplane.Shared(t))
-			// The cluster has this version's definitions already, as one has to before an upgrade.
+			// The cluster already has this version's definitions, which an upgrade requires.
 			c.helm(append([]string{"install", "store", previous, "--set", "operator.checkDefinitions=false"}, values...)...)
-			before := c.kept()
+			before := c.dataObjects()
 
 			c.helm(append([]string{"upgrade", "store", store}, values...)...)
-			if diff := cmp.Diff(before, c.kept().of(before)); diff != "" {
+			if diff := cmp.Diff(before, c.dataObjects().of(before)); diff != "" {
 				t.Errorf("before -, after +\n%s", diff)
 			}
 			c.helm("rollback", "store", "1")
-			if diff := cmp.Diff(before, c.kept().of(before)); diff != "" {
-				t.Errorf("before -, after the way back +\n%s", diff)
+			if diff := cmp.Diff(before, c.dataObjects().of(before)); diff != "" {
+				t.Errorf("before -, after the rollback +\n%s", diff)
 			}
 		})
 	}
 }
 
-// kept is what a new version of the chart must leave as it is.
-type kept struct {
+// dataObjects are the objects that a new version of the chart must not change.
+type dataObjects struct {
 	Objects map[string]types.UID
 	Secrets map[string]map[string][]byte
 	Volumes map[string][]corev1.PersistentVolumeClaim
 }
 
-// of leaves out what was not there before, such as parts that a version has brought.
-func (k kept) of(before kept) kept {
+// of returns the objects that also exist in before; a new version may add others.
+func (k dataObjects) of(before dataObjects) dataObjects {
 	maps.DeleteFunc(k.Objects, func(name string, _ types.UID) bool { _, there := before.Objects[name]; return !there })
 	maps.DeleteFunc(k.Secrets, func(name string, _ map[string][]byte) bool { _, there := before.Secrets[name]; return !there })
 	maps.DeleteFunc(k.Volumes, func(name string, _ []corev1.PersistentVolumeClaim) bool {
@@ -79,9 +80,9 @@ func (k kept) of(before kept) kept {
 	return k
 }
 
-func (c *cluster) kept() kept {
+func (c *cluster) dataObjects() dataObjects {
 	c.t.Helper()
-	k := kept{map[string]types.UID{}, map[string]map[string][]byte{}, map[string][]corev1.PersistentVolumeClaim{}}
+	k := dataObjects{map[string]types.UID{}, map[string]map[string][]byte{}, map[string][]corev1.PersistentVolumeClaim{}}
 	note := func(o client.Object) {
 		gvk, err := c.GroupVersionKindFor(o)
 		if err != nil {

@@ -7,50 +7,51 @@ import (
 	"testing"
 )
 
-// TestBadValuesGetASentence tries what people get wrong: each must end at install time, and not in a crash loop.
-func TestBadValuesGetASentence(t *testing.T) {
+// TestInvalidValuesAreRejected: each mistake must fail the install instead of becoming a crash
+// loop.
+func TestInvalidValuesAreRejected(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		value, want string
 	}{
-		"a typo at the top":                     {"apis.replicas=1", "'apis' not allowed"},
-		"a typo further down":                   {"api.image.tagg=v1", "at '/api/image': additional properties 'tagg'"},
-		"a typo in the globals":                 {"global.keepdata=false", "'keepdata' not allowed"},
-		"a setting there is not":                {"db.settings.DB_MAX_CONN=20", "at '/db/settings': additional properties 'DB_MAX_CONN'"},
-		"a setting of another service":          {"api.settings.ORDER_BATCH_SIZE=20", "'ORDER_BATCH_SIZE' not allowed"},
-		"a setting that the chart makes":        {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
-		"a typo in a part's values":             {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
-		"a typo in the operator's values":       {"operator.watchNamespace=x", "'watchNamespace' not allowed"},
-		"a number of pods that is none":         {"api.replicas=two", "at '/api/replicas': got string, want integer"},
-		"no pods at all":                        {"logging.replicas=0", "minimum: got 0, want 1"},
-		"a duration without a unit":             {"db.settings.TOKEN_TTL=\"3600\"", "at '/db/settings/TOKEN_TTL'"},
-		"memory that Go could not be told":      {"api.resources.limits.memory=256M", "does not match pattern"},
-		"no limit of memory":                    {"api.resources.limits.memory=null", "limits': missing property 'memory'"},
-		"an image without a tag":                {"infrastructure.postgresql.image=postgres", "at '/postgresql/image'"},
-		"a digest that is none":                 {"api.image.digest=e3b0c442", "at '/api/image/digest'"},
-		"a log-in there is not":                 {"kafka.sasl=GSSAPI", "value must be one of"},
-		"no database":                           {"infrastructure.postgresql.enabled=false", "database.existingSecret must name a Secret"},
-		"no Kafka":                              {"infrastructure.kafka.enabled=false", "kafka.existingSecret must name a Secret"},
-		"no infrastructure, and nothing else":   {"infrastructure.enabled=false", "database.existingSecret must name a Secret"},
-		"two databases":                         {"database.existingSecret=mine", "set infrastructure.postgresql.enabled"},
-		"two Kafkas":                            {"kafka.existingSecret=mine", "set infrastructure.kafka.enabled"},
-		"two caches":                            {"cache.existingSecret=mine", "set infrastructure.valkey.enabled"},
-		"a Grafana with nothing to show":        {"infrastructure.prometheus.enabled=false", "set grafana.enabled to false as well"},
-		"a retention that is none":              {"infrastructure.prometheus.retention.size=10", "at '/prometheus/retention/size'"},
-		"a typo about Grafana":                  {"infrastructure.grafana.adminPassword=x", "at '/grafana': additional properties 'adminPassword'"},
-		"more load than may be":                 {"infrastructure.loadgen.rate=1000", "at '/loadgen/rate'"},
-		"a typo about monitoring":               {"monitoring.podMonitor=true", "at '/monitoring': additional properties 'podMonitor'"},
-		"neither yes nor no":                    {"global.prometheusOperator=maybe", "value must be one of"},
-		"more than all requests":                {"tracing.sampleRatio=2", "at '/tracing/sampleRatio'"},
-		"traces to no address":                  {"tracing.endpoint=tempo:4317", "at '/tracing/endpoint'"},
-		"a cache that comes back with old news": {"infrastructure.valkey.persistence.enabled=true", "additional properties 'persistence'"},
-		"TLS to a Kafka that has none":          {"kafka.tls.enabled=true", "are for a Kafka of your own"},
-		"more copies than brokers":              {"kafka.topic.replicationFactor=3", "has one broker"},
-		"a topic that takes no messages":        {"kafka.topic.config.min\\.insync\\.replicas=2", "nothing could ever be logged"},
-		"less than the least":                   {"api.autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
-		"an end sooner than an order":           {"shutdown.timeoutSeconds=8", "must be more than db.settings.ORDER_TIMEOUT"},
-		"an order longer than the end":          {"db.settings.ORDER_TIMEOUT=30s", "must be more than db.settings.ORDER_TIMEOUT"},
-		"passwords that could never be hashed":  {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
+		"a typo at the top":                             {"apis.replicas=1", "'apis' not allowed"},
+		"a typo further down":                           {"api.image.tagg=v1", "at '/api/image': additional properties 'tagg'"},
+		"a typo in the globals":                         {"global.keepdata=false", "'keepdata' not allowed"},
+		"an unknown setting":                            {"db.settings.DB_MAX_CONN=20", "at '/db/settings': additional properties 'DB_MAX_CONN'"},
+		"a setting of another service":                  {"api.settings.ORDER_BATCH_SIZE=20", "'ORDER_BATCH_SIZE' not allowed"},
+		"a setting that the chart sets itself":          {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
+		"a typo in a subchart's values":                 {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
+		"a typo in the operator's values":               {"operator.watchNamespace=x", "'watchNamespace' not allowed"},
+		"a number of pods that is not a number":         {"api.replicas=two", "at '/api/replicas': got string, want integer"},
+		"zero pods":                                     {"logging.replicas=0", "minimum: got 0, want 1"},
+		"a duration without a unit":                     {"db.settings.TOKEN_TTL=\"3600\"", "at '/db/settings/TOKEN_TTL'"},
+		"a memory limit that GOMEMLIMIT cannot express": {"api.resources.limits.memory=256M", "does not match pattern"},
+		"no memory limit":                               {"api.resources.limits.memory=null", "limits': missing property 'memory'"},
+		"an image without a tag":                        {"infrastructure.postgresql.image=postgres", "at '/postgresql/image'"},
+		"an invalid digest":                             {"api.image.digest=e3b0c442", "at '/api/image/digest'"},
+		"an unknown SASL mechanism":                     {"kafka.sasl=GSSAPI", "value must be one of"},
+		"no database":                                   {"infrastructure.postgresql.enabled=false", "database.existingSecret must name a Secret"},
+		"no Kafka":                                      {"infrastructure.kafka.enabled=false", "kafka.existingSecret must name a Secret"},
+		"no infrastructure, and nothing else":           {"infrastructure.enabled=false", "database.existingSecret must name a Secret"},
+		"two databases":                                 {"database.existingSecret=mine", "set infrastructure.postgresql.enabled"},
+		"two Kafkas":                                    {"kafka.existingSecret=mine", "set infrastructure.kafka.enabled"},
+		"two caches":                                    {"cache.existingSecret=mine", "set infrastructure.valkey.enabled"},
+		"a Grafana without Prometheus":                  {"infrastructure.prometheus.enabled=false", "set grafana.enabled to false as well"},
+		"an invalid retention":                          {"infrastructure.prometheus.retention.size=10", "at '/prometheus/retention/size'"},
+		"a typo in Grafana's values":                    {"infrastructure.grafana.adminPassword=x", "at '/grafana': additional properties 'adminPassword'"},
+		"too much load":                                 {"infrastructure.loadgen.rate=1000", "at '/loadgen/rate'"},
+		"a typo in the monitoring values":               {"monitoring.podMonitor=true", "at '/monitoring': additional properties 'podMonitor'"},
+		"an invalid switch":                             {"global.prometheusOperator=maybe", "value must be one of"},
+		"a sample ratio above 1":                        {"tracing.sampleRatio=2", "at '/tracing/sampleRatio'"},
+		"a tracing endpoint that is not a URL":          {"tracing.endpoint=tempo:4317", "at '/tracing/endpoint'"},
+		"a cache with persistence":                      {"infrastructure.valkey.persistence.enabled=true", "additional properties 'persistence'"},
+		"TLS to the infrastructure's Kafka":             {"kafka.tls.enabled=true", "are for a Kafka of your own"},
+		"more replicas than brokers":                    {"kafka.topic.replicationFactor=3", "has one broker"},
+		"a topic that accepts no messages":              {"kafka.topic.config.min\\.insync\\.replicas=2", "nothing could ever be logged"},
+		"minReplicas above maxReplicas":                 {"api.autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
+		"a shutdown timeout below the order timeout":    {"shutdown.timeoutSeconds=8", "must be more than db.settings.ORDER_TIMEOUT"},
+		"an order timeout above the shutdown timeout":   {"db.settings.ORDER_TIMEOUT=30s", "must be more than db.settings.ORDER_TIMEOUT"},
+		"a password queue below the concurrency":        {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +63,7 @@ func TestBadValuesGetASentence(t *testing.T) {
 	}
 }
 
-func TestAReleaseNameThatIsTooLongGetsASentence(t *testing.T) {
+func TestTooLongReleaseNamesAreRejected(t *testing.T) {
 	t.Parallel()
 	_, err := helm(t, "template", strings.Repeat("s", 41), store)
 	if err == nil || !strings.Contains(err.Error(), "more than 40 characters") {

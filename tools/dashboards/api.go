@@ -4,34 +4,34 @@ package main
 func api() board {
 	return board{
 		name: "api", title: "Merch Store: API", process: "api",
-		about: "The REST service: what is asked, how it is answered, and what the services behind it say.",
+		about: "The REST service: its requests, its answers, and its calls to the services behind it.",
 		rows: []row{
 			{"Requests", []panel{
-				lines("Requests, by route", "reqps", "Answered each second.",
+				lines("Requests, by route", "reqps", "Requests answered per second.",
 					ask("{{method}} {{route}}", `sum by (method, route) (rate(http_requests_total{in}[$__rate_interval]))`)).stacked(),
-				lines("Requests, by status", "reqps", "Answered each second. 4xx: clients ask wrongly; 5xx: it is us.",
+				lines("Requests, by status", "reqps", "Requests answered per second. 4xx: the client is at fault; 5xx: the store is.",
 					ask("{{status}}", `sum by (status) (rate(http_requests_total{in}[$__rate_interval]))`)).stacked(),
-				lines("Failed requests, by route and pod", "reqps", "Answered with 5xx, each second.",
+				lines("Failed requests, by route and pod", "reqps", "Requests answered with 5xx, per second.",
 					ask("{{pod}} {{method}} {{route}}", `sum by (pod, method, route) (rate(http_requests_total{in, status=~"5.."}[$__rate_interval])) or sum by (pod, method, route) (rate(http_requests_total{in}[$__rate_interval])) * 0`),
 				).limits(atMost(0.01, 1)).traces("api").runbook("MerchstoreErrorBudgetBurnsFast", "MerchstoreErrorBudgetBurnsSlowly"),
-				lines("Time of requests", "s", "From the first byte read to the last one written. A dot is a request whose trace can be opened.",
+				lines("Request duration", "s", "From reading the headers to writing the last byte. A dot is a request whose trace can be opened.",
 					dots(quantiles(`http_request_duration_seconds{in, route!="/api/v1/logs"}`, ""))...).limits(atMost(0.256, 1)).traces("api").runbook("MerchstoreLatencyBudgetBurnsFast"),
-				lines("Time of requests, by route", "s", "99 of 100 are faster.",
+				lines("Request duration, by route", "s", "99th percentile.",
 					dots(quantiles(`http_request_duration_seconds{in, route!="/api/v1/logs"}`, "method, route"))...).limits(atMost(0.256, 1)).traces("api").runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
-				heat("Requests by the time they took", "s", "Two stripes: some are served from a cache, or some wait for something.", `http_request_duration_seconds{in, route!="/api/v1/logs"}`).traces("api"),
-				lines("Being answered", "short", "Requests that are under way in each pod; readers of the live log are among them.", ask("{{pod}}", `http_requests_in_flight{in}`)),
-				lines("Requests, by pod", "reqps", "One pod with much more than the others: connections are not spread evenly.",
+				heat("Distribution of request durations", "s", "Two bands mean that some requests are served from a cache, or that some wait for something.", `http_request_duration_seconds{in, route!="/api/v1/logs"}`).traces("api"),
+				lines("Requests in flight", "short", "In each pod, including the streams of the live log.", ask("{{pod}}", `http_requests_in_flight{in}`)),
+				lines("Requests, by pod", "reqps", "If one pod has many more than the others, connections are not spread evenly.",
 					ask("{{pod}}", `sum by (pod) (rate(http_requests_total{in}[$__rate_interval]))`)),
-				lines("Slow requests for products and orders, by pod", "percentunit", "Part of those that look at products, or are about orders, and took longer than 0.256 s.",
+				lines("Slow requests for products and orders, by pod", "percentunit", "Fraction of the product reads and order requests that took longer than 0.256 s.",
 					ask("{{pod}}", `1 - sum by (pod) (`+shopping("bucket", `, le="0.256"`)+`) / sum by (pod) (`+shopping("count", "")+`)`),
 				).limits(atMost(0.01, 0.144)).runbook("MerchstoreLatencyBudgetBurnsFast", "MerchstoreLatencyBudgetBurnsSlowly"),
 			}},
 			{"What the API calls", []panel{
-				lines("Calls to the DB service", "reqps", "As the API saw them end, each second, by method.",
+				lines("Calls to the DB service", "reqps", "Calls per second that ended, as the API saw them, by method.",
 					ask("{{grpc_method}}", `sum by (grpc_method) (rate(grpc_client_handled_total{in, grpc_service="merchstore.v1.DBService"}[$__rate_interval]))`)).stacked(),
-				lines("Calls to the DB service, by code", "reqps", "Unavailable and DeadlineExceeded: DB pods are away, or slow. The rest are answers that clients get, too.",
+				lines("Calls to the DB service, by code", "reqps", "Unavailable and DeadlineExceeded: DB pods are unavailable or slow. The other codes become answers to clients.",
 					ask("{{grpc_code}}", `sum by (grpc_code) (rate(grpc_client_handled_total{in, grpc_service="merchstore.v1.DBService"}[$__rate_interval]))`)).traces("api"),
-				lines("Calls to the DB service that failed, by pod", "reqps", "For reasons that are ours, each second.",
+				lines("Failed calls to the DB service, by pod", "reqps", "Calls per second that failed with a code that is not the client's fault.",
 					ask("{{pod}}", `sum by (pod) (rate(grpc_client_handled_total{in, grpc_service="merchstore.v1.DBService", grpc_code=~"Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss"}[$__rate_interval])) or sum by (pod) (rate(grpc_client_handled_total{in, grpc_service="merchstore.v1.DBService"}[$__rate_interval])) * 0`)).limits(atMost(0.01, 1)),
 			}},
 			outbox(),
@@ -40,7 +40,7 @@ func api() board {
 	}
 }
 
-// shopping is how many requests a second there are for which it is promised how long they take, as the rules count them.
+// shopping returns the rate of the requests that the latency objective covers, as the rules count them.
 func shopping(series, and string) string {
 	metric := "http_request_duration_seconds_" + series
 	return `rate(` + metric + `{in, route=~"/api/v1/products(/:id)?", method="GET"` + and + `}[$__rate_interval]) or rate(` +

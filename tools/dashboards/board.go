@@ -7,7 +7,7 @@ type board struct {
 	name  string // of the file; with "merchstore-" before it, the uid in Grafana, which links rely on
 	title string
 	about string
-	// process is whose pods can be chosen; any if it is empty.
+	// process is the process whose pods can be selected; any if empty.
 	process string
 	rows    []row
 }
@@ -17,21 +17,21 @@ type row struct {
 	panels []panel
 }
 
-// panel is one chart: lines over time unless it is made by number, table, states or heatmap.
+// panel is one chart: lines over time, unless its kind is another.
 type panel struct {
 	kind     kind
 	title    string
 	about    string // what it shows, and what it means for buyers
 	unit     string
 	queries  []query
-	steps    []step
+	steps    []step   // thresholds
 	runbooks []string // alerts
-	service  string   // whose traces are linked
+	service  string   // the service whose traces are linked
 	width    uint32   // of 24 columns
 	height   uint32
-	row      string // where a click on a table's row leads to
+	row      string // link of a table's rows
 	stack    bool
-	full     float64 // the end of the axis; by the values if 0
+	full     float64 // end of the axis; chosen from the values if 0
 }
 
 type kind int
@@ -44,14 +44,14 @@ const (
 	heatmapPanel
 )
 
-// query is what a panel asks Prometheus.
+// query is a query of a panel.
 type query struct {
 	expr      string
 	legend    string
 	exemplars bool
 }
 
-// step is a value from which on something has a colour.
+// step is the value at which a colour begins.
 type step struct {
 	from  float64
 	color string
@@ -60,19 +60,20 @@ type step struct {
 const (
 	green, yellow, red = "green", "yellow", "red"
 
-	// third and so on are widths.
+	// Widths of panels, in columns.
 	third, half, full = 8, 12, 24
 )
 
-// ask is a query for the namespace and the pods that are chosen: {in} stands for those, {all} for the whole namespace, whichever pods are
-// chosen.
+// ask returns a query. In expr, {in} selects the chosen namespace and pods, {all} the whole namespace
+// whichever pods are chosen.
 func ask(legend, expr string) query {
 	const namespace, pods = `namespace="$namespace"`, `namespace="$namespace", pod=~"$pod"`
 	selectors := strings.NewReplacer("{in}", "{"+pods+"}", "{in,", "{"+pods+",", "{all}", "{"+namespace+"}", "{all,", "{"+namespace+",")
 	return query{legend: legend, expr: selectors.Replace(expr)}
 }
 
-// quantiles of a histogram: what half of all are below, and what all but one of a hundred are. by are further labels to tell apart.
+// quantiles returns queries for the 50th, 90th and 99th percentiles of a histogram. If by names
+// further labels, it returns the 99th by these labels.
 func quantiles(histogram, by string) []query {
 	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
 	labels, legend := "le", ""
@@ -90,7 +91,7 @@ func quantiles(histogram, by string) []query {
 	return []query{quantile("0.5", "p50"), quantile("0.9", "p90"), highest}
 }
 
-// dots shows the exemplars of the highest quantile: single requests, each with the id of its trace.
+// dots adds the exemplars of the highest quantile: single requests, each with its trace id.
 func dots(queries []query) []query {
 	queries[len(queries)-1].exemplars = true
 	return queries
@@ -100,12 +101,12 @@ func lines(title, unit, about string, queries ...query) panel {
 	return panel{title: title, unit: unit, about: about, queries: queries, width: third, height: 8}
 }
 
-// number shows the value of now, or that there is none.
+// number shows the current value, or that there is none.
 func number(title, unit, about string, queries ...query) panel {
 	return panel{kind: numberPanel, title: title, unit: unit, about: about, queries: queries, width: 4, height: 4}
 }
 
-// table has a line for each series, and a column for each label.
+// table has a row for each series and a column for each label.
 func table(title, unit, about string, queries ...query) panel {
 	return panel{kind: tablePanel, title: title, unit: unit, about: about, queries: queries, width: full, height: 7}
 }
@@ -115,14 +116,14 @@ func states(title, about string, steps []step, queries ...query) panel {
 	return panel{kind: statePanel, title: title, unit: "short", about: about, queries: queries, steps: steps, width: half, height: 8}
 }
 
-// heat shows how many observations fell into each bucket of a histogram.
+// heat shows the number of observations in each bucket of a histogram.
 func heat(title, unit, about, histogram string) panel {
 	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
 	q := ask("{{le}}", "sum by (le) (rate("+bucket+"[$__rate_interval]))")
 	return panel{kind: heatmapPanel, title: title, unit: unit, about: about, queries: []query{q}, width: third, height: 8}
 }
 
-// yes is how a 1 that is wanted looks.
+// yes is green for 1 and red for 0.
 func yes() []step { return []step{{0, red}, {1, green}} }
 
 // atMost is green below the first value, red from the second on.
@@ -133,16 +134,16 @@ func atLeast(warning, good float64) []step { return []step{{0, red}, {warning, y
 
 func (p panel) limits(steps []step) panel { p.steps = steps; return p }
 
-// runbook links the pages of alerts that this panel tells about.
+// runbook links the runbooks of the alerts that this panel explains.
 func (p panel) runbook(alerts ...string) panel { p.runbooks = alerts; return p }
 
-// traces links the traces of a service (api, db or logging) at the time shown.
+// traces links the traces of a service (api, db or logging) in the time range shown.
 func (p panel) traces(service string) panel { p.service = service; return p }
 
-// leadsTo is where a click on a table's row leads to.
+// leadsTo links a table's rows.
 func (p panel) leadsTo(url string) panel { p.row = url; return p }
 
-// wide panels take half of the width.
+// wide makes a panel half of the dashboard's width.
 func (p panel) wide() panel { p.width = half; return p }
 
 func (p panel) stacked() panel { p.stack = true; return p }

@@ -13,13 +13,13 @@ const (
 	rowHeight = 1
 )
 
-// build makes Grafana's form of a dashboard: the first version of its schema, which every Grafana reads from files, not the second, which
-// the library would rather see used. Panels are numbered and placed in the order in which they are written.
+// build returns the dashboard in the first version of Grafana's schema, which every Grafana reads from
+// files. The library prefers the second. Panels are numbered and placed in the order of the rows.
 func (b board) build() (dashboard.Dashboard, error) {
 	made := dashboard.NewDashboardBuilder(b.title).Uid(uidPrefix+b.name).Description(b.about).Tags([]string{tag}).
 		Time("now-1h", "now").Refresh("30s").Timezone("browser").Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(shown{dashboard.NewDashboardLinkBuilder("Merch Store").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).
-			KeepTime(true).Icon("external link").Tooltip("the other dashboards")})
+			KeepTime(true).Icon("external link").Tooltip("All dashboards of the store")})
 	for _, v := range b.variables() {
 		made.WithVariable(v)
 	}
@@ -28,7 +28,7 @@ func (b board) build() (dashboard.Dashboard, error) {
 		id++
 		made.WithRow(dashboard.NewRowBuilder(r.title).Id(id).GridPos(dashboard.GridPos{Y: y, W: columns, H: rowHeight}))
 		y += rowHeight
-		var x, line uint32 // where the next panel goes, and how high the present line is
+		var x, line uint32 // position of the next panel, and height of the current line
 		for _, p := range r.panels {
 			if x+p.width > columns {
 				x, y, line = 0, y+line, 0
@@ -42,7 +42,7 @@ func (b board) build() (dashboard.Dashboard, error) {
 	return made.Build()
 }
 
-// variables are what can be chosen at the top of a dashboard.
+// variables returns the controls at the top of a dashboard.
 func (b board) variables() []cog.Builder[dashboard.VariableModel] {
 	of := ""
 	if b.process != "" {
@@ -64,13 +64,13 @@ func (b board) variables() []cog.Builder[dashboard.VariableModel] {
 	}
 	all, every := "All", "$__all"
 	return []cog.Builder[dashboard.VariableModel]{
-		dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Description("The Prometheus that watches the store.").Type("prometheus"),
-		values("namespace", "Namespace", "Where the store runs.", "label_values(merchstore_build_info{"+of+"}, namespace)"),
-		values("pod", "Pod", "Which pods to look at.", "label_values(merchstore_build_info{"+in+"}, pod)").Multi(true).IncludeAll(true).Current(dashboard.VariableOption{
+		dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Description("The Prometheus that scrapes the store.").Type("prometheus"),
+		values("namespace", "Namespace", "The namespace of the store.", "label_values(merchstore_build_info{"+of+"}, namespace)"),
+		values("pod", "Pod", "The pods to show.", "label_values(merchstore_build_info{"+in+"}, pod)").Multi(true).IncludeAll(true).Current(dashboard.VariableOption{
 			Text: dashboard.StringOrArrayOfString{ArrayOfString: []string{all}}, Value: dashboard.StringOrArrayOfString{ArrayOfString: []string{every}},
 		}),
-		base("runbooks", "Runbooks", "Where the pages of docs/runbooks can be read, for instance in the repository's web pages.", "/docs/runbooks"),
-		base("traces", "Traces", "Where Jaeger's pages are, which links to traces lead to.", "http://localhost:16686"),
+		base("runbooks", "Runbooks", "The address of docs/runbooks on a web server, for example the repository's web pages.", "/docs/runbooks"),
+		base("traces", "Traces", "The address of Jaeger, for links to traces.", "http://localhost:16686"),
 	}
 }
 

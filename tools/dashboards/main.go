@@ -1,7 +1,8 @@
-// Dashboards writes the Grafana dashboards of the store as JSON files, which the chart brings along, or checks such files:
+// Dashboards writes the Grafana dashboards of the store as JSON files for the chart, or checks such
+// files:
 //
 //	dashboards FOLDER          writes one file for each dashboard
-//	dashboards -check FILE …   holds files against Grafana's schema
+//	dashboards -check FILE …   validates files against Grafana's schema
 package main
 
 import (
@@ -34,7 +35,7 @@ func run(args []string) error {
 	}
 }
 
-// boards are all of them, in the order in which they are linked.
+// boards returns all dashboards, in the order in which they are linked.
 func boards() []board {
 	return []board{store(), api(), db(), postgresql(), logs(), operator()}
 }
@@ -56,10 +57,10 @@ func write(folder string) error {
 	return nil
 }
 
-// check reads files as Grafana's schema has them: a field that is unknown, missing or of another type is an error, and so is a kind of panel
-// that the schema does not know.
+// check validates files against Grafana's schema: a field that is unknown, missing or of the wrong
+// type is an error, and so is an unknown type of panel.
 func check(files []string) error {
-	plugins.RegisterDefaultPlugins() // which know the kinds of panels and queries
+	plugins.RegisterDefaultPlugins() // types of panels and queries
 	var errs []error
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -67,7 +68,7 @@ func check(files []string) error {
 			return fmt.Errorf("reading a dashboard: %w", err)
 		}
 		if err := checkOne(text); err != nil {
-			errs = append(errs, fmt.Errorf("%s is not as Grafana's schema says: %w", file, err))
+			errs = append(errs, fmt.Errorf("%s does not match Grafana's schema: %w", file, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -75,8 +76,8 @@ func check(files []string) error {
 
 func checkOne(text []byte) error {
 	var strict, read dashboard.Dashboard
-	// The list of errors comes as an error also when it is empty. So the library itself takes each panel for one that could not be read, and
-	// leaves it out: what the strict reading returns are its errors only.
+	// The library returns an empty list of errors as an error. It therefore drops every panel, and only
+	// the errors of the strict reading are used.
 	var found cog.BuildErrors
 	if err := strict.UnmarshalJSONStrict(text); err != nil && (!errors.As(err, &found) || len(found) > 0) {
 		return err
@@ -90,7 +91,7 @@ func checkOne(text []byte) error {
 			continue
 		}
 		if _, known := cog.ConfigForPanelcfgVariant(p.Panel.Type); !known {
-			errs = append(errs, fmt.Errorf("a panel is of an unknown type, %s", p.Panel.Type))
+			errs = append(errs, fmt.Errorf("unknown panel type %s", p.Panel.Type))
 		}
 	}
 	return errors.Join(append(errs, read.Validate())...)

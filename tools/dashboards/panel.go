@@ -13,7 +13,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
-// grafana is what the builders of all kinds of panels can do.
+// grafana is what the builders of all kinds of panels have in common.
 type grafana[B any] interface {
 	cog.Builder[dashboard.Panel]
 	Id(uint32) B
@@ -27,7 +27,7 @@ type grafana[B any] interface {
 	Thresholds(cog.Builder[dashboard.ThresholdsConfig]) B
 }
 
-// builder makes Grafana's form of a panel.
+// builder returns a builder of the panel in Grafana's format.
 func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Panel] {
 	byValue := dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdThresholds)
 	switch p.kind {
@@ -41,7 +41,7 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 			Id: "organize", Options: map[string]any{"excludeByName": map[string]bool{"Time": true, "Value": true}},
 		})
 		if p.row != "" {
-			made.DataLinks([]cog.Builder[dashboard.DashboardLink]{link("What to do", p.row)})
+			made.DataLinks([]cog.Builder[dashboard.DashboardLink]{link("Runbook", p.row)})
 		}
 		return made
 	case statePanel:
@@ -55,7 +55,7 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 	}
 }
 
-// chart lists the series in the order of their highest values, so that the pod or the query that is why is the first.
+// chart sorts the legend by the maximum, so that the pod or query that stands out is the first.
 func (p panel) chart(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Panel] {
 	made := describe(timeseries.NewPanelBuilder(), p, id, at).AxisSoftMin(0).FillOpacity(10).ShowPoints(common.VisibilityModeNever).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
@@ -73,9 +73,9 @@ func (p panel) chart(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pane
 	return made
 }
 
-// describe sets what all kinds have.
+// describe sets what all kinds of panels have.
 func describe[B grafana[B]](made B, p panel, id uint32, at dashboard.GridPos) B {
-	steps := []dashboard.Threshold{{Color: green}} // the first one has no value: from minus infinity on
+	steps := []dashboard.Threshold{{Color: green}} // the first one has no value: it begins at minus infinity
 	for i, s := range p.steps {
 		if i == 0 {
 			steps[0].Color = s.color
@@ -86,10 +86,10 @@ func describe[B grafana[B]](made B, p panel, id uint32, at dashboard.GridPos) B 
 	var links []cog.Builder[dashboard.DashboardLink]
 	if p.service != "" {
 		// Jaeger counts in microseconds, Grafana in milliseconds.
-		links = append(links, link("Traces of this time", "${traces}/search?service=merchstore-"+p.service+"&start=${__from}000&end=${__to}000&limit=100"))
+		links = append(links, link("Traces of this time range", "${traces}/search?service=merchstore-"+p.service+"&start=${__from}000&end=${__to}000&limit=100"))
 	}
 	for _, alert := range p.runbooks {
-		links = append(links, link("What to do: "+alert, "${runbooks}/"+alert+".md"))
+		links = append(links, link("Runbook: "+alert, "${runbooks}/"+alert+".md"))
 	}
 	return made.Id(id).GridPos(at).Title(p.title).Description(p.about).Datasource(source()).Unit(p.unit).Targets(p.targets()).Links(links).
 		Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps))
@@ -100,7 +100,7 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	for i, q := range p.queries {
 		target := prometheus.NewDataqueryBuilder().RefId(string(rune('A' + i))).Expr(q.expr).LegendFormat(q.legend).Datasource(source())
 		switch p.kind {
-		case numberPanel: // a range would show the last value there was, and a store that is gone would look well for an hour
+		case numberPanel: // a range would show the last value for an hour after the store is gone
 			target.Instant()
 		case tablePanel:
 			target.Instant().Format(prometheus.PromQueryFormatTable)
@@ -118,7 +118,8 @@ func link(title, url string) cog.Builder[dashboard.DashboardLink] {
 	return shown{dashboard.NewDashboardLinkBuilder(title).Type(dashboard.DashboardLinkTypeLink).Icon("external link").Url(url).TargetBlank(true)}
 }
 
-// shown is a link where everybody sees it. The library's own default is a menu, which older versions of Grafana do not have.
+// shown is a link outside the menu, which is the library's default and missing in older versions of
+// Grafana.
 type shown struct {
 	*dashboard.DashboardLinkBuilder
 }

@@ -1,40 +1,40 @@
 package main
 
-// pods says how the chosen pods themselves are.
+// pods shows the state of the selected pods.
 func pods(more ...panel) row {
 	return row{"Pods", append([]panel{
-		states("Takes traffic", "1 while the pod may take traffic, as /readyz says. A gap: Prometheus could not ask.", yes(),
+		states("Pods ready", "1 while the pod is ready, as /readyz reports. A gap: Prometheus could not scrape it.", yes(),
 			ask("{{pod}}", `merchstore_ready{in}`)).runbook("MerchstoreNotReady", "MerchstoreCheckFailing", "MerchstoreTargetDown"),
-		table("Versions", "short", "What runs. Two versions are normal during an update only.",
+		table("Versions", "short", "The running versions. Two versions are normal only during an update.",
 			ask("", `group by (pod, process, version, revision, goversion) (merchstore_build_info{in})`)).wide(),
-		lines("Processor", "short", "Processors in use by each pod.",
+		lines("CPU", "short", "CPUs used by each pod.",
 			ask("{{pod}}", `rate(process_cpu_seconds_total{in}[$__rate_interval])`)),
-		lines("Memory, of what Go is to stay within", "percentunit", "Resident memory, compared with Go's own limit, which is somewhat below the pod's. From 100 % on it is about to be killed. Of a logging pod Go has half of the limit, and the rest is the Kafka library's: there it is compared with 1.8 times as much.",
+		lines("Memory, relative to its limit", "percentunit", "Resident memory, relative to GOMEMLIMIT, which is nine tenths of the pod's limit. From 100 % on the pod is about to be killed. In a logging pod GOMEMLIMIT is half of the limit, because the Kafka library needs the rest: there the memory is relative to 1.8 times GOMEMLIMIT.",
 			ask("{{pod}}", `process_resident_memory_bytes{in} / go_gc_gomemlimit_bytes{in} and on (namespace, pod, instance) merchstore_build_info{in, process!="logging"} or process_resident_memory_bytes{in} / go_gc_gomemlimit_bytes{in} / 1.8 and on (namespace, pod, instance) merchstore_build_info{in, process="logging"}`)).limits(atMost(0.9, 1)).runbook("MerchstoreMemoryNearLimit"),
-		lines("Memory", "bytes", "Resident memory, and the part of it that is Go's heap.",
+		lines("Memory", "bytes", "Resident memory, and Go's heap, which is a part of it.",
 			ask("{{pod}} resident", `process_resident_memory_bytes{in}`), ask("{{pod}} heap", `go_memstats_heap_inuse_bytes{in}`)),
-		lines("Goroutines", "short", "A number that only grows says that something waits for ever.", ask("{{pod}}", `go_goroutines{in}`)),
-		lines("Time since the start", "s", "It falls to 0 with each restart.",
+		lines("Goroutines", "short", "A number that only grows is a goroutine leak.", ask("{{pod}}", `go_goroutines{in}`)),
+		lines("Uptime", "s", "It falls to 0 with each restart.",
 			ask("{{pod}}", `time() - process_start_time_seconds{in}`)).runbook("MerchstoreRestarting"),
-		lines("Open files, of those allowed", "percentunit", "Connections are files, too.",
+		lines("Open files, relative to the limit", "percentunit", "Connections count as files.",
 			ask("{{pod}}", `process_open_fds{in} / process_max_fds{in}`)).limits(atMost(0.7, 0.9)),
 	}, more...)}
 }
 
-// checks says what keeps pods from taking traffic; the API, which is ready without its services, has none.
+// checks shows the readiness checks. The API, which is ready without its services, has none.
 func checks() panel {
-	return states("What must work for that", "1 for each check of /readyz that passes.", yes(),
+	return states("Readiness checks", "1 for each check of /readyz that passes.", yes(),
 		ask("{{pod}}: {{check}}", `merchstore_check_passing{in}`)).runbook("MerchstoreNotReady", "MerchstoreCheckFailing")
 }
 
-// outbox is how log messages leave a process that writes them.
+// outbox is the log queue of a process that sends log messages.
 func outbox() row {
 	return row{"Log messages of these pods", []panel{
-		lines("Waiting for Kafka", "short", "Messages kept because Kafka does not have them yet. At the queue's size (65536 unless set), further ones are lost.",
+		lines("Waiting for Kafka", "short", "Messages that Kafka does not have yet. When the queue (LOG_QUEUE_SIZE, 65536) is full, further messages are dropped.",
 			ask("{{pod}}", `merchstore_log_queue_depth{in}`)).limits(atMost(10000, 60000)).runbook("MerchstoreLogMessagesDelayed"),
-		lines("The oldest that waits", "s", "Its age. It grows while the logging service or Kafka is away.",
+		lines("Oldest waiting message", "s", "Its age. It grows while the logging service or Kafka is unavailable.",
 			ask("{{pod}}", `merchstore_log_queue_oldest_seconds{in}`)).limits(atMost(10, 30)).runbook("MerchstoreLogMessagesDelayed"),
-		lines("Lost", "cps", "Messages given up each second, by reason. Nothing brings them back.",
+		lines("Dropped messages", "cps", "Per second, by reason. They are lost for good.",
 			ask("{{pod}} {{reason}}", `rate(merchstore_log_messages_dropped_total{in}[$__rate_interval])`)).limits(atMost(0.001, 0.1)).runbook("MerchstoreLogMessagesDropped"),
 	}}
 }

@@ -17,15 +17,16 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{- /* Names and labels of an object. All objects have them, so bad values are found whichever is rendered first. */}}
+{{- /* Name and labels of an object. It validates the values, because every object includes it. */}}
 {{- define "merchstore.metadata" -}}
 {{- include "merchstore.validate" .root -}}
 name: {{ include "merchstore.name" . }}
 labels: {{- include "merchstore.labels" . | nindent 2 }}
 {{- end }}
 
-{{- /* "true" if the infrastructure chart brings the PostgreSQL or Kafka that is named: dict "root" $ "name" "kafka". */}}
-{{- define "merchstore.brings" -}}
+{{- /* "true" if the infrastructure chart contains the named server: dict "root" $ "name" "kafka".
+       */}}
+{{- define "merchstore.includes" -}}
 {{- $infrastructure := .root.Values.infrastructure }}
 {{- if and $infrastructure.enabled (dig .name "enabled" false $infrastructure) }}true{{ end }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* What all workloads have in common. Each takes the workload, see _names.tpl. */}}
+{{- /* Parts of all workloads. Each takes the workload, see _names.tpl. */}}
 
 {{- define "merchstore.deployment" -}}
 {{- if not (dig "autoscaling" "enabled" false .values) }}
@@ -10,7 +10,7 @@ minReadySeconds: {{ .root.Values.minReadySeconds }}
 {{- end }}
 strategy:
   rollingUpdate:
-    # A new pod first, then an old one less.
+    # Start a new pod before stopping an old one.
     maxSurge: 1
     maxUnavailable: 0
 selector:
@@ -22,7 +22,7 @@ labels:
   {{- include "merchstore.selector" . | nindent 2 }}
   app.kubernetes.io/part-of: merchstore
   {{- range .clients }}
-  merchstore.io/{{ . }}-client: "true" # the infrastructure chart lets such pods in
+  merchstore.io/{{ . }}-client: "true" # the infrastructure chart's network policies select it
   {{- end }}
 annotations:
   {{- if not (include "merchstore.prometheusOperator" .root) }}
@@ -30,7 +30,7 @@ annotations:
   prometheus.io/port: "9090"
   prometheus.io/path: /metrics
   {{- end }}
-  # Pods are replaced when one of these changes.
+  # Pods are replaced if one of these changes.
   checksum/config: {{ include "merchstore.config" . | sha256sum }}
   checksum/secrets: {{ include (printf "merchstore.%s.secrets" .name) .root | sha256sum }}
   {{- with .values.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
@@ -39,7 +39,7 @@ annotations:
 {{- define "merchstore.pod" -}}
 serviceAccountName: {{ include "merchstore.name" . }}
 automountServiceAccountToken: false
-enableServiceLinks: false # they would look like settings
+enableServiceLinks: false # their variables would look like settings
 terminationGracePeriodSeconds: {{ add .root.Values.shutdown.drainDelaySeconds .root.Values.shutdown.timeoutSeconds 5 }}
 securityContext:
   runAsNonRoot: true
@@ -54,7 +54,7 @@ topologySpreadConstraints:
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels: {{- include "merchstore.selector" $ | nindent 8 }}
-    matchLabelKeys: [pod-template-hash] # the old pods of a rolling update do not count
+    matchLabelKeys: [pod-template-hash] # do not count the old pods of a rolling update
   {{- end }}
 {{- with .root.Values.global.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -67,7 +67,8 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* Alive and ready are not the same: a DB service whose database is away is alive, and would only lose time by a restart. */}}
+{{- /* Liveness does not depend on readiness: a restart does not help a DB service whose database is
+       unavailable. */}}
 {{- define "merchstore.container" -}}
 {{ include "merchstore.image" . }}
 envFrom:
@@ -83,7 +84,7 @@ livenessProbe:
 resources: {{- toYaml .values.resources | nindent 2 }}
 {{- end }}
 
-{{- /* What runs, and what it may not do. */}}
+{{- /* The image, and the container's security context. */}}
 {{- define "merchstore.image" -}}
 {{- with .values.image -}}
 image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
@@ -96,7 +97,8 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{- /* Takes "goShare" as well: how much of the limit is Go's, in percent, so that it collects garbage before the kernel ends it. */}}
+{{- /* Also takes "goShare": GOMEMLIMIT as a percentage of the memory limit, so that Go collects
+       garbage before the kernel kills the process. */}}
 {{- define "merchstore.env" -}}
 {{- $limit := .values.resources.limits.memory }}
 {{- $mib := hasSuffix "Gi" $limit | ternary (mul 1024 (trimSuffix "Gi" $limit | int)) (trimSuffix "Mi" $limit | int) -}}
@@ -118,7 +120,8 @@ securityContext:
 {{- end }}
 
 {{- define "merchstore.config" -}}
-{{- /* Clients of the gRPC services are told by their connection, at once; those of the API hear of it from the Service, later. */}}
+{{- /* gRPC clients learn of a shutdown at once, on their connection; the API's clients when the
+       Service changes. */}}
 DRAIN_DELAY: "{{ eq .name "api" | ternary .root.Values.shutdown.drainDelaySeconds 0 }}s"
 SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
 {{- include (printf "merchstore.%s.config" .name) .root }}

@@ -1,22 +1,23 @@
-{{- /* The value of a Secret's key: as it is in the cluster, or made up once. It is remembered, so that all of a rendering agrees.
-       Takes dict "root" $ "name" "jwt" "key" "keys" "prefix" "k1:". */}}
-{{- define "merchstore.kept" -}}
-{{- $memory := get .root.Values "kept" | default dict }}
+{{- /* The value of a Secret's key: that of the cluster, otherwise a random one. It is stored in
+       .Values, so that a rendering uses one value. Takes dict "root" $ "name" "jwt" "key" "keys"
+       "prefix" "k1:". */}}
+{{- define "merchstore.generated" -}}
+{{- $generated := get .root.Values "generated" | default dict }}
 {{- $id := printf "%s/%s" .name .key }}
-{{- if not (hasKey $memory $id) }}
+{{- if not (hasKey $generated $id) }}
   {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "merchstore.name" .) }}
-  {{- $_ := set $memory $id (dig "data" .key "" $secret | b64dec | default (print .prefix (randAlphaNum .length))) }}
-  {{- $_ := set .root.Values "kept" $memory }}
+  {{- $_ := set $generated $id (dig "data" .key "" $secret | b64dec | default (print .prefix (randAlphaNum .length))) }}
+  {{- $_ := set .root.Values "generated" $generated }}
 {{- end }}
-{{- get $memory $id }}
+{{- get $generated $id }}
 {{- end }}
 
 {{- define "merchstore.jwt.keys" -}}
-{{ include "merchstore.kept" (dict "root" . "name" "jwt" "key" "keys" "prefix" "k1:" "length" 48) }}
+{{ include "merchstore.generated" (dict "root" . "name" "jwt" "key" "keys" "prefix" "k1:" "length" 48) }}
 {{- end }}
 
 {{- define "merchstore.admin.password" -}}
-{{ include "merchstore.kept" (dict "root" . "name" "admin" "key" "password" "prefix" "" "length" 20) }}
+{{ include "merchstore.generated" (dict "root" . "name" "admin" "key" "password" "prefix" "" "length" 20) }}
 {{- end }}
 
 {{- define "merchstore.jwt.secret" -}}
@@ -35,42 +36,43 @@
 {{ ne .Values.database.existingSecret "" | ternary .Values.database.key "url" }}
 {{- end }}
 
-{{- /* Where the cache is: "" if there is none. */}}
+{{- /* The Secret with the cache's URL, or "" if there is no cache. */}}
 {{- define "merchstore.cache.secret" -}}
 {{- if .Values.cache.existingSecret }}{{ .Values.cache.existingSecret }}
-{{- else if include "merchstore.brings" (dict "root" . "name" "valkey") }}{{ include "infrastructure.valkey.secret" .Subcharts.infrastructure }}{{ end }}
+{{- else if include "merchstore.includes" (dict "root" . "name" "valkey") }}{{ include "infrastructure.valkey.secret" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.cache.key" -}}
 {{ ne .Values.cache.existingSecret "" | ternary .Values.cache.key "url" }}
 {{- end }}
 
-{{- /* What is in a Secret that somebody else looks after, as far as it can be looked up. */}}
-{{- define "merchstore.foreign" -}}
+{{- /* The content of a Secret that is not this chart's, if it can be looked up. */}}
+{{- define "merchstore.existing" -}}
 {{ (lookup "v1" "Secret" .root.Release.Namespace .secret).data | toJson }}
 {{- end }}
 
-{{- /* What the secrets of a workload are, for a checksum: its pods are replaced when one changes. */}}
+{{- /* The content of a workload's secrets, for a checksum: its pods are replaced if one changes.
+       */}}
 {{- define "merchstore.jwt.content" -}}
-{{- with .Values.jwt.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- with .Values.jwt.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
 {{- else }}{{ include "merchstore.jwt.keys" . }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.admin.content" -}}
-{{- with .Values.admin.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- with .Values.admin.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
 {{- else }}{{ .Values.admin.username }} {{ include "merchstore.admin.password" . }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.database.content" -}}
-{{- with .Values.database.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
-{{- else with .Subcharts.infrastructure.Values.postgresql.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- with .Values.database.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
+{{- else with .Subcharts.infrastructure.Values.postgresql.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
 {{- else }}{{ include "infrastructure.postgresql.url" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.cache.content" -}}
-{{- if .Values.cache.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .Values.cache.existingSecret) }}
-{{- else if include "merchstore.brings" (dict "root" . "name" "valkey") }}
-{{- with .Subcharts.infrastructure.Values.valkey.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}
+{{- if .Values.cache.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .Values.cache.existingSecret) }}
+{{- else if include "merchstore.includes" (dict "root" . "name" "valkey") }}
+{{- with .Subcharts.infrastructure.Values.valkey.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
 {{- else }}{{ include "infrastructure.valkey.url" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 {{- end }}
@@ -84,5 +86,5 @@
 {{- end }}
 
 {{- define "merchstore.logging.secrets" -}}
-{{- with .Values.kafka.existingSecret }}{{ include "merchstore.foreign" (dict "root" $ "secret" .) }}{{ end }}
+{{- with .Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}{{ end }}
 {{- end }}

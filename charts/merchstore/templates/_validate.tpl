@@ -1,21 +1,22 @@
-{{- /* What the schema cannot say. Each is a sentence at install time, where it would be a crash loop later. */}}
+{{- /* Rules that the schema cannot express. A violation fails the install with an explanation;
+       otherwise it would be a crash loop later. */}}
 {{- define "merchstore.validate" -}}
 {{- if gt (len .Release.Name) 40 }}
   {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}
 {{- end }}
-{{- $postgresql := include "merchstore.brings" (dict "root" . "name" "postgresql") }}
-{{- $kafka := include "merchstore.brings" (dict "root" . "name" "kafka") }}
+{{- $postgresql := include "merchstore.includes" (dict "root" . "name" "postgresql") }}
+{{- $kafka := include "merchstore.includes" (dict "root" . "name" "kafka") }}
 {{- if and $postgresql .Values.database.existingSecret }}
   {{- fail "database.existingSecret names a PostgreSQL of your own: set infrastructure.postgresql.enabled or infrastructure.enabled to false with it" }}
 {{- else if not (or $postgresql .Values.database.existingSecret) }}
-  {{- fail "the infrastructure's PostgreSQL is off: database.existingSecret must name a Secret that says where yours is" }}
+  {{- fail "the infrastructure's PostgreSQL is off: database.existingSecret must name a Secret with the address of yours" }}
 {{- end }}
 {{- if and $kafka .Values.kafka.existingSecret }}
   {{- fail "kafka.existingSecret names a Kafka of your own: set infrastructure.kafka.enabled or infrastructure.enabled to false with it" }}
 {{- else if not (or $kafka .Values.kafka.existingSecret) }}
-  {{- fail "the infrastructure's Kafka is off: kafka.existingSecret must name a Secret that says where yours is" }}
+  {{- fail "the infrastructure's Kafka is off: kafka.existingSecret must name a Secret with the address of yours" }}
 {{- end }}
-{{- if and .Values.cache.existingSecret (include "merchstore.brings" (dict "root" . "name" "valkey")) }}
+{{- if and .Values.cache.existingSecret (include "merchstore.includes" (dict "root" . "name" "valkey")) }}
   {{- fail "cache.existingSecret names a Valkey or Redis of your own: set infrastructure.valkey.enabled or infrastructure.enabled to false with it" }}
 {{- end }}
 {{- if and $kafka (or .Values.kafka.tls.enabled .Values.kafka.sasl) }}
@@ -23,7 +24,7 @@
 {{- end }}
 {{- with .Values.kafka.topic }}
   {{- if gt (int (get .config "min.insync.replicas" | default 1)) (int .replicationFactor) }}
-    {{- fail "kafka.topic: min.insync.replicas is more than replicationFactor, so that nothing could ever be logged" }}
+    {{- fail "kafka.topic: min.insync.replicas is more than replicationFactor, so nothing could ever be logged" }}
   {{- end }}
   {{- if and $kafka (gt (int .replicationFactor) 1) }}
     {{- fail "kafka.topic.replicationFactor must be 1: the infrastructure's Kafka has one broker" }}
@@ -38,7 +39,7 @@
 {{- end }}
 {{- $db := .Values.db.settings }}
 {{- if ge (get $db "ORDER_TIMEOUT" | default "8s" | trimSuffix "s" | int) (int .Values.shutdown.timeoutSeconds) }}
-  {{- fail "shutdown.timeoutSeconds must be more than db.settings.ORDER_TIMEOUT (8s), or orders could be cut off by a shutdown" }}
+  {{- fail "shutdown.timeoutSeconds must be more than db.settings.ORDER_TIMEOUT (8s), otherwise a shutdown could interrupt orders" }}
 {{- end }}
 {{- if gt (get $db "PASSWORD_CONCURRENCY" | default 2 | int) (get $db "PASSWORD_QUEUE" | default 256 | int) }}
   {{- fail "db.settings: PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY" }}

@@ -1,4 +1,4 @@
-{{- /* Most of these take dict "root" $ "name" "postgresql", or another part's. */}}
+{{- /* Most of these take dict "root" $ "name" "postgresql", or the name of another server. */}}
 
 {{- define "infrastructure.name" -}}
 {{ .root.Release.Name }}-{{ .name }}
@@ -16,21 +16,22 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{- /* The value of a Secret's key: as it is in the cluster, or made up once. It is remembered, so that all of a rendering agrees. */}}
-{{- define "infrastructure.kept" -}}
-{{- $memory := get .root.Values "kept" | default dict }}
+{{- /* The value of a Secret's key: that of the cluster, otherwise a random one. It is stored in
+       .Values, so that a rendering uses one value. */}}
+{{- define "infrastructure.generated" -}}
+{{- $generated := get .root.Values "generated" | default dict }}
 {{- $id := printf "%s/%s" .name .key }}
-{{- if not (hasKey $memory $id) }}
+{{- if not (hasKey $generated $id) }}
   {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "infrastructure.name" .) }}
-  {{- $_ := set $memory $id (dig "data" .key "" $secret | b64dec | default (randAlphaNum 32)) }}
-  {{- $_ := set .root.Values "kept" $memory }}
+  {{- $_ := set $generated $id (dig "data" .key "" $secret | b64dec | default (randAlphaNum 32)) }}
+  {{- $_ := set .root.Values "generated" $generated }}
 {{- end }}
-{{- get $memory $id }}
+{{- get $generated $id }}
 {{- end }}
 
-{{- /* Where the store's database is; the password has letters and digits only. */}}
+{{- /* The URL of the store's database. The password has only letters and digits. */}}
 {{- define "infrastructure.postgresql.url" -}}
-{{- $password := include "infrastructure.kept" (dict "root" . "name" "postgresql" "key" "password") }}
+{{- $password := include "infrastructure.generated" (dict "root" . "name" "postgresql" "key" "password") }}
 {{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
 {{- end }}
 
@@ -39,7 +40,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "infrastructure.valkey.url" -}}
-{{- $password := include "infrastructure.kept" (dict "root" . "name" "valkey" "key" "password") }}
+{{- $password := include "infrastructure.generated" (dict "root" . "name" "valkey" "key" "password") }}
 {{- printf "redis://:%s@%s-valkey:6379/0" $password .Release.Name }}
 {{- end }}
 
@@ -76,8 +77,8 @@ volumeClaimTemplates:
 {{- end }}
 {{- end }}
 
-{{- /* What all pods have in common; it also takes "user", the number of the account that the image made for this, and "token": whether the
-       pod talks to the API server. */}}
+{{- /* Parts of all pods. It also takes "user", the user id that the image is made for, and "token":
+       whether the pod calls the API server. */}}
 {{- define "infrastructure.pod" -}}
 {{- $values := get .root.Values .name -}}
 automountServiceAccountToken: {{ .token | default false }}
@@ -119,7 +120,8 @@ securityContext:
 resources: {{- toYaml $values.resources | nindent 2 }}
 {{- end }}
 
-{{- /* Volumes: what stays, and what may be written besides, on a root file system that may not. */}}
+{{- /* The data volume if it is not persistent, and a writable directory beside the read-only root
+       file system. */}}
 {{- define "infrastructure.volumes" -}}
 {{- $values := get .root.Values .name -}}
 - name: scratch
@@ -141,13 +143,14 @@ metadata:
 automountServiceAccountToken: false
 {{- end }}
 
-{{- /* GOMEMLIMIT: nine tenths of the container's limit, which this takes. */}}
+{{- /* GOMEMLIMIT: nine tenths of a container's memory limit. Takes the limit. */}}
 {{- define "infrastructure.goMemory" -}}
 {{- $mib := hasSuffix "Gi" . | ternary (mul 1024 (trimSuffix "Gi" . | int)) (trimSuffix "Mi" . | int) }}
 {{- printf "%dMiB" (div (mul 9 $mib) 10) }}
 {{- end }}
 
-{{- /* The annotations by which Prometheus finds a pod: none where a PodMonitor says it, or it would be read twice. Takes $. */}}
+{{- /* The annotations by which Prometheus finds a pod; none if a PodMonitor selects it, otherwise
+       it would be scraped twice. Takes $. */}}
 {{- define "infrastructure.scrape" -}}
 {{- $operator := toString .Values.global.prometheusOperator }}
 {{- if not (or (eq $operator "true") (and (eq $operator "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor"))) -}}
@@ -157,18 +160,18 @@ prometheus.io/path: /metrics
 {{- end }}
 {{- end }}
 
-{{- /* How to see what is measured. Takes $. */}}
+{{- /* How to open Prometheus and Grafana. Takes $. */}}
 {{- define "infrastructure.notes" -}}
 {{- $kubectl := printf "kubectl --namespace %s" .Release.Namespace }}
 {{- if .Values.prometheus.enabled }}
 
-Metrics and alerts are in Prometheus, at http://127.0.0.1:9090:
+To open Prometheus, with metrics and alerts, at http://127.0.0.1:9090:
 
   {{ $kubectl }} port-forward service/{{ .Release.Name }}-prometheus 9090
 {{- end }}
 {{- if .Values.grafana.enabled }}
 
-Dashboards are in Grafana, at http://127.0.0.1:3000, and this is who may log in:
+To open Grafana, with dashboards, at http://127.0.0.1:3000, and to get its username and password:
 
   {{ $kubectl }} port-forward service/{{ .Release.Name }}-grafana 3000
   {{ $kubectl }} get secret {{ .Values.grafana.existingSecret | default (printf "%s-grafana" .Release.Name) }} --template '{{ "{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}" }}'

@@ -15,7 +15,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{- /* The namespaces to look after, as JSON. */}}
+{{- /* The namespaces to watch, as JSON. */}}
 {{- define "operator.namespaces" -}}
 {{ .Values.watchNamespaces | default (list .Release.Namespace) | uniq | toJson }}
 {{- end }}
@@ -26,7 +26,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{- /* GOMEMLIMIT: nine tenths of the container's limit, so that Go collects garbage before the kernel ends the process. */}}
+{{- /* GOMEMLIMIT: nine tenths of the container's memory limit, so that Go collects garbage before
+       the kernel kills the process. */}}
 {{- define "operator.goMemory" -}}
 {{- $limit := .Values.resources.limits.memory }}
 {{- $mib := hasSuffix "Gi" $limit | ternary (mul 1024 (trimSuffix "Gi" $limit | int)) (trimSuffix "Mi" $limit | int) }}
@@ -42,13 +43,14 @@ SHUTDOWN_TIMEOUT: "{{ .Values.shutdown.timeoutSeconds }}s"
 {{- end }}
 {{- end }}
 
-{{- /* Fails if the cluster has other definitions than this chart brings. Without a cluster there is nothing to look up. */}}
+{{- /* Fails if the cluster's definitions differ from this chart's. Without a cluster, it does
+       nothing. */}}
 {{- define "operator.checkDefinitions" -}}
 {{- range $path, $_ := .Files.Glob "crds/*.yaml" }}
   {{- $ours := $.Files.Get $path | fromYaml }}
   {{- $theirs := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $ours.metadata.name }}
   {{- if and $theirs (ne (include "operator.schemas" $ours) (include "operator.schemas" $theirs)) }}
-    {{- printf "the cluster's definition %s is not this chart's, and helm changes no definitions. Run `helm show crds CHART | kubectl apply --server-side --force-conflicts -f -` first, or set checkDefinitions to false to go on with the cluster's" $ours.metadata.name | fail }}
+    {{- printf "the cluster's definition %s is not this chart's, and helm does not change definitions. Run `helm show crds CHART | kubectl apply --server-side --force-conflicts -f -` first, or set checkDefinitions to false to use the cluster's" $ours.metadata.name | fail }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -57,7 +59,8 @@ SHUTDOWN_TIMEOUT: "{{ .Values.shutdown.timeoutSeconds }}s"
 {{- range .spec.versions }}{{ .name }} {{ toJson .schema }}{{ end }}
 {{- end }}
 
-{{- /* "true" if a PodMonitor says where metrics are; otherwise annotations do. Not both, or pods would be read twice. */}}
+{{- /* "true" if a PodMonitor selects the pods, otherwise annotations do. With both, pods would be
+       scraped twice. */}}
 {{- define "operator.podMonitor" -}}
 {{- $operator := toString .Values.global.prometheusOperator }}
 {{- if or (eq $operator "true") (and (eq $operator "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor")) }}true{{ end }}
