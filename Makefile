@@ -1,10 +1,10 @@
-# The commands of this project; `make` alone lists them.
+# The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 MAKEFLAGS     += --no-print-directory
 .DELETE_ON_ERROR:
-# The Go tool uses all cores as it is, and apt can only run once at a time.
+# The Go tool already uses all cores, and apt cannot run twice at a time.
 .NOTPARALLEL:
 
 # Tools are built from the versions pinned in tools/, each only when a target needs it.
@@ -20,16 +20,16 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: packages-run build ## Start the whole store on this machine, with a PostgreSQL and a Kafka of its own (Ctrl-C stops it)
+run: packages-run build ## Start the whole store on this machine, with its own PostgreSQL and Kafka (Ctrl-C stops it)
 	@exec build/bin/local
 
-# Without vetting, which is a part of `make verify`.
+# Without vet, which is part of `make verify`.
 .PHONY: test
 test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl npm ## Run every test, against a real PostgreSQL, Kafka broker, Kubernetes API server and browser
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need nothing installed but Go, and PostgreSQL if it is there (under a minute)
+test-unit: ## Run the tests that need only Go, and PostgreSQL where it is installed (under a minute)
 	@go test -vet=off $$(tools/list-packages unit)
 
 .PHONY: test-charts
@@ -41,7 +41,7 @@ bench: packages-bench kubernetes build build-operator ## Measure the store besid
 	@go run ./test/bench
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write what comes from proto/, from the operator's types, from the charts and from the dashboards' code
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write the files that are generated from proto/, the operator's types, the charts and the dashboards' code
 	@buf generate
 	@tools/generate-operator .
 	@tools/generate-dashboards .
@@ -53,13 +53,14 @@ fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
 	@buf format --write --path proto/merchstore
 
 .PHONY: lint
-lint: packages-verify $(BIN)/golangci-lint ## Look for mistakes in the Go code
+lint: packages-verify $(BIN)/golangci-lint ## Lint the Go code
 	@golangci-lint run
 
-# --- build ------------------------------------------------------------------------------------------------------------
+# --- build ----------------------------------------------------------------------------------------
 
-# Every binary is static, so that an image needs nothing else. The logging service links librdkafka, which is C, and is built
-# against musl, with threads that have glibc's stack size. The tags leave out what the store does not use: gRPC's trace pages, MessagePack in Gin.
+# Every binary is static, so that an image needs nothing else. The logging service links librdkafka,
+# which is C, against musl, with glibc's stack size for threads. The tags exclude unused code:
+# gRPC's trace pages and Gin's MessagePack.
 SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
 
@@ -76,15 +77,15 @@ build-operator: ## Build the operator into build/bin/, statically linked
 
 TAG           ?= dev
 .PHONY: images
-images: packages-images build build-operator ## Put the programs into images, build/images/*.tar, without a container engine
+images: packages-images build build-operator ## Build images of the programs, build/images/*.tar, without a container engine
 	@tools/build-images $(TAG) $(SERVICES) operator
 
-# --- a Kubernetes cluster ---------------------------------------------------------------------------------------------
+# --- a Kubernetes cluster -------------------------------------------------------------------------
 
 CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet prometheus
 
 .PHONY: up
-up: build build-operator $(BIN)/helm ## Put the whole store on Kubernetes: on kind where Docker runs, otherwise on a cluster without a container engine (as root)
+up: build build-operator $(BIN)/helm ## Run the whole store on Kubernetes: on kind if Docker runs, otherwise on a cluster without a container engine (as root)
 	@$(MAKE) up-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
 
 .PHONY: up-docker up-none
@@ -94,7 +95,7 @@ up-docker up-none: up-%:
 	@tools/up $*
 
 .PHONY: down
-down: ## Remove that cluster, the store and all its data with it
+down: ## Remove that cluster, with the store and all its data
 	@$(MAKE) down-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
 
 .PHONY: down-docker down-none
@@ -111,13 +112,13 @@ cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, wi
 	@build/cluster/cluster up
 
 .PHONY: cluster-down
-cluster-down: ## Remove that cluster and all that it made, also after a crash
+cluster-down: ## Remove that cluster and everything it created, also after a crash
 	@mkdir -p build/cluster
 	@CGO_ENABLED=0 go build -trimpath -o build/cluster/ ./test/cluster
 	@build/cluster/cluster down
 
 .PHONY: test-cluster
-test-cluster: build-cluster ## Test that cluster: what runs in it, and that it leaves nothing behind (as root)
+test-cluster: build-cluster ## Test that cluster, and that it leaves nothing behind (as root)
 	@go test -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) ./test/cluster
 
 .PHONY: build-cluster
@@ -134,13 +135,13 @@ kubectl:
 	@ln -sf "$${XDG_CACHE_HOME:-$$HOME/.cache}/merchstore/kubernetes-$$(go list -C tools/kubernetes -m -f '{{.Version}}' k8s.io/kubernetes)/kubectl" build/cluster/
 
 .PHONY: clean
-clean: ## Remove what was built: programs, tools and test dependencies (the store's data stays)
+clean: ## Remove built programs, tools and test dependencies (the store's data stays)
 	@rm -rf build $(BIN) test/postman/node_modules
 
-# --- verify -----------------------------------------------------------------------------------------------------------
+# --- verify ---------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running it
+verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -152,7 +153,8 @@ verify-format: $(BIN)/golangci-lint $(BIN)/buf
 verify-vet: packages-verify
 	@go vet -tags e2e ./...
 
-# What links librdkafka, also in its tests, or is for Linux only (test/cluster) is left out.
+# Excludes packages that link librdkafka, also in their tests, and those for Linux only
+# (test/cluster).
 .PHONY: verify-darwin
 verify-darwin:
 	@packages=$$(tools/list-packages darwin); export GOOS=darwin CGO_ENABLED=0; go build $$packages && go vet $$packages
@@ -173,9 +175,9 @@ verify-charts: $(BIN)/helm
 verify-monitoring: packages-verify
 	@tools/verify-monitoring
 
-# Not a part of verify: skaffold takes minutes to build.
+# Not part of verify, because building skaffold takes minutes.
 .PHONY: verify-skaffold
-verify-skaffold: $(BIN)/skaffold $(BIN)/helm ## Check that skaffold understands skaffold.yaml, and render each of its profiles
+verify-skaffold: $(BIN)/skaffold $(BIN)/helm ## Check skaffold.yaml, and render each of its profiles
 	@tools/verify-skaffold
 
 .PHONY: verify-tidy
@@ -190,7 +192,7 @@ verify-shell: packages-verify
 verify-vulnerabilities: $(BIN)/govulncheck
 	@tools/verify-vulnerabilities
 
-# --- what the commands need -------------------------------------------------------------------------------------------
+# --- prerequisites --------------------------------------------------------------------------------
 
 .PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images
 packages-run packages-test packages-bench packages-cluster packages-verify packages-images: packages-%:
@@ -213,7 +215,7 @@ $(BIN)/buf:                 tools/buf/go.mod
 $(BIN)/golangci-lint:       MODULE := tools/lint
 $(BIN)/helm:                MODULE := tools/helm
 $(BIN)/helm:                tools/helm/go.mod
-# Without a cluster, helm takes the version of Kubernetes from its build.
+# Without a cluster, helm assumes the Kubernetes version that it was built with.
 $(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
 	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
 $(BIN)/golangci-lint:       tools/lint/go.mod
@@ -231,11 +233,11 @@ kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests 
 	@tools/build-kubernetes etcd kube-apiserver kubectl
 
 $(BIN)/%:
-	@echo 'building $(@F) (only this once)'
+	@echo 'building $(@F) (only the first time)'
 	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
 	@touch $@
 
-# What tests have from npm; its own record of what it installed serves as the stamp.
+# npm packages of the tests. npm's own lock of what is installed is the stamp.
 NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard test/*/package-lock.json))
 .PHONY: npm
 npm: $(NPM)

@@ -1,4 +1,4 @@
-// Command coredns is CoreDNS with only the plugins that the names of a cluster need, a fraction of what the whole one is built from.
+// Command coredns is CoreDNS with only the plugins that cluster DNS needs.
 package main
 
 import (
