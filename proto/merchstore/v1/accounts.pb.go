@@ -23,13 +23,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role says what an account may do.
+// Role is what an account may do.
 type Role int32
 
 const (
 	// Never sent.
 	Role_ROLE_UNSPECIFIED Role = 0
-	// Buys, and owns the products it adds.
+	// May order, and owns the products that it adds.
 	Role_ROLE_CUSTOMER Role = 1
 	// May do what any user may.
 	Role_ROLE_ADMIN Role = 2
@@ -76,22 +76,22 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{0}
 }
 
-// User is an account as anyone may see it who may see it at all; its password never leaves the service.
+// User is an account without its password, which never leaves the service.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the store, counting up.
+	// Assigned by the store, ascending.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The university id the account was made with, or one given by the store.
+	// The university id that was given at sign-up, otherwise an id that the store generated.
 	Sid string `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
-	// Unique whatever the case of its letters.
+	// Unique ignoring case.
 	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
-	// Empty for accounts made without one.
+	// Empty for accounts without one.
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	// What the account may do.
+	// The role of the account.
 	Role Role `protobuf:"varint,5,opt,name=role,proto3,enum=merchstore.v1.Role" json:"role,omitempty"`
-	// False once the account was deactivated: no login, no token of it is accepted.
+	// False for a deactivated account: its logins and tokens are rejected.
 	Active bool `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"`
-	// When the account was made.
+	// When the account was created.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -176,16 +176,17 @@ func (x *User) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// CreateUserRequest makes an account. The first one of an empty store is an admin, unless one is configured.
+// CreateUserRequest creates an account. The first account of a store becomes an admin, unless one
+// is configured.
 type CreateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Left empty, the store gives one.
+	// If empty, the store generates one.
 	Sid string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
-	// The name to log in with.
+	// The username for logging in.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// May be empty.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
-	// Kept only as an argon2id hash.
+	// Stored only as an argon2id hash.
 	Password      string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -249,7 +250,7 @@ func (x *CreateUserRequest) GetPassword() string {
 	return ""
 }
 
-// CreateUserResponse holds the new account.
+// CreateUserResponse contains the new account.
 type CreateUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account as stored.
@@ -295,10 +296,10 @@ func (x *CreateUserResponse) GetUser() *User {
 	return nil
 }
 
-// LoginRequest proves who is calling.
+// LoginRequest contains credentials.
 type LoginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account's name.
+	// The account's username.
 	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
 	// The account's password.
 	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
@@ -350,14 +351,14 @@ func (x *LoginRequest) GetPassword() string {
 	return ""
 }
 
-// LoginResponse holds a token for the `authorization: Bearer <token>` metadata of every other call.
+// LoginResponse contains a token for the metadata `authorization: Bearer <token>` of other calls.
 type LoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A JWT.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// Seconds until the token expires.
 	ExpiresIn int64 `protobuf:"varint,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
-	// The account that has logged in.
+	// The account that logged in.
 	User          *User `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -414,12 +415,12 @@ func (x *LoginResponse) GetUser() *User {
 	return nil
 }
 
-// ListUsersRequest asks for a page of accounts, in the order of their ids. Admins only.
+// ListUsersRequest requests a page of accounts, by id. Admins only.
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50.
+	// The maximum number of entries; 0 means 50.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// The next_cursor of the page before; empty for the first.
+	// The next_cursor of the previous page; empty for the first page.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -474,7 +475,7 @@ type ListUsersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The accounts.
 	Users []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
-	// Where the next page begins; empty on the last.
+	// The start of the next page; empty on the last page.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -527,7 +528,7 @@ func (x *ListUsersResponse) GetNextCursor() string {
 // GetUserRequest names an account.
 type GetUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose account; empty means the caller's own.
+	// The account's id; empty means the caller's own account.
 	Sid           string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -570,7 +571,7 @@ func (x *GetUserRequest) GetSid() string {
 	return ""
 }
 
-// GetUserResponse holds the account.
+// GetUserResponse contains the account.
 type GetUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.
@@ -616,18 +617,19 @@ func (x *GetUserResponse) GetUser() *User {
 	return nil
 }
 
-// UpdateUserRequest changes the fields it carries and leaves the others. sid and username are fixed on the wire.
+// UpdateUserRequest updates the fields that are set. The field numbers of sid and username are
+// fixed by existing clients.
 type UpdateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose account.
+	// The account's id.
 	Sid string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
-	// The new name.
+	// The new username.
 	Username *string `protobuf:"bytes,2,opt,name=username,proto3,oneof" json:"username,omitempty"`
-	// The new address.
+	// The new e-mail address.
 	Email *string `protobuf:"bytes,3,opt,name=email,proto3,oneof" json:"email,omitempty"`
-	// The new password; needs current_password.
+	// The new password; requires current_password.
 	Password *string `protobuf:"bytes,4,opt,name=password,proto3,oneof" json:"password,omitempty"`
-	// The password until now: the account's own, or, when an admin changes another's, the admin's.
+	// The account's current password; if an admin changes another account's, the admin's own.
 	CurrentPassword *string `protobuf:"bytes,5,opt,name=current_password,json=currentPassword,proto3,oneof" json:"current_password,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -698,7 +700,7 @@ func (x *UpdateUserRequest) GetCurrentPassword() string {
 	return ""
 }
 
-// UpdateUserResponse holds the account as it is now.
+// UpdateUserResponse contains the updated account.
 type UpdateUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.
@@ -744,10 +746,10 @@ func (x *UpdateUserResponse) GetUser() *User {
 	return nil
 }
 
-// DeactivateUserRequest names the account to end.
+// DeactivateUserRequest names the account to deactivate.
 type DeactivateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose account.
+	// The account's id.
 	Sid           string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -790,7 +792,7 @@ func (x *DeactivateUserRequest) GetSid() string {
 	return ""
 }
 
-// DeactivateUserResponse holds the account, no longer active.
+// DeactivateUserResponse contains the deactivated account.
 type DeactivateUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.

@@ -23,16 +23,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PictureStatus is what has become of a picture since it was uploaded.
+// PictureStatus is the processing status of a picture.
 type PictureStatus int32
 
 const (
 	PictureStatus_PICTURE_STATUS_UNSPECIFIED PictureStatus = 0
-	// Its sizes are being made. Until then it is shown as it was uploaded.
+	// The sizes are being made. Until then the original is shown.
 	PictureStatus_PICTURE_STATUS_PROCESSING PictureStatus = 1
-	// Its sizes are there.
+	// The sizes exist.
 	PictureStatus_PICTURE_STATUS_READY PictureStatus = 2
-	// There will be no sizes, and it is not shown.
+	// The sizes could not be made, and the picture is not shown.
 	PictureStatus_PICTURE_STATUS_FAILED PictureStatus = 3
 )
 
@@ -79,11 +79,11 @@ func (PictureStatus) EnumDescriptor() ([]byte, []int) {
 	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{0}
 }
 
-// PictureSize is what a picture is wanted for.
+// PictureSize is a size of a picture.
 type PictureSize int32
 
 const (
-	// As it was uploaded, less its metadata.
+	// The original, without its metadata.
 	PictureSize_PICTURE_SIZE_UNSPECIFIED PictureSize = 0
 	// Fits into 160 × 160 pixels.
 	PictureSize_PICTURE_SIZE_THUMBNAIL PictureSize = 1
@@ -136,32 +136,32 @@ func (PictureSize) EnumDescriptor() ([]byte, []int) {
 	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{1}
 }
 
-// Product is a thing for sale.
+// Product is a product for sale.
 type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the store, counting up.
+	// Assigned by the store, ascending.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What it is called.
+	// The name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is.
+	// The description.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// What kind of thing it is, for instance "clothing".
+	// The category, for example "clothing".
 	Category string `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
-	// In minor units: 9999 is 99.99.
+	// The price in minor units: 9999 is 99.99.
 	Price int64 `protobuf:"varint,5,opt,name=price,proto3" json:"price,omitempty"`
-	// A line to sell it with.
+	// A line that advertises it.
 	Slogan string `protobuf:"bytes,6,opt,name=slogan,proto3" json:"slogan,omitempty"`
-	// Pieces left.
+	// Units in stock.
 	Stock int32 `protobuf:"varint,7,opt,name=stock,proto3" json:"stock,omitempty"`
-	// Who added it; empty for what the store put in itself.
+	// The user who added it; empty for the store's own products.
 	OwnerSid string `protobuf:"bytes,8,opt,name=owner_sid,json=ownerSid,proto3" json:"owner_sid,omitempty"`
-	// Counts the changes, those of the stock too.
+	// Incremented with every change, including those of the stock.
 	Version int64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
-	// When it was added.
+	// When the product was added.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When its owner last changed it.
+	// When the owner last updated it.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	// What it is shown with; absent if there is none.
+	// The picture; absent if there is none.
 	Picture       *Picture `protobuf:"bytes,12,opt,name=picture,proto3" json:"picture,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -281,14 +281,14 @@ func (x *Product) GetPicture() *Picture {
 	return nil
 }
 
-// Picture is what a product is shown with.
+// Picture is the picture of a product.
 type Picture struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SHA-256 of what was uploaded, less its metadata; 32 bytes.
+	// SHA-256 of the original without its metadata; 32 bytes.
 	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
-	// What has become of it.
+	// The processing status.
 	Status PictureStatus `protobuf:"varint,2,opt,name=status,proto3,enum=merchstore.v1.PictureStatus" json:"status,omitempty"`
-	// Tells the owner why it failed, as the end of a sentence that begins with "the picture".
+	// Why it failed, as the end of a sentence that begins with "the picture".
 	Failure       string `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,14 +345,14 @@ func (x *Picture) GetFailure() string {
 	return ""
 }
 
-// ListProductsRequest asks for a page of products, in the order of their ids.
+// ListProductsRequest requests a page of products, by id.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50.
+	// The maximum number of entries; 0 means 50.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// The next_cursor of the page before; empty for the first.
+	// The next_cursor of the previous page; empty for the first page.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Only products whose name or description contains this, whatever the case of its letters.
+	// Only products whose name or description contains this text, ignoring case.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
 	// Only products of this category.
 	Category      string `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
@@ -423,7 +423,7 @@ type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The products.
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
-	// Where the next page begins; empty on the last.
+	// The start of the next page; empty on the last page.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -476,7 +476,7 @@ func (x *ListProductsResponse) GetNextCursor() string {
 // GetProductRequest names a product.
 type GetProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Id            int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -519,7 +519,7 @@ func (x *GetProductRequest) GetId() int32 {
 	return 0
 }
 
-// GetProductResponse holds the product.
+// GetProductResponse contains the product.
 type GetProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product.
@@ -565,20 +565,20 @@ func (x *GetProductResponse) GetProduct() *Product {
 	return nil
 }
 
-// CreateProductRequest adds a product that the caller then owns.
+// CreateProductRequest adds a product. The caller becomes its owner.
 type CreateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is called.
+	// The name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is.
+	// The description.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// What kind of thing it is.
+	// The category.
 	Category string `protobuf:"bytes,3,opt,name=category,proto3" json:"category,omitempty"`
-	// In minor units: 9999 is 99.99.
+	// The price in minor units: 9999 is 99.99.
 	Price int64 `protobuf:"varint,4,opt,name=price,proto3" json:"price,omitempty"`
-	// A line to sell it with.
+	// A line that advertises it.
 	Slogan string `protobuf:"bytes,5,opt,name=slogan,proto3" json:"slogan,omitempty"`
-	// Pieces to sell.
+	// Units in stock.
 	Stock int32 `protobuf:"varint,6,opt,name=stock,proto3" json:"stock,omitempty"`
 	// A JPEG, PNG, WebP or GIF of at most 10 MB and 40 megapixels; may be empty.
 	Image         []byte `protobuf:"bytes,7,opt,name=image,proto3" json:"image,omitempty"`
@@ -665,7 +665,7 @@ func (x *CreateProductRequest) GetImage() []byte {
 	return nil
 }
 
-// CreateProductResponse holds the new product.
+// CreateProductResponse contains the new product.
 type CreateProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product as stored.
@@ -711,24 +711,25 @@ func (x *CreateProductResponse) GetProduct() *Product {
 	return nil
 }
 
-// UpdateProductRequest changes the fields it carries and leaves the others. Its owner's, or an admin's, to call.
+// UpdateProductRequest updates the fields that are set. For the owner and admins.
 type UpdateProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The version the change was thought out on; a product changed since is left alone. Absent: change it as it is.
+	// If set, the version that the change is based on: the update fails if the product has another
+	// version.
 	IfVersion *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
-	// What it is called.
+	// The name.
 	Name *string `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`
-	// What it is.
+	// The description.
 	Description *string `protobuf:"bytes,4,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// What kind of thing it is.
+	// The category.
 	Category *string `protobuf:"bytes,5,opt,name=category,proto3,oneof" json:"category,omitempty"`
-	// In minor units: 9999 is 99.99.
+	// The price in minor units: 9999 is 99.99.
 	Price *int64 `protobuf:"varint,6,opt,name=price,proto3,oneof" json:"price,omitempty"`
-	// A line to sell it with.
+	// A line that advertises it.
 	Slogan *string `protobuf:"bytes,7,opt,name=slogan,proto3,oneof" json:"slogan,omitempty"`
-	// Pieces to sell.
+	// Units in stock.
 	Stock         *int32 `protobuf:"varint,8,opt,name=stock,proto3,oneof" json:"stock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -820,7 +821,7 @@ func (x *UpdateProductRequest) GetStock() int32 {
 	return 0
 }
 
-// UpdateProductResponse holds the product as it is now.
+// UpdateProductResponse contains the updated product.
 type UpdateProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product.
@@ -866,10 +867,10 @@ func (x *UpdateProductResponse) GetProduct() *Product {
 	return nil
 }
 
-// SetPictureRequest gives a product another picture. Its owner's, or an admin's, to call.
+// SetPictureRequest sets the picture of a product. For the owner and admins.
 type SetPictureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which product.
+	// The product's id.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// As in UpdateProductRequest.
 	IfVersion *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
@@ -930,7 +931,7 @@ func (x *SetPictureRequest) GetImage() []byte {
 	return nil
 }
 
-// SetPictureResponse holds the product as it is now.
+// SetPictureResponse contains the updated product.
 type SetPictureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product.
@@ -976,10 +977,10 @@ func (x *SetPictureResponse) GetProduct() *Product {
 	return nil
 }
 
-// RemovePictureRequest leaves a product without a picture. Its owner's, or an admin's, to call.
+// RemovePictureRequest removes the picture of a product. For the owner and admins.
 type RemovePictureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which product.
+	// The product's id.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// As in UpdateProductRequest.
 	IfVersion     *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
@@ -1031,7 +1032,7 @@ func (x *RemovePictureRequest) GetIfVersion() int64 {
 	return 0
 }
 
-// RemovePictureResponse holds the product as it is now.
+// RemovePictureResponse contains the updated product.
 type RemovePictureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product.
@@ -1077,12 +1078,12 @@ func (x *RemovePictureResponse) GetProduct() *Product {
 	return nil
 }
 
-// GetPictureRequest names a picture. Visitors without an account may call it.
+// GetPictureRequest names a picture. Guests may request it.
 type GetPictureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
-	// In which size.
+	// The size.
 	Size          PictureSize `protobuf:"varint,2,opt,name=size,proto3,enum=merchstore.v1.PictureSize" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1132,12 +1133,12 @@ func (x *GetPictureRequest) GetSize() PictureSize {
 	return PictureSize_PICTURE_SIZE_UNSPECIFIED
 }
 
-// GetPictureResponse holds the picture, which never changes.
+// GetPictureResponse contains the picture, which never changes.
 type GetPictureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// image/jpeg, image/png, image/webp or image/gif.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The file.
+	// The content of the file.
 	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1187,10 +1188,10 @@ func (x *GetPictureResponse) GetContent() []byte {
 	return nil
 }
 
-// DeleteProductRequest names the product to take off the shelf. Its owner's, or an admin's, to call.
+// DeleteProductRequest names the product to delete. For the owner and admins.
 type DeleteProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// As in UpdateProductRequest.
 	IfVersion     *int64 `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
@@ -1242,7 +1243,7 @@ func (x *DeleteProductRequest) GetIfVersion() int64 {
 	return 0
 }
 
-// DeleteProductResponse says nothing more than that it is done.
+// DeleteProductResponse is empty.
 type DeleteProductResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1279,14 +1280,14 @@ func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
 	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
 }
 
-// Item is a note on the store's older board of things.
+// Item is a note on the legacy bulletin board.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the store, counting up.
+	// Assigned by the store, ascending.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What it is called.
+	// The name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is.
+	// The description.
 	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1343,12 +1344,12 @@ func (x *Item) GetDescription() string {
 	return ""
 }
 
-// ListItemsRequest asks for a page of items, in the order of their ids. Visitors without an account may call it.
+// ListItemsRequest requests a page of items, by id. Guests may request it.
 type ListItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50.
+	// The maximum number of entries; 0 means 50.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// The next_cursor of the page before; empty for the first.
+	// The next_cursor of the previous page; empty for the first page.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1403,7 +1404,7 @@ type ListItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The items.
 	Items []*Item `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// Where the next page begins; empty on the last.
+	// The start of the next page; empty on the last page.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1456,9 +1457,9 @@ func (x *ListItemsResponse) GetNextCursor() string {
 // CreateItemRequest adds an item.
 type CreateItemRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is called.
+	// The name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is.
+	// The description.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1508,7 +1509,7 @@ func (x *CreateItemRequest) GetDescription() string {
 	return ""
 }
 
-// CreateItemResponse holds the new item.
+// CreateItemResponse contains the new item.
 type CreateItemResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The item as stored.

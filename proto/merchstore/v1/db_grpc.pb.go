@@ -45,50 +45,52 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DBService is the store: its data and all of its rules. Every method but CreateUser and Login needs metadata
-// `authorization: Bearer <JWT>`. Errors carry a google.rpc.ErrorInfo whose reason is a stable word, and, where
-// a field is at fault, a google.rpc.BadRequest.
+// DBService is the store: its data and all of its rules. Every method except CreateUser and Login
+// requires the metadata `authorization: Bearer <JWT>`. Errors contain a google.rpc.ErrorInfo with a
+// stable reason and, if fields are at fault, a google.rpc.BadRequest. The comments list each
+// method's reasons.
 type DBServiceClient interface {
-	// CreateUser makes an account: sid_taken, username_taken, email_taken.
+	// CreateUser creates an account: sid_taken, username_taken, email_taken.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
-	// Login exchanges name and password for a token: invalid_credentials, account_deactivated.
+	// Login exchanges username and password for a token: invalid_credentials, account_deactivated.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
-	// ListUsers pages through all accounts. Admins only.
+	// ListUsers lists all accounts, in pages. Admins only.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
-	// GetUser reads an account: the caller's own, or any for an admin.
+	// GetUser returns the caller's own account, or any for an admin.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
-	// UpdateUser changes an account: the caller's own, or any for an admin.
+	// UpdateUser updates the caller's own account, or any for an admin.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*UpdateUserResponse, error)
-	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
+	// DeactivateUser deactivates the caller's own account, or any for an admin. Its tokens stop
+	// working within a second.
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
-	// ListProducts pages through the products on the shelf.
+	// ListProducts lists all products, in pages.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
-	// GetProduct reads one: product_not_found.
+	// GetProduct returns a product: product_not_found.
 	GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*GetProductResponse, error)
-	// CreateProduct adds one that the caller then owns.
+	// CreateProduct adds a product. The caller becomes its owner.
 	CreateProduct(ctx context.Context, in *CreateProductRequest, opts ...grpc.CallOption) (*CreateProductResponse, error)
-	// UpdateProduct changes one: stale_version if it was changed since the version that is named.
+	// UpdateProduct updates a product: stale_version if it has changed since the given version.
 	UpdateProduct(ctx context.Context, in *UpdateProductRequest, opts ...grpc.CallOption) (*UpdateProductResponse, error)
-	// DeleteProduct takes one off the shelf; orders that hold it keep their copy of its name and price.
+	// DeleteProduct deletes a product. Its orders keep a copy of its name and price.
 	DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error)
-	// SetPicture gives one another picture: stale_version.
+	// SetPicture sets the picture of a product: stale_version.
 	SetPicture(ctx context.Context, in *SetPictureRequest, opts ...grpc.CallOption) (*SetPictureResponse, error)
-	// RemovePicture leaves one without: stale_version.
+	// RemovePicture removes the picture of a product: stale_version.
 	RemovePicture(ctx context.Context, in *RemovePictureRequest, opts ...grpc.CallOption) (*RemovePictureResponse, error)
-	// GetPicture reads a picture in one of its sizes: picture_not_found.
+	// GetPicture returns a picture in one of its sizes: picture_not_found.
 	GetPicture(ctx context.Context, in *GetPictureRequest, opts ...grpc.CallOption) (*GetPictureResponse, error)
-	// PlaceOrder takes pieces off the shelf: out_of_stock, product_not_found, idempotency_key_reused,
-	// idempotency_key_in_flight.
+	// PlaceOrder places an order and takes its units from the stock: out_of_stock, product_not_found,
+	// idempotency_key_reused, idempotency_key_in_flight.
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
-	// ListOrders pages through orders.
+	// ListOrders lists orders, in pages.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
-	// GetOrder reads one: the caller's own, or any for an admin.
+	// GetOrder returns an order of the caller, or any for an admin.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
-	// CancelOrder puts an order's pieces back on the shelf, once: order_already_cancelled.
+	// CancelOrder cancels an order and restores the stock, once: order_already_cancelled.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
-	// ListItems pages through the older board of items.
+	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
-	// CreateItem adds to it.
+	// CreateItem adds an item.
 	CreateItem(ctx context.Context, in *CreateItemRequest, opts ...grpc.CallOption) (*CreateItemResponse, error)
 }
 
@@ -304,50 +306,52 @@ func (c *dBServiceClient) CreateItem(ctx context.Context, in *CreateItemRequest,
 // All implementations must embed UnimplementedDBServiceServer
 // for forward compatibility.
 //
-// DBService is the store: its data and all of its rules. Every method but CreateUser and Login needs metadata
-// `authorization: Bearer <JWT>`. Errors carry a google.rpc.ErrorInfo whose reason is a stable word, and, where
-// a field is at fault, a google.rpc.BadRequest.
+// DBService is the store: its data and all of its rules. Every method except CreateUser and Login
+// requires the metadata `authorization: Bearer <JWT>`. Errors contain a google.rpc.ErrorInfo with a
+// stable reason and, if fields are at fault, a google.rpc.BadRequest. The comments list each
+// method's reasons.
 type DBServiceServer interface {
-	// CreateUser makes an account: sid_taken, username_taken, email_taken.
+	// CreateUser creates an account: sid_taken, username_taken, email_taken.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
-	// Login exchanges name and password for a token: invalid_credentials, account_deactivated.
+	// Login exchanges username and password for a token: invalid_credentials, account_deactivated.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
-	// ListUsers pages through all accounts. Admins only.
+	// ListUsers lists all accounts, in pages. Admins only.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
-	// GetUser reads an account: the caller's own, or any for an admin.
+	// GetUser returns the caller's own account, or any for an admin.
 	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
-	// UpdateUser changes an account: the caller's own, or any for an admin.
+	// UpdateUser updates the caller's own account, or any for an admin.
 	UpdateUser(context.Context, *UpdateUserRequest) (*UpdateUserResponse, error)
-	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
+	// DeactivateUser deactivates the caller's own account, or any for an admin. Its tokens stop
+	// working within a second.
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
-	// ListProducts pages through the products on the shelf.
+	// ListProducts lists all products, in pages.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
-	// GetProduct reads one: product_not_found.
+	// GetProduct returns a product: product_not_found.
 	GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error)
-	// CreateProduct adds one that the caller then owns.
+	// CreateProduct adds a product. The caller becomes its owner.
 	CreateProduct(context.Context, *CreateProductRequest) (*CreateProductResponse, error)
-	// UpdateProduct changes one: stale_version if it was changed since the version that is named.
+	// UpdateProduct updates a product: stale_version if it has changed since the given version.
 	UpdateProduct(context.Context, *UpdateProductRequest) (*UpdateProductResponse, error)
-	// DeleteProduct takes one off the shelf; orders that hold it keep their copy of its name and price.
+	// DeleteProduct deletes a product. Its orders keep a copy of its name and price.
 	DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error)
-	// SetPicture gives one another picture: stale_version.
+	// SetPicture sets the picture of a product: stale_version.
 	SetPicture(context.Context, *SetPictureRequest) (*SetPictureResponse, error)
-	// RemovePicture leaves one without: stale_version.
+	// RemovePicture removes the picture of a product: stale_version.
 	RemovePicture(context.Context, *RemovePictureRequest) (*RemovePictureResponse, error)
-	// GetPicture reads a picture in one of its sizes: picture_not_found.
+	// GetPicture returns a picture in one of its sizes: picture_not_found.
 	GetPicture(context.Context, *GetPictureRequest) (*GetPictureResponse, error)
-	// PlaceOrder takes pieces off the shelf: out_of_stock, product_not_found, idempotency_key_reused,
-	// idempotency_key_in_flight.
+	// PlaceOrder places an order and takes its units from the stock: out_of_stock, product_not_found,
+	// idempotency_key_reused, idempotency_key_in_flight.
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
-	// ListOrders pages through orders.
+	// ListOrders lists orders, in pages.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
-	// GetOrder reads one: the caller's own, or any for an admin.
+	// GetOrder returns an order of the caller, or any for an admin.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
-	// CancelOrder puts an order's pieces back on the shelf, once: order_already_cancelled.
+	// CancelOrder cancels an order and restores the stock, once: order_already_cancelled.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
-	// ListItems pages through the older board of items.
+	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
-	// CreateItem adds to it.
+	// CreateItem adds an item.
 	CreateItem(context.Context, *CreateItemRequest) (*CreateItemResponse, error)
 	mustEmbedUnimplementedDBServiceServer()
 }

@@ -28,16 +28,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LoggingService puts log messages into Kafka and reads them back.
+// LoggingService writes log messages to Kafka and reads them back.
 type LoggingServiceClient interface {
-	// StreamLogs stores every message of the stream and answers once, when the client has closed its side.
-	// It fails, saying how many were stored, if any message was not.
+	// StreamLogs stores every message of the stream and responds once, after the client has closed
+	// its side. If a message could not be stored, it fails, and the error says how many were.
 	StreamLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[LogMessage, LogResponse], error)
-	// WriteLogs acknowledges messages while the stream stays open: an id comes back only when Kafka has its message.
-	// What was not acknowledged when a stream ends is to be sent again, under the same id.
+	// WriteLogs acknowledges messages while the stream is open: an id is returned when Kafka has its
+	// message. After the stream has ended, the client sends unacknowledged messages again on another
+	// stream, with the same ids.
 	WriteLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteLogsRequest, WriteLogsResponse], error)
-	// TailLogs sends the messages that arrive from now on, or all of them from the beginning. Admins only:
-	// needs metadata `authorization: Bearer <JWT>`.
+	// TailLogs sends the messages that arrive from now on, or all from the beginning. Admins only:
+	// requires the metadata `authorization: Bearer <JWT>`.
 	TailLogs(ctx context.Context, in *TailLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogMessage], error)
 }
 
@@ -98,16 +99,17 @@ type LoggingService_TailLogsClient = grpc.ServerStreamingClient[LogMessage]
 // All implementations must embed UnimplementedLoggingServiceServer
 // for forward compatibility.
 //
-// LoggingService puts log messages into Kafka and reads them back.
+// LoggingService writes log messages to Kafka and reads them back.
 type LoggingServiceServer interface {
-	// StreamLogs stores every message of the stream and answers once, when the client has closed its side.
-	// It fails, saying how many were stored, if any message was not.
+	// StreamLogs stores every message of the stream and responds once, after the client has closed
+	// its side. If a message could not be stored, it fails, and the error says how many were.
 	StreamLogs(grpc.ClientStreamingServer[LogMessage, LogResponse]) error
-	// WriteLogs acknowledges messages while the stream stays open: an id comes back only when Kafka has its message.
-	// What was not acknowledged when a stream ends is to be sent again, under the same id.
+	// WriteLogs acknowledges messages while the stream is open: an id is returned when Kafka has its
+	// message. After the stream has ended, the client sends unacknowledged messages again on another
+	// stream, with the same ids.
 	WriteLogs(grpc.BidiStreamingServer[WriteLogsRequest, WriteLogsResponse]) error
-	// TailLogs sends the messages that arrive from now on, or all of them from the beginning. Admins only:
-	// needs metadata `authorization: Bearer <JWT>`.
+	// TailLogs sends the messages that arrive from now on, or all from the beginning. Admins only:
+	// requires the metadata `authorization: Bearer <JWT>`.
 	TailLogs(*TailLogsRequest, grpc.ServerStreamingServer[LogMessage]) error
 	mustEmbedUnimplementedLoggingServiceServer()
 }

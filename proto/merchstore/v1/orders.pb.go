@@ -23,15 +23,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OrderStatus says where an order stands.
+// OrderStatus is the status of an order.
 type OrderStatus int32
 
 const (
 	// Never sent.
 	OrderStatus_ORDER_STATUS_UNSPECIFIED OrderStatus = 0
-	// Its pieces are taken from the shelf.
+	// Its units were taken from the stock.
 	OrderStatus_ORDER_STATUS_PLACED OrderStatus = 1
-	// Its pieces are back on the shelf.
+	// Its units were restored to the stock.
 	OrderStatus_ORDER_STATUS_CANCELLED OrderStatus = 2
 )
 
@@ -76,16 +76,16 @@ func (OrderStatus) EnumDescriptor() ([]byte, []int) {
 	return file_merchstore_v1_orders_proto_rawDescGZIP(), []int{0}
 }
 
-// OrderItem is one product of an order, as it was when the order was placed.
+// OrderItem is one product of an order, as of when the order was placed.
 type OrderItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product; it may have been deleted since.
 	ProductId int32 `protobuf:"varint,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
 	// The product's name at that time.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Pieces.
+	// Number of units.
 	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// The price of a piece at that time, in minor units.
+	// The price per unit at that time, in minor units.
 	UnitPrice     int64 `protobuf:"varint,4,opt,name=unit_price,json=unitPrice,proto3" json:"unit_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -149,16 +149,16 @@ func (x *OrderItem) GetUnitPrice() int64 {
 	return 0
 }
 
-// Order is what a user has bought at one time.
+// Order is an order of one or more products.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the store, counting up, with gaps.
+	// Assigned by the store, ascending, with gaps.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Who bought.
+	// The buyer.
 	UserSid string `protobuf:"bytes,2,opt,name=user_sid,json=userSid,proto3" json:"user_sid,omitempty"`
-	// Where it stands.
+	// The status.
 	Status OrderStatus `protobuf:"varint,3,opt,name=status,proto3,enum=merchstore.v1.OrderStatus" json:"status,omitempty"`
-	// What was bought, in the order asked for.
+	// The products, in the order of the request.
 	Items []*OrderItem `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
 	// The sum of quantity times unit price, in minor units.
 	TotalPrice int64 `protobuf:"varint,5,opt,name=total_price,json=totalPrice,proto3" json:"total_price,omitempty"`
@@ -240,12 +240,12 @@ func (x *Order) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// OrderLine asks for pieces of a product.
+// OrderLine is a requested product with its quantity.
 type OrderLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	ProductId int32 `protobuf:"varint,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// How many pieces.
+	// Number of units.
 	Quantity      int32 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -295,13 +295,14 @@ func (x *OrderLine) GetQuantity() int32 {
 	return 0
 }
 
-// PlaceOrderRequest buys all of its lines or none.
+// PlaceOrderRequest orders all of its lines or none.
 type PlaceOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to buy; each product at most once.
+	// The products to order, each at most once.
 	Lines []*OrderLine `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
-	// A key of the caller's choice. For 24 hours the same key with the same lines is answered as the first time,
-	// and nothing is bought again. Empty: every call buys.
+	// An idempotency key that the caller chooses. For 24 hours, a request with the same key and the
+	// same lines gets the first response again and places no order. If empty, every request places an
+	// order.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -351,12 +352,12 @@ func (x *PlaceOrderRequest) GetIdempotencyKey() string {
 	return ""
 }
 
-// PlaceOrderResponse holds the order.
+// PlaceOrderResponse contains the order.
 type PlaceOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order as it was when placed.
+	// The order as it was placed.
 	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
-	// True if the answer is that of an earlier call with the same key.
+	// True if this is the recorded response to an earlier request with the same key.
 	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -406,14 +407,14 @@ func (x *PlaceOrderResponse) GetReplayed() bool {
 	return false
 }
 
-// ListOrdersRequest asks for a page of orders, the newest first: the caller's own, or everyone's for an admin.
+// ListOrdersRequest requests a page of orders, newest first: the caller's own, or all for an admin.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50.
+	// The maximum number of entries; 0 means 50.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
-	// The next_cursor of the page before; empty for the first.
+	// The next_cursor of the previous page; empty for the first page.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Only this user's orders; for the user and for admins.
+	// Only this user's orders; allowed for that user and for admins.
 	UserSid       string `protobuf:"bytes,3,opt,name=user_sid,json=userSid,proto3" json:"user_sid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -475,7 +476,7 @@ type ListOrdersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The orders.
 	Orders []*Order `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
-	// Where the next page begins; empty on the last.
+	// The start of the next page; empty on the last page.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -528,7 +529,7 @@ func (x *ListOrdersResponse) GetNextCursor() string {
 // GetOrderRequest names an order.
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -571,7 +572,7 @@ func (x *GetOrderRequest) GetId() int64 {
 	return 0
 }
 
-// GetOrderResponse holds the order.
+// GetOrderResponse contains the order.
 type GetOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
@@ -620,7 +621,7 @@ func (x *GetOrderResponse) GetOrder() *Order {
 // CancelOrderRequest names the order to cancel.
 type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which one.
+	// The id.
 	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -663,7 +664,7 @@ func (x *CancelOrderRequest) GetId() int64 {
 	return 0
 }
 
-// CancelOrderResponse holds the order, now cancelled.
+// CancelOrderResponse contains the cancelled order.
 type CancelOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order.
