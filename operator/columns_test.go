@@ -16,8 +16,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// table asks the API server what kubectl get asks it: the names of the columns, and the cells of
-// the only object.
+// table returns the names of the columns and the cells of the only object, as kubectl get requests
+// them from the API server.
 func (c *cluster) table(resource string) (columns, cells []string) {
 	c.t.Helper()
 	config := controlplane.Shared(c.t).Config()
@@ -45,7 +45,7 @@ func (c *cluster) table(resource string) (columns, cells []string) {
 		c.t.Fatalf("%v: %s", err, answer)
 	}
 	for i, column := range table.ColumnDefinitions {
-		if column.Priority == 0 { // others are shown with -o wide only
+		if column.Priority == 0 { // others are shown only with -o wide
 			columns = append(columns, column.Name)
 			cells = append(cells, fmt.Sprint(table.Rows[0].Cells[i]))
 		}
@@ -78,7 +78,7 @@ func TestPrinterColumns(t *testing.T) {
 	c.wantTable("kafkatopics", topics, []string{"orders", topic.Topic(), "3", "1", "True", "AsDeclared"})
 	c.wantTable("databaseschemas", schemas, []string{s.Name, "1", "0", "True", "UpToDate"})
 
-	// What is not as it should be is seen without asking further.
+	// Problems are visible in the default columns.
 	change(c, topic, func(t *v1alpha1.KafkaTopic) { t.Spec.Paused = true })
 	c.awaitTopic(topic, false, v1alpha1.ReasonPaused)
 	c.edit(up(table, "DROP TABLE a"))

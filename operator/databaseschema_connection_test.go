@@ -8,7 +8,7 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestConnectionErrorsAreReported: and is tried again, for nobody knows whether it passes.
+// TestConnectionErrorsAreReported: they are also retried, because they may be transient.
 func TestConnectionErrorsAreReported(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -40,13 +40,13 @@ func TestConnectionErrorsAreReported(t *testing.T) {
 				}
 			}
 			c.edit(up("CREATE TABLE a (x int)"))
-			c.lead(address)
+			c.setURL(address)
 			c.awaitVersion(s, 1)
 		})
 	}
 }
 
-// TestCredentialRotation: also how it is said that they are wrong.
+// TestCredentialRotation also checks the message for wrong credentials.
 func TestCredentialRotation(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -59,9 +59,9 @@ func TestCredentialRotation(t *testing.T) {
 	database.Exec(t, conn, `ALTER ROLE migrator PASSWORD 'second-s3cret'`)
 	now := c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
 	if !strings.Contains(message(now), "password authentication failed") {
-		t.Errorf("it says %s", message(now))
+		t.Errorf("the message is %s", message(now))
 	}
-	c.lead(as(t, server.URL("shop"), "migrator", "second-s3cret"))
+	c.setURL(as(t, server.URL("shop"), "migrator", "second-s3cret"))
 	c.awaitVersion(s, 1)
 	c.hasNoSecret(o, s, "s3cret")
 }
@@ -72,7 +72,7 @@ func TestOtherDatabaseIsNotMigrated(t *testing.T) {
 	o := c.operate()
 	first, second := database.Empty(t), database.Empty(t)
 	s := c.awaitVersion(c.declared(first, up("CREATE TABLE a (x int)")), 1)
-	c.lead(second)
+	c.setURL(second)
 	now := c.awaitSchema(s, false, v1alpha1.ReasonDatabaseChanged)
 	if now.Status.DatabaseID != s.Status.DatabaseID || !strings.Contains(message(now), s.Status.DatabaseID) || now.Status.Version != 1 {
 		t.Errorf("the status is %+v", now.Status)
@@ -81,6 +81,6 @@ func TestOtherDatabaseIsNotMigrated(t *testing.T) {
 	if n := database.Ask[int](t, database.Connect(t, second), `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`); n != 0 {
 		t.Errorf("the other database has %d tables", n)
 	}
-	c.lead(first)
+	c.setURL(first)
 	c.awaitVersion(s, 1)
 }

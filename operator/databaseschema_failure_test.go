@@ -11,8 +11,8 @@ import (
 	"merchstore.io/merchstore/test/eventually"
 )
 
-// TestFailedMigrationWaitsForAChange: each attempt takes a number of a sequence, which no rollback
-// gives back.
+// TestFailedMigrationWaitsForAChange counts attempts with a sequence, which a rollback does not
+// reset.
 func TestFailedMigrationWaitsForAChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -24,7 +24,7 @@ func TestFailedMigrationWaitsForAChange(t *testing.T) {
 	attempts := func(want int) {
 		t.Helper()
 		if n := database.Ask[int](t, conn, `SELECT last_value FROM attempts`); n != want {
-			t.Errorf("it was tried %d times, want %d", n, want)
+			t.Errorf("%d attempts, want %d", n, want)
 		}
 	}
 
@@ -39,7 +39,7 @@ func TestFailedMigrationWaitsForAChange(t *testing.T) {
 		}
 	}
 	if now.Status.Version != 1 || now.Status.Pending != 1 || tables(t, conn) != "" {
-		t.Errorf("there are the tables %q, and the status is %+v", tables(t, conn), now.Status)
+		t.Errorf("the tables are %q, and the status is %+v", tables(t, conn), now.Status)
 	}
 	c.awaitEvent(s, v1alpha1.ReasonFailed)
 
@@ -86,18 +86,18 @@ func TestConcurrentMigrationsAreLocked(t *testing.T) {
 	database.Exec(t, local, `SELECT pg_advisory_lock($1)`, int64(migration.LockID))
 	s := c.declared(address, up("CREATE TABLE a (x int)"))
 	if now := c.awaitSchema(s, false, v1alpha1.ReasonLocked); !strings.Contains(message(now), "PostgreSQL's process") {
-		t.Errorf("it says %s", message(now))
+		t.Errorf("the message is %s", message(now))
 	}
 	o.awaitReadings(t, 2)
 	if got := tables(t, local); got != "" {
-		t.Errorf("there are the tables %s", got)
+		t.Errorf("the tables are %s", got)
 	}
 	database.Exec(t, local, `SELECT pg_advisory_unlock($1)`, int64(migration.LockID))
 	c.awaitVersion(s, 1)
 }
 
-// TestLockTimeout: a lock that is waited for holds up all who come later, so it is not waited for
-// long.
+// TestLockTimeout: waiting for a lock blocks all later statements, so a migration waits only
+// briefly.
 func TestLockTimeout(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -118,9 +118,9 @@ func TestLockTimeout(t *testing.T) {
 		t.Errorf("the status is %+v", now.Status)
 	}
 	if got := tables(t, other); got != "a b" {
-		t.Errorf("there are the tables %s", got)
+		t.Errorf("the tables are %s", got)
 	}
-	database.Exec(t, other, `SET statement_timeout = '20s'; SELECT * FROM a`) // nobody is held up for good
+	database.Exec(t, other, `SET statement_timeout = '20s'; SELECT * FROM a`) // reads are not blocked permanently
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

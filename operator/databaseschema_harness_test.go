@@ -19,16 +19,16 @@ import (
 	"merchstore.io/merchstore/test/eventually"
 )
 
-// Names of what a test's namespace has, of each kind one unless the test says otherwise.
+// Names of the objects in a test's namespace, one of each kind by default.
 const (
 	database1  = "database"
 	migrations = "migrations"
 )
 
-// files is what a ConfigMap with migrations holds.
+// files is the data of a ConfigMap with migrations.
 type files map[string]string
 
-// up makes files, numbered from 1, of the SQL they run, or of all of their content.
+// up returns files, numbered from 1, from their SQL or from their whole content.
 func up(sql ...string) files {
 	f := files{}
 	for i, s := range sql {
@@ -40,13 +40,13 @@ func up(sql ...string) files {
 	return f
 }
 
-// outside is a file without a transaction.
+// nonTransactional returns a file without a transaction.
 func nonTransactional(sql string) string {
 	return "-- +goose NO TRANSACTION\n-- +goose Up\n" + sql + ";\n"
 }
 
-// storesOwn are the store's migrations.
-func storesOwn(t *testing.T) files {
+// storeMigrations returns the store's migrations.
+func storeMigrations(t *testing.T) files {
 	t.Helper()
 	f := files{}
 	err := fs.WalkDir(schema.Migrations(), ".", func(path string, d fs.DirEntry, err error) error {
@@ -73,19 +73,19 @@ func (c *cluster) configMap(name string, f files) {
 	c.must(&corev1.ConfigMap{ObjectMeta: c.meta(name), Data: f})
 }
 
-// edit replaces all files.
+// edit replaces all migration files.
 func (c *cluster) edit(f files) {
 	c.t.Helper()
 	change(c, &corev1.ConfigMap{ObjectMeta: c.meta(migrations)}, func(m *corev1.ConfigMap) { m.Data = f })
 }
 
-// lead makes the Secret lead elsewhere.
-func (c *cluster) lead(url string) {
+// setURL changes the URL in the Secret.
+func (c *cluster) setURL(url string) {
 	c.t.Helper()
 	change(c, &corev1.Secret{ObjectMeta: c.meta(database1)}, func(s *corev1.Secret) { s.Data = map[string][]byte{"url": []byte(url)} })
 }
 
-// declare makes a DatabaseSchema on the Secret and the ConfigMap.
+// declare creates a DatabaseSchema that uses the Secret and the ConfigMap.
 func (c *cluster) declare(name string, edit ...func(*v1alpha1.DatabaseSchemaSpec)) *v1alpha1.DatabaseSchema {
 	c.t.Helper()
 	s := &v1alpha1.DatabaseSchema{ObjectMeta: c.meta(name), Spec: v1alpha1.DatabaseSchemaSpec{
@@ -99,7 +99,7 @@ func (c *cluster) declare(name string, edit ...func(*v1alpha1.DatabaseSchemaSpec
 	return s
 }
 
-// declared is all that a database's migrations need, and the object.
+// declared creates the Secret, the ConfigMap and a DatabaseSchema.
 func (c *cluster) declared(url string, f files, edit ...func(*v1alpha1.DatabaseSchemaSpec)) *v1alpha1.DatabaseSchema {
 	c.t.Helper()
 	c.secret(database1, url)
@@ -113,14 +113,14 @@ func (c *cluster) respec(s *v1alpha1.DatabaseSchema, edit func(*v1alpha1.Databas
 	change(c, &v1alpha1.DatabaseSchema{ObjectMeta: c.meta(s.Name)}, func(s *v1alpha1.DatabaseSchema) { edit(&s.Spec) })
 }
 
-// awaitSchemaWhere waits until a DatabaseSchema is as it should be.
+// awaitSchemaWhere waits until ok returns true for a DatabaseSchema.
 func (c *cluster) awaitSchemaWhere(s *v1alpha1.DatabaseSchema, what string, ok func(*v1alpha1.DatabaseSchema) bool) *v1alpha1.DatabaseSchema {
 	c.t.Helper()
 	return await(c, s, new(v1alpha1.DatabaseSchemaList), what, ok)
 }
 
-// storesVersion is that of the newest of the store's own migrations.
-func storesVersion(t *testing.T) int64 {
+// storeVersion returns the version of the store's newest migration.
+func storeVersion(t *testing.T) int64 {
 	t.Helper()
 	version, err := schema.Latest()
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *cluster) awaitVersion(s *v1alpha1.DatabaseSchema, version int64) *v1alp
 	})
 }
 
-// read reads a DatabaseSchema as it is.
+// read returns the current DatabaseSchema.
 func (c *cluster) read(s *v1alpha1.DatabaseSchema) *v1alpha1.DatabaseSchema {
 	c.t.Helper()
 	now := new(v1alpha1.DatabaseSchema)
@@ -147,7 +147,7 @@ func (c *cluster) read(s *v1alpha1.DatabaseSchema) *v1alpha1.DatabaseSchema {
 	return now
 }
 
-// awaitReadings waits until the operator has looked at databases so many times more.
+// awaitReadings waits until the operator has inspected databases a number of times more.
 func (o *operator) awaitReadings(t *testing.T, number float64) {
 	t.Helper()
 	o.awaitUp(t)
@@ -158,26 +158,26 @@ func (o *operator) awaitReadings(t *testing.T, number float64) {
 	eventually.True(t, limit, "more looks at databases", func() bool { return readings() >= from+number })
 }
 
-// awaitAnswer asks until the answer is yes.
+// awaitAnswer polls until the query returns true.
 func awaitAnswer(t *testing.T, conn *pgx.Conn, what, sql string, args ...any) {
 	t.Helper()
 	eventually.True(t, limit, what, func() bool { return database.Ask[bool](t, conn, sql, args...) })
 }
 
-// tables lists those that migrations have made.
+// tables returns the names of the tables that migrations have created.
 func tables(t *testing.T, conn *pgx.Conn) string {
 	t.Helper()
 	return database.Ask[string](t, conn, `SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables
 		WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'`)
 }
 
-// history is the ledger in a form that any writing changes.
+// history returns the ledger in a form that every write changes.
 func history(t *testing.T, conn *pgx.Conn) string {
 	t.Helper()
 	return database.Ask[string](t, conn, `SELECT string_agg(version_id || ' ' || ctid || ' ' || xmin, ', ' ORDER BY id) FROM goose_db_version`)
 }
 
-// hasNoSecret looks everywhere where the operator shows something, but for its log.
+// hasNoSecret checks the status, the events and the metrics for a secret.
 func (c *cluster) hasNoSecret(o *operator, s *v1alpha1.DatabaseSchema, secret string) {
 	c.t.Helper()
 	var events eventsv1.EventList
@@ -195,7 +195,7 @@ func (c *cluster) hasNoSecret(o *operator, s *v1alpha1.DatabaseSchema, secret st
 	}
 }
 
-// as is a database's address with another login.
+// as returns a database's URL with other credentials.
 func as(t *testing.T, address, user, password string) string {
 	t.Helper()
 	u, err := url.Parse(address)

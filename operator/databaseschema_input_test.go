@@ -14,8 +14,7 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestInvalidInputIsReportedAndRetriedOnChange: the operator looks again by itself only after more
-// than an hour.
+// TestInvalidInputIsReportedAndRetriedOnChange: the operator's resync interval exceeds an hour.
 func TestInvalidInputIsReportedAndRetriedOnChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -37,11 +36,11 @@ func TestInvalidInputIsReportedAndRetriedOnChange(t *testing.T) {
 	c.must(&corev1.Secret{ObjectMeta: c.meta(database1), StringData: map[string]string{"password": "s3cret"}})
 	expect(v1alpha1.ReasonSecretNotFound, "has no key url")
 	for _, wrong := range []string{"s3cret", "mysql://u:s3cret@h/d", "postgres://u:s3cret@h:port/d", "host=h password=s3cret dbname=d", "postgres://u:s3cret@h"} {
-		c.lead(wrong)
+		c.setURL(wrong)
 		expect(v1alpha1.ReasonSecretInvalid, "is not a URL like postgres://")
 		c.hasNoSecret(o, s, "s3cret")
 	}
-	c.lead(url)
+	c.setURL(url)
 	expect(v1alpha1.ReasonConfigMapNotFound, "ConfigMap "+migrations+" does not exist")
 	c.must(&corev1.ConfigMap{ObjectMeta: c.meta(migrations)})
 	expect(v1alpha1.ReasonInvalidMigrations, "no files")
@@ -73,7 +72,7 @@ func TestInvalidInputIsReportedAndRetriedOnChange(t *testing.T) {
 	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
 	c.awaitVersion(s, 2)
 	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "migrate"}); n != 2 {
-		t.Errorf("%g migrations were tried, want 2", n)
+		t.Errorf("%g migrations were attempted, want 2", n)
 	}
 }
 
@@ -86,7 +85,7 @@ func TestSecretKey(t *testing.T) {
 	c.awaitVersion(c.declare("store", func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Connection.Key = "DATABASE_URL" }), 1)
 }
 
-// TestPausedDatabaseIsNotQueried: the address is a listener that counts who comes.
+// TestPausedDatabaseIsNotQueried uses a listener that counts connections.
 func TestPausedDatabaseIsNotQueried(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -110,21 +109,21 @@ func TestPausedDatabaseIsNotQueried(t *testing.T) {
 	s := c.declared(fmt.Sprintf("postgres://u:p@%s/d?sslmode=disable", l.Addr()), up("SELECT 1"),
 		func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = true })
 	c.awaitSchema(s, false, v1alpha1.ReasonPaused)
-	c.edit(up("SELECT 2")) // looks at it once more
+	c.edit(up("SELECT 2")) // triggers another reconcile
 	other := c.declare("other", func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = true })
 	c.awaitSchema(other, false, v1alpha1.ReasonPaused)
 	if n := came.Load(); n != 0 {
-		t.Errorf("the database was asked %d times", n)
+		t.Errorf("%d connections to the database", n)
 	}
 	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = false })
 	c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
 	if came.Load() == 0 {
-		t.Error("nobody came: the test proves nothing")
+		t.Error("there was no connection: the test proves nothing")
 	}
 }
 
-// TestLargeFiles: a ConfigMap holds at most 1 MiB. What is parsed to its end is smaller: that is
-// work for many seconds, with the race detector, on a machine under load.
+// TestLargeFiles: a ConfigMap holds at most 1 MiB. Files that are parsed completely are smaller,
+// because with the race detector parsing takes many seconds on a machine under load.
 func TestLargeFiles(t *testing.T) {
 	t.Parallel()
 	const size = 1_000_000
@@ -138,7 +137,7 @@ func TestLargeFiles(t *testing.T) {
 		"a few large statements": {many(large("INSERT INTO a VALUES (0)", rows, size/4)+";\n", 2) + "SELECT 1", ""},
 		"many small statements":  {large("SELECT 1;\n", many("INSERT INTO a VALUES (1);", 40)+"\n", size/4) + "SELECT 1", ""},
 		"one statement":          {large("INSERT INTO a VALUES (0)", rows, size), v1alpha1.ReasonInvalidMigrations},
-		"a long comment":         {large("SELECT 1 --", "x", size), v1alpha1.ReasonInvalidMigrations}, // its semicolon is a part of the comment
+		"a long comment":         {large("SELECT 1 --", "x", size), v1alpha1.ReasonInvalidMigrations}, // its semicolon is part of the comment
 		"a deep one":             {large("SELECT 1", "+1", size/5), v1alpha1.ReasonInvalidMigrations},
 		"no SQL":                 {large("", "x", size), v1alpha1.ReasonInvalidMigrations},
 		"drops":                  {large("SELECT 1;\n", many("DROP TABLE aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;", 20)+"\n", size/4) + "SELECT 1", v1alpha1.ReasonApprovalRequired},
@@ -161,7 +160,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// TestSchemaValidation: by the API server itself, with no operator.
+// TestSchemaValidation tests the validation of the API server, without an operator.
 func TestSchemaValidation(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

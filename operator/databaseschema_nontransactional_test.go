@@ -31,12 +31,12 @@ func TestConcurrentIndex(t *testing.T) {
 	url := database.Empty(t)
 	c.awaitVersion(c.declared(url, up(table, nonTransactional(buildI))), 2)
 	if conn := database.Connect(t, url); !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) {
-		t.Error("the index is not there, or a mark is left")
+		t.Error("the index is missing, or a mark is left")
 	}
 }
 
-// TestInterruptedIndexIsReportedAndResumed: what is found is what a process leaves that is killed
-// while the server builds.
+// TestInterruptedIndexIsReportedAndResumed begins with the state that a process leaves when it is
+// killed while the server builds an index.
 func TestInterruptedIndexIsReportedAndResumed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -45,7 +45,7 @@ func TestInterruptedIndexIsReportedAndResumed(t *testing.T) {
 	conn := database.Connect(t, url)
 	s := c.awaitVersion(c.declared(url, up(table)), 1)
 	if _, err := conn.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY i ON a (x)`); err == nil || database.Ask[bool](t, conn, `SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass`) {
-		t.Fatalf("the index is whole: %v", err)
+		t.Fatalf("the index is complete: %v", err)
 	}
 	database.Exec(t, conn, leaveMark, checksum(nonTransactional(buildI)))
 	c.edit(up(table, nonTransactional(buildI)))
@@ -54,7 +54,7 @@ func TestInterruptedIndexIsReportedAndResumed(t *testing.T) {
 		t.Errorf("the event is %s: %s", e.Type, e.Note)
 	}
 	if !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) {
-		t.Error("the index is not as it should be, or the mark is left")
+		t.Error("the index is wrong, or the mark is left")
 	}
 }
 
@@ -69,11 +69,11 @@ func TestEditedInterruptedFileIsDirty(t *testing.T) {
 	c.edit(up(table, nonTransactional(buildI+" WHERE x > 0")))
 	now := c.awaitSchema(s, false, v1alpha1.ReasonDirty)
 	if !strings.Contains(message(now), "goose_db_running") {
-		t.Errorf("it does not say what to do: %s", message(now))
+		t.Errorf("the message does not say what to do: %s", message(now))
 	}
 	o.awaitReadings(t, 2)
 	if database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, oneMark) {
-		t.Error("it was run, or the mark is gone")
+		t.Error("the file was run, or the mark is gone")
 	}
 	database.Exec(t, conn, `DELETE FROM goose_db_running`)
 	c.awaitVersion(s, 2)

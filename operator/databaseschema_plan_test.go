@@ -43,7 +43,7 @@ func TestDestructivePlanWaitsForApproval(t *testing.T) {
 		}
 	}
 	o.awaitReadings(t, 2)
-	present("x y") // also not what is harmless in the plan
+	present("x y") // including harmless statements of the plan
 
 	c.respec(s, approve(strings.Repeat("0", 64)))
 	c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired)
@@ -63,13 +63,13 @@ func TestDestructivePlanWaitsForApproval(t *testing.T) {
 
 	f["0004_d.sql"] = "-- +goose Up\nDROP TABLE a;\n"
 	c.edit(f)
-	c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired) // the approval was for that plan alone
+	c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired) // the approval was only for that plan
 	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Destructive = v1alpha1.AllowDestructive })
 	c.awaitVersion(s, 4)
 }
 
-// TestRestOfAnApprovedPlanIsRun: a plan that comes to a stop half-way need not be approved again,
-// unless it is edited.
+// TestRestOfAnApprovedPlanIsRun: a plan that failed halfway need not be approved again unless it is
+// edited.
 func TestRestOfAnApprovedPlanIsRun(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -81,13 +81,13 @@ func TestRestOfAnApprovedPlanIsRun(t *testing.T) {
 	now := c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired)
 	c.respec(s, approve(now.Status.Plan.Hash))
 	if now = c.awaitSchema(s, false, v1alpha1.ReasonFailed); now.Status.Version != 1 || tables(t, conn) != "a b" {
-		t.Errorf("there are %s, and the status is %+v", tables(t, conn), now.Status)
+		t.Errorf("the tables are %s, and the status is %+v", tables(t, conn), now.Status)
 	}
 	database.Exec(t, conn, `INSERT INTO b VALUES (1)`)
-	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = new(int64(2)) }) // to have it tried again
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = new(int64(2)) }) // triggers a retry
 	c.awaitVersion(s, 2)
 	if got := tables(t, conn); got != "b" {
-		t.Errorf("there are %s", got)
+		t.Errorf("the tables are %s", got)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestTargetVersion(t *testing.T) {
 	}
 	s := c.declared(url, up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE d (x int)"), to(1))
 	if now := c.awaitVersion(s, 1); now.Status.Pending != 0 || now.Status.Plan != nil || tables(t, conn) != "a" {
-		t.Errorf("there are %s, and the status is %+v", tables(t, conn), now.Status)
+		t.Errorf("the tables are %s, and the status is %+v", tables(t, conn), now.Status)
 	}
 	c.respec(s, to(2))
 	c.awaitVersion(s, 2)
@@ -127,7 +127,7 @@ func TestTargetVersion(t *testing.T) {
 	c.awaitSchema(s, false, v1alpha1.ReasonTargetBehind)
 	o.awaitReadings(t, 2)
 	if got := tables(t, conn); got != "a b" {
-		t.Errorf("there are %s", got)
+		t.Errorf("the tables are %s", got)
 	}
 	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = nil })
 	c.awaitVersion(s, 3)

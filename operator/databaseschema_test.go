@@ -21,7 +21,7 @@ func TestEmptyDatabaseIsMigrated(t *testing.T) {
 	o := c.operate()
 	url := database.Empty(t)
 	begin := time.Now().Add(-2 * time.Second)
-	s := c.awaitVersion(c.declared(url, storesOwn(t)), storesVersion(t))
+	s := c.awaitVersion(c.declared(url, storeMigrations(t)), storeVersion(t))
 	if s.Status.Pending != 0 || s.Status.Plan != nil || s.Status.Failed != nil || s.Status.DatabaseID == "" || s.Status.ObservedGeneration != s.Generation ||
 		!is(s, v1alpha1.Drifted, false, v1alpha1.ReasonAsDeclared) {
 		t.Errorf("the status is %+v", s.Status)
@@ -36,8 +36,8 @@ func TestEmptyDatabaseIsMigrated(t *testing.T) {
 	if ready := o.metric(t, "merchstore_operator_object_ready", map[string]string{"kind": "DatabaseSchema", "namespace": c.namespace, "name": s.Name}); ready != 1 {
 		t.Errorf("the ready gauge is %g", ready)
 	}
-	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "postgresql", "operation": "migrate", "outcome": "ok"}); n != float64(storesVersion(t)) {
-		t.Errorf("%g migrations were measured, want %d", n, storesVersion(t))
+	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"system": "postgresql", "operation": "migrate", "outcome": "ok"}); n != float64(storeVersion(t)) {
+		t.Errorf("%g migrations were observed, want %d", n, storeVersion(t))
 	}
 
 	conn := database.Connect(t, url)
@@ -46,7 +46,7 @@ func TestEmptyDatabaseIsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := history(t, conn); after != before {
-		t.Errorf("db migrate made of %s\n%s", before, after)
+		t.Errorf("db migrate changed %s\nto %s", before, after)
 	}
 }
 
@@ -60,9 +60,9 @@ func TestDatabaseMigratedByDBMigrateIsAdopted(t *testing.T) {
 	}
 	conn := database.Connect(t, url)
 	before := history(t, conn)
-	c.awaitVersion(c.declared(url, storesOwn(t)), storesVersion(t))
+	c.awaitVersion(c.declared(url, storeMigrations(t)), storeVersion(t))
 	if after := history(t, conn); after != before {
-		t.Errorf("the operator made of %s\n%s", before, after)
+		t.Errorf("the operator changed %s\nto %s", before, after)
 	}
 }
 
@@ -131,7 +131,8 @@ func TestDriftedFilesAreNotRun(t *testing.T) {
 	}
 }
 
-// TestConvergedDatabaseIsNotChanged: no writing to the database, to the object, and no events.
+// TestConvergedDatabaseIsNotChanged: there are no writes to the database or the object, and no
+// events.
 func TestConvergedDatabaseIsNotChanged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -140,7 +141,7 @@ func TestConvergedDatabaseIsNotChanged(t *testing.T) {
 	s := c.awaitVersion(c.declared(server.URL("postgres"), up("CREATE TABLE a (x int)")), 1)
 	c.awaitEvent(s, v1alpha1.ReasonUpToDate)
 	conn := database.Connect(t, server.URL("postgres"))
-	const transactions = `SELECT pg_snapshot_xmax(pg_current_snapshot())::text` // of those that write, how many there were
+	const transactions = `SELECT pg_snapshot_xmax(pg_current_snapshot())::text` // counts writing transactions
 	before := database.Ask[string](t, conn, transactions)
 	o.awaitReadings(t, 4)
 	if after := database.Ask[string](t, conn, transactions); after != before {
@@ -196,7 +197,7 @@ func TestDeletionKeepsTheDatabase(t *testing.T) {
 	if err := c.Delete(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	other := c.declare("other") // by the time that this one is ready, the other was let go
+	other := c.declare("other") // when this one is ready, the deletion of the other was handled
 	c.awaitVersion(other, 1)
 	if after := history(t, conn); after != before || database.Ask[int](t, conn, `SELECT count(*) FROM a`) != 1 {
 		t.Errorf("the ledger was %s, and is %s", before, after)

@@ -32,16 +32,16 @@ func TestMain(m *testing.M) {
 	os.Exit(controlplane.With(database.With(kafka.StopAfter(m), nil), "../k8s/operator/crds").Run())
 }
 
-// limit bounds each wait, far above what it takes on a machine under load.
+// limit bounds each wait, generously for machines under load.
 const limit = 2 * time.Minute
 
-// cluster is a namespace of a real API server for one test, seen as an administrator sees it.
+// cluster is a namespace of a real API server for one test, accessed as an administrator.
 type cluster struct {
 	client.WithWatch
 
 	t         *testing.T
 	namespace string
-	logs      io.Writer // what the operators say
+	logs      io.Writer // of the operators
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -60,8 +60,8 @@ func newCluster(t *testing.T) *cluster {
 	return &cluster{WithWatch: c, t: t, namespace: plane.Namespace(t), logs: output(t)}
 }
 
-// output takes what an operator says, as long as the test runs: a manager that has stopped may have
-// some last words.
+// output returns a writer for an operator's log. It drops lines after the test, because a stopped
+// manager may still log.
 func output(t *testing.T) io.Writer {
 	t.Helper()
 	o := &testOutput{to: t.Output()}
@@ -84,15 +84,14 @@ func (o *testOutput) Write(b []byte) (int, error) {
 	return o.to.Write(b)
 }
 
-// operator is an operator that runs in this process, with no more rights than its role gives.
+// operator is an operator in this process, with the permissions of its role.
 type operator struct {
 	ops string
-	// stop ends it in an orderly way; the end of the test does too.
+	// stop shuts it down. It is also called when the test ends.
 	stop func()
 }
 
-// settings are those of an operator for the namespace: quick to look again, so that tests are
-// quick.
+// settings returns settings of an operator for the namespace, with short intervals.
 func (c *cluster) settings(change ...func(*Settings)) Settings {
 	c.t.Helper()
 	free, err := ports.Free(c.t.Context(), 1)
@@ -131,22 +130,22 @@ func (c *cluster) operate(change ...func(*Settings)) *operator {
 		select {
 		case err := <-ended:
 			if err != nil {
-				c.t.Errorf("the operator ended with: %v", err)
+				c.t.Errorf("the operator returned %v", err)
 			}
 		case <-time.After(limit):
-			c.t.Error("the operator does not end")
+			c.t.Error("the operator does not stop")
 		}
 	}
 	c.t.Cleanup(stop)
 	return &operator{ops: "http://" + s.Process.OpsAddr, stop: stop}
 }
 
-// meta names an object of the namespace.
+// meta returns the metadata of an object in the namespace.
 func (c *cluster) meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: c.namespace}
 }
 
-// must makes an object, or ends the test.
+// must creates an object. The test fails if that fails.
 func (c *cluster) must(obj client.Object) {
 	c.t.Helper()
 	if err := c.Create(c.t.Context(), obj); err != nil {
@@ -154,7 +153,7 @@ func (c *cluster) must(obj client.Object) {
 	}
 }
 
-// change reads an object anew, changes it and writes it.
+// change reads an object, changes it and writes it.
 func change[T client.Object](c *cluster, obj T, edit func(T)) {
 	c.t.Helper()
 	if err := c.Get(c.t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
@@ -162,7 +161,7 @@ func change[T client.Object](c *cluster, obj T, edit func(T)) {
 	}
 	before, ok := obj.DeepCopyObject().(client.Object)
 	if !ok {
-		c.t.Fatalf("%T is no object", obj)
+		c.t.Fatalf("%T is not an object", obj)
 	}
 	edit(obj)
 	if err := c.Patch(c.t.Context(), obj, client.MergeFrom(before)); err != nil {
@@ -170,7 +169,7 @@ func change[T client.Object](c *cluster, obj T, edit func(T)) {
 	}
 }
 
-// await watches an object until it is as it should be, and gives it as it is then.
+// await watches an object until ok returns true, and returns it.
 func await[T report.Object](c *cluster, obj T, list client.ObjectList, what string, ok func(T) bool) T {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
@@ -183,18 +182,19 @@ func await[T report.Object](c *cluster, obj T, list client.ObjectList, what stri
 	}
 	defer watch.Stop()
 	var last T
-	for event := range watch.ResultChan() { // the first tells the present state
+	for event := range watch.ResultChan() { // the first event has the current state
 		if seen, is := event.Object.(T); is {
 			if last = seen; ok(seen) {
 				return seen
 			}
 		}
 	}
-	c.t.Fatalf("%s %s did not come; the last that was seen: %+v", obj.GetName(), what, last)
+	c.t.Fatalf("%s did not become %s; its last state: %+v", obj.GetName(), what, last)
 	return last
 }
 
-// awaitTopic waits until a KafkaTopic is Ready, or not, for a reason, with its present spec seen.
+// awaitTopic waits until the Ready condition of a KafkaTopic has a status and a reason, for its
+// current generation.
 func (c *cluster) awaitTopic(topic *v1alpha1.KafkaTopic, ready bool, reason string) *v1alpha1.KafkaTopic {
 	c.t.Helper()
 	return await(c, topic, new(v1alpha1.KafkaTopicList), fmt.Sprintf("ready %t, %s", ready, reason),
@@ -208,13 +208,13 @@ func (c *cluster) awaitSchema(s *v1alpha1.DatabaseSchema, ready bool, reason str
 		func(s *v1alpha1.DatabaseSchema) bool { return is(s, v1alpha1.Ready, ready, reason) })
 }
 
-// is tells whether an object has a condition, seen for its present spec.
+// is reports whether an object has a condition, observed for its current generation.
 func is(obj report.Object, kind string, status bool, reason string) bool {
 	c := meta.FindStatusCondition(*obj.StatusConditions(), kind)
 	return c != nil && (c.Status == metav1.ConditionTrue) == status && c.Reason == reason && c.ObservedGeneration == obj.GetGeneration()
 }
 
-// message is that of an object's Ready condition.
+// message returns the message of an object's Ready condition.
 func message(obj report.Object) string {
 	if c := meta.FindStatusCondition(*obj.StatusConditions(), v1alpha1.Ready); c != nil {
 		return c.Message
@@ -241,7 +241,7 @@ func (c *cluster) awaitEvent(obj client.Object, reason string) eventsv1.Event {
 	return eventsv1.Event{}
 }
 
-// metric sums the samples of a metric (of a histogram, its count) whose labels have these values.
+// metric returns the sum of the samples of a metric (of a histogram, its count) with these labels.
 func (o *operator) metric(t *testing.T, name string, labels map[string]string) float64 {
 	t.Helper()
 	read, err := metrics.Read(t.Context(), o.ops)

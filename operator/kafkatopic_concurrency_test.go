@@ -18,8 +18,8 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// through has the operator reach the API server through us. Each request is passed on if pass says
-// so, and fails otherwise.
+// through puts a proxy between the operator and the API server. Requests fail if pass returns
+// false.
 func (c *cluster) through(pass func(*http.Request) bool) func(*Settings) {
 	c.t.Helper()
 	plane := controlplane.Shared(c.t)
@@ -48,8 +48,8 @@ func (c *cluster) through(pass func(*http.Request) bool) func(*Settings) {
 	return func(s *Settings) { s.Kubeconfig = plane.Kubeconfig(c.t, &rest.Config{Host: server.URL}) }
 }
 
-// If it were not known that it was the operator that has made the topic again, it would be taken
-// for somebody else's.
+// Without the status, the operator would mistake a topic that it has created again for a replaced
+// one.
 func TestStatusIsWrittenAfterAConcurrentSpecChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -73,12 +73,12 @@ func TestStatusIsWrittenAfterAConcurrentSpecChange(t *testing.T) {
 		return t.Generation > topic.Generation && is(t, v1alpha1.Ready, true, v1alpha1.ReasonAsDeclared)
 	})
 	if id := hand.id(topic.Topic()); seen.Status.TopicID != id {
-		t.Errorf("it holds %s, and the topic is %s", seen.Status.TopicID, id)
+		t.Errorf("the status has topic %s, want %s", seen.Status.TopicID, id)
 	}
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "2000"})
-	o.awaitLooks(t)
+	o.awaitReconciles(t)
 	if got := c.events(topic); slices.Contains(got, "TopicReplaced") || o.corrections(t, topic) != 1 {
-		t.Errorf("the operator takes its own topic for somebody else's: %v", got)
+		t.Errorf("the operator mistakes its own topic for a replaced one: %v", got)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestDeletionDeadlineWhileTheAPIServerFails(t *testing.T) {
 	c := newCluster(t)
 	var broken atomic.Bool
 	o := c.operate(func(s *Settings) { s.KafkaTopic.DeletionDeadline = 3 * time.Second }, c.through(func(r *http.Request) bool {
-		return !broken.Load() || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/kafkatopics/orders") // past the cache
+		return !broken.Load() || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/kafkatopics/orders") // uncached reads
 	}))
 	topic := c.topic("orders", deleting)
 	c.must(topic)
@@ -101,9 +101,9 @@ func TestDeletionDeadlineWhileTheAPIServerFails(t *testing.T) {
 		t.Errorf("the event is a %s: %s", e.Type, e.Note)
 	}
 	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 1 {
-		t.Errorf("%v objects are said to have been given up, want 1", n)
+		t.Errorf("%v objects were released, want 1", n)
 	}
 	if onKafka(t, kafka.Shared(t).Addr()).id(topic.Topic()) == "" {
-		t.Error("the topic was deleted although nobody could tell that its object was to go")
+		t.Error("the topic was deleted although the API server did not confirm the deletion of its object")
 	}
 }

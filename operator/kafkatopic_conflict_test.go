@@ -18,7 +18,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// byAnotherName reaches the shared brokers by another address.
+// byAnotherName uses another address of the shared brokers.
 func byAnotherName(t *v1alpha1.KafkaTopic) {
 	servers := &t.Spec.Connection.BootstrapServers
 	*servers = strings.Replace(*servers, "127.0.0.1", "localhost", 1)
@@ -28,7 +28,7 @@ func TestTopicStaysWithItsOwner(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
-	o := c.operate(rarely) // so that it is the deletion that hands over
+	o := c.operate(rarely) // so that only the deletion triggers the handover
 	holder := c.topic("b-holder", configured(values{"retention.ms": "1000"}))
 	c.must(holder)
 	holder = c.awaitTopic(holder, true, v1alpha1.ReasonAsDeclared)
@@ -39,10 +39,10 @@ func TestTopicStaysWithItsOwner(t *testing.T) {
 	other = c.awaitTopic(other, false, v1alpha1.ReasonConflict)
 
 	if !strings.Contains(message(other), "KafkaTopic "+c.namespace+"/b-holder owns topic") {
-		t.Errorf("the message does not name the holder: %s", message(other))
+		t.Errorf("the message does not name the owner: %s", message(other))
 	}
 	if !is(other, v1alpha1.Synced, false, v1alpha1.ReasonConflict) || other.Status.TopicID != "" || len(other.Finalizers) != 0 {
-		t.Errorf("it pretends to hold the topic: %v %+v", other.Finalizers, other.Status)
+		t.Errorf("it claims to hold the topic: %v %+v", other.Finalizers, other.Status)
 	}
 	third := c.topic("c-third", deleting)
 	c.must(third)
@@ -52,7 +52,7 @@ func TestTopicStaysWithItsOwner(t *testing.T) {
 	}
 	c.awaitGone(third)
 	if n := o.alters(t); n != 1 {
-		t.Errorf("%v calls have changed Kafka, want the holder's one", n)
+		t.Errorf("%v calls have changed Kafka, want one of the owner", n)
 	}
 	if id := hand.id(other.Topic()); id != holder.Status.TopicID {
 		t.Fatalf("the topic is %s, want %s", id, holder.Status.TopicID)
@@ -64,7 +64,7 @@ func TestTopicStaysWithItsOwner(t *testing.T) {
 	}
 	other = c.awaitTopic(other, true, v1alpha1.ReasonAsDeclared)
 	if other.Status.TopicID != holder.Status.TopicID {
-		t.Errorf("it got topic %s, want %s", other.Status.TopicID, holder.Status.TopicID)
+		t.Errorf("the new owner has topic %s, want %s", other.Status.TopicID, holder.Status.TopicID)
 	}
 	wantConfig(t, hand.config(other.Topic()), map[string]string{"retention.ms": "2000", "segment.ms": "100000"})
 }
@@ -75,7 +75,7 @@ func TestTopicGoesToTheOldestObject(t *testing.T) {
 	older := c.topic("b-older")
 	c.must(older)
 	eventually.True(t, limit, "the next second", func() bool { return time.Since(older.CreationTimestamp.Time) > time.Second })
-	younger := c.topic("a-younger", byAnotherName) // the operator sees it first
+	younger := c.topic("a-younger", byAnotherName) // is reconciled first
 	c.must(younger)
 	c.operate()
 	c.awaitTopic(older, true, v1alpha1.ReasonAsDeclared)
@@ -120,7 +120,7 @@ func TestTopicHasOneOwnerAcrossNamespaces(t *testing.T) {
 	there.must(other)
 	other = there.awaitTopic(other, false, v1alpha1.ReasonConflict)
 	if want := "KafkaTopic " + c.namespace + "/orders owns"; !strings.HasPrefix(message(other), want) {
-		t.Errorf("it says %q, want %q", message(other), want)
+		t.Errorf("message %q, want %q", message(other), want)
 	}
 
 	c.remove(holder)
@@ -129,7 +129,7 @@ func TestTopicHasOneOwnerAcrossNamespaces(t *testing.T) {
 
 const role = "../k8s/operator/role.yaml"
 
-// let gives the operator's rights in this namespace to somebody who has them in another.
+// let grants the operator's role in this namespace to the user of another one.
 func (c *cluster) let(user *rest.Config) {
 	c.t.Helper()
 	block, _ := pem.Decode(user.CertData)
@@ -150,7 +150,7 @@ func (c *cluster) let(user *rest.Config) {
 	}})
 }
 
-// All are waiting for the same Secret, and do not know of each other's cluster when it comes.
+// All objects wait for the same Secret, and do not know each other's cluster when it is created.
 func TestTopicHasOneOwnerUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -167,7 +167,7 @@ func TestTopicHasOneOwnerUnderConcurrency(t *testing.T) {
 		c.awaitTopic(topic, false, v1alpha1.ReasonSecretNotFound)
 	}
 
-	onKafka(t, kafka.Shared(t).Addr()).create(all[0].Topic(), 1, nil) // or Kafka would let only one of them create it
+	onKafka(t, kafka.Shared(t).Addr()).create(all[0].Topic(), 1, nil) // otherwise Kafka would let only one of them create it
 	c.kafkaSecret("kafka", nil)
 
 	said := map[string]int{}
@@ -184,6 +184,6 @@ func TestTopicHasOneOwnerUnderConcurrency(t *testing.T) {
 		})
 	}
 	if said[v1alpha1.ReasonAsDeclared] != 1 || said[v1alpha1.ReasonConflict] != len(all)-1 {
-		t.Errorf("of %d objects one is to hold the topic: %v", len(all), said)
+		t.Errorf("of %d objects, not exactly one holds the topic: %v", len(all), said)
 	}
 }

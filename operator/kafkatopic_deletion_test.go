@@ -28,10 +28,10 @@ func TestDeletionPolicy(t *testing.T) {
 	}{
 		"Retain": {func(*v1alpha1.KafkaTopic) {}, nil, false},
 		"Delete": {deleting, nil, true},
-		"Delete that has become Retain": {
+		"Delete changed to Retain": {
 			deleting, func(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.RetainTopic }, false,
 		},
-		"Retain that has become Delete": {func(*v1alpha1.KafkaTopic) {}, deleting, true},
+		"Retain changed to Delete": {func(*v1alpha1.KafkaTopic) {}, deleting, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +53,7 @@ func TestDeletionPolicy(t *testing.T) {
 			c.awaitGone(topic)
 
 			if there := hand.id(topic.Topic()) != ""; there == tt.goes {
-				t.Errorf("the topic is there: %t", there)
+				t.Errorf("the topic exists: %t", there)
 			}
 			labels := map[string]string{"name": topic.Name, "namespace": topic.Namespace}
 			eventually.True(t, limit, "its end in the metrics", func() bool { return o.metric(t, "merchstore_operator_object_ready", labels) == 0 })
@@ -65,7 +65,7 @@ func TestReplacedTopicIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
-	o := c.operate(rarely) // it does not see what happens
+	o := c.operate(rarely) // it does not notice the replacement
 	topic := c.topic("orders", deleting)
 	c.must(topic)
 	topic = c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
@@ -77,13 +77,13 @@ func TestReplacedTopicIsNotDeleted(t *testing.T) {
 	c.awaitGone(topic)
 
 	if now := hand.id(topic.Topic()); now != id {
-		t.Errorf("the topic is %q, want the one that somebody else has made, %s", now, id)
+		t.Errorf("the topic is %q, want the replaced one, %s", now, id)
 	}
 	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" {
 		t.Errorf("the event is a %s", e.Type)
 	}
 	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 0 {
-		t.Errorf("%v objects are said to have been given up", n)
+		t.Errorf("%v objects were released", n)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestDeletionDeadline(t *testing.T) {
 	c := newCluster(t)
 	o := c.operate(func(s *Settings) { s.KafkaTopic.DeletionDeadline = 8 * time.Second })
 	topic := c.topic("orders", deleting, on(broker.Addr()))
-	// The namespace's Secrets may go before this does.
+	// The Secrets of a namespace may be deleted before the topic.
 	secret := c.kafkaSecret("kafka", map[string]string{"bootstrapServers": broker.Addr()})
 	bySecret := c.topic("by-secret", deleting, func(t *v1alpha1.KafkaTopic) {
 		t.Spec.Connection, t.Spec.TopicName = v1alpha1.KafkaConnection{SecretName: "kafka"}, "by-secret"
@@ -110,21 +110,21 @@ func TestDeletionDeadline(t *testing.T) {
 	c.remove(topic)
 	c.remove(bySecret)
 
-	seen := c.awaitTopic(topic, false, v1alpha1.ReasonUnreachable) // it does wait, and says so
+	seen := c.awaitTopic(topic, false, v1alpha1.ReasonUnreachable) // it waits and reports that
 	if seen.DeletionTimestamp.IsZero() || !strings.Contains(message(seen), "connection refused") {
-		t.Errorf("it says %q, and is to go since %v", message(seen), seen.DeletionTimestamp)
+		t.Errorf("message %q, deletion timestamp %v", message(seen), seen.DeletionTimestamp)
 	}
 	c.awaitTopic(bySecret, false, v1alpha1.ReasonSecretNotFound)
 	c.awaitGone(topic)
 	c.awaitGone(bySecret)
 	if took := time.Since(seen.DeletionTimestamp.Time); took < 8*time.Second {
-		t.Errorf("it waited for %v only", took)
+		t.Errorf("it waited only %v", took)
 	}
 	if e := c.awaitEvent(topic, "TopicLeft"); e.Type != "Warning" || !strings.Contains(e.Note, "connection refused") {
 		t.Errorf("the event is a %s: %s", e.Type, e.Note)
 	}
 	if n := o.metric(t, "merchstore_operator_finalizers_released_total", map[string]string{"kind": "KafkaTopic"}); n != 2 {
-		t.Errorf("%v objects are said to have been given up, want 2", n)
+		t.Errorf("%v objects were released, want 2", n)
 	}
 }
 
@@ -146,6 +146,6 @@ func TestDeletionWaitsForKafka(t *testing.T) {
 
 	c.awaitGone(topic)
 	if onKafka(t, broker.Addr()).id(topic.Topic()) != "" {
-		t.Error("the topic is still there")
+		t.Error("the topic still exists")
 	}
 }

@@ -29,7 +29,7 @@ func TestConfigDriftIsCorrected(t *testing.T) {
 			topic = c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 
 			hand.set(topic.Topic(), "retention.ms", value)
-			hand.set(topic.Topic(), "max.message.bytes", "2000") // which is nobody's concern
+			hand.set(topic.Topic(), "max.message.bytes", "2000") // not managed
 
 			e := c.awaitEvent(topic, "DriftCorrected")
 			if e.Type != "Warning" || !strings.Contains(e.Note, "retention.ms") || strings.Contains(e.Note, "max.message.bytes") {
@@ -37,12 +37,12 @@ func TestConfigDriftIsCorrected(t *testing.T) {
 			}
 			eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
 			wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "segment.ms": "100000", "max.message.bytes": "2000"})
-			o.awaitLooks(t)
+			o.awaitReconciles(t)
 			if n := o.corrections(t, topic); n != 1 {
 				t.Errorf("%v drift corrections, want 1", n)
 			}
 			if n := o.alters(t); n != 2 {
-				t.Errorf("it took %v calls to create the topic and to put it right, want 2", n)
+				t.Errorf("%v calls to create and correct the topic, want 2", n)
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestDefaultsFindDriftWithinAMinute(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again := requeue.After(s.Resync).RequeueAfter; again <= 0 || s.Resync+s.KafkaTopic.CallTimeout > time.Minute {
-		t.Errorf("it looks again after %v at most, and asks Kafka for %v at most", s.Resync, s.KafkaTopic.CallTimeout)
+		t.Errorf("the resync interval is %v, and the timeout of calls to Kafka %v", s.Resync, s.KafkaTopic.CallTimeout)
 	}
 }
 
@@ -77,15 +77,15 @@ func TestVanishedTopicIsCreatedAgain(t *testing.T) {
 	}
 	topic = await(c, topic, new(v1alpha1.KafkaTopicList), "another topic", func(t *v1alpha1.KafkaTopic) bool { return t.Status.TopicID != old })
 	if id := hand.id(topic.Topic()); topic.Status.TopicID != id {
-		t.Errorf("it holds %s, and the topic is %s", topic.Status.TopicID, id)
+		t.Errorf("the status has topic %s, want %s", topic.Status.TopicID, id)
 	}
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000"})
-	o.awaitLooks(t)
+	o.awaitReconciles(t)
 	if n := o.corrections(t, topic); n != 1 {
 		t.Errorf("%v drift corrections, want 1", n)
 	}
 	if got := c.events(topic); slices.Contains(got, "TopicReplaced") {
-		t.Errorf("the operator takes its own topic for somebody else's: %v", got)
+		t.Errorf("the operator mistakes its own topic for a replaced one: %v", got)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestReplacedTopicIsAdopted(t *testing.T) {
 	c.must(topic)
 	topic = c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 	old := topic.Status.TopicID
-	first.stop() // or it would be the one that creates it
+	first.stop() // otherwise it would create the topic
 
 	hand.remove(topic.Topic())
 	hand.create(topic.Topic(), 1, map[string]string{"retention.ms": "5", "segment.ms": "200000", "max.message.bytes": "2000"})
@@ -110,10 +110,10 @@ func TestReplacedTopicIsAdopted(t *testing.T) {
 	}
 	topic = await(c, topic, new(v1alpha1.KafkaTopicList), "another topic", func(t *v1alpha1.KafkaTopic) bool { return t.Status.TopicID != old })
 	if id := hand.id(topic.Topic()); topic.Status.TopicID != id {
-		t.Errorf("it holds %s, and the topic is %s", topic.Status.TopicID, id)
+		t.Errorf("the status has topic %s, want %s", topic.Status.TopicID, id)
 	}
-	// The declared setting and partitions are put right. The one that was the object's own in the
-	// old topic is not in this one.
+	// The declared setting and partitions are corrected. The setting that the object managed in the
+	// old topic is not managed in this one.
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "segment.ms": "200000", "max.message.bytes": "2000"})
 	if n := hand.partitions(topic.Topic()); n != 2 {
 		t.Errorf("%d partitions, want 2", n)
@@ -169,8 +169,7 @@ func TestPausedTopicIsLeftAlone(t *testing.T) {
 	}
 }
 
-// If the operator ended after it had changed Kafka, it would not know later which settings are its
-// own.
+// If the operator crashed after changing Kafka, it would not know which settings it manages.
 func TestKafkaIsNotChangedIfTheStatusCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -196,7 +195,7 @@ func TestKafkaIsNotChangedIfTheStatusCannotBeWritten(t *testing.T) {
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{})
 }
 
-// roleWithout is the operator's role with one resource less.
+// roleWithout returns a kubeconfig with the operator's role, without one resource.
 func (c *cluster) roleWithout(resource string) (kubeconfig string) {
 	c.t.Helper()
 	rights, err := os.ReadFile(role)

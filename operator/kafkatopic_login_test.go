@@ -16,11 +16,11 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// encrypted starts a broker that talks TLS to users who have a certificate and a password, and
-// gives what their Secret needs.
+// encrypted starts a broker with TLS that requires a client certificate and a password, and returns
+// the data of a Secret for it.
 func encrypted(t *testing.T, user, password string) map[string]string {
 	t.Helper()
-	dir, plane := t.TempDir(), controlplane.Shared(t) // whose authority does for Kafka too
+	dir, plane := t.TempDir(), controlplane.Shared(t) // its certificate authority is used for Kafka, too
 	if err := plane.IssueServer(dir, "kafka", net.IPv4(127, 0, 0, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -58,19 +58,19 @@ func TestLogin(t *testing.T) {
 	type data = map[string]string
 	for name, tt := range map[string]struct {
 		sasl   v1alpha1.SASLMechanism
-		secret data   // what is otherwise in it than it should be; nothing takes the key away
-		says   string // nothing if it gets in
+		secret data   // changes to the Secret; an empty value removes the key
+		want   string // part of the message; empty if the login succeeds
 	}{
-		"PLAIN":                                 {"PLAIN", nil, ""},
-		"SCRAM-SHA-256":                         {"SCRAM-SHA-256", nil, ""},
-		"SCRAM-SHA-512":                         {"SCRAM-SHA-512", nil, ""},
-		"PLAIN with a wrong password":           {"PLAIN", data{"password": wrong}, "SASL_AUTHENTICATION_FAILED: SASL Authentication failed.: Authentication failed: Invalid username or password"},
-		"SCRAM-SHA-512 with a wrong password":   {"SCRAM-SHA-512", data{"password": wrong}, "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"},
-		"a user whom Kafka does not know":       {"SCRAM-SHA-512", data{"username": "nobody"}, "Authentication failed during authentication due to invalid credentials"},
-		"brokers of another authority":          {"PLAIN", data{"ca.crt": stranger}, untrusted},
-		"brokers that the system does not know": {"PLAIN", data{"ca.crt": ""}, untrusted},
-		"a broker of another name":              {"PLAIN", data{"bootstrapServers": strings.Replace(right["bootstrapServers"], "127.0.0.1", "localhost", 1)}, "tls: failed to verify certificate: x509: certificate is valid for kafka, not localhost"},
-		"no certificate of its own":             {"PLAIN", data{"tls.crt": "", "tls.key": ""}, "remote error: tls: bad certificate"},
+		"PLAIN":                                      {"PLAIN", nil, ""},
+		"SCRAM-SHA-256":                              {"SCRAM-SHA-256", nil, ""},
+		"SCRAM-SHA-512":                              {"SCRAM-SHA-512", nil, ""},
+		"PLAIN with a wrong password":                {"PLAIN", data{"password": wrong}, "SASL_AUTHENTICATION_FAILED: SASL Authentication failed.: Authentication failed: Invalid username or password"},
+		"SCRAM-SHA-512 with a wrong password":        {"SCRAM-SHA-512", data{"password": wrong}, "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"},
+		"a user unknown to Kafka":                    {"SCRAM-SHA-512", data{"username": "nobody"}, "Authentication failed during authentication due to invalid credentials"},
+		"a broker certificate of another authority":  {"PLAIN", data{"ca.crt": stranger}, untrusted},
+		"a broker certificate unknown to the system": {"PLAIN", data{"ca.crt": ""}, untrusted},
+		"a broker certificate for another name":      {"PLAIN", data{"bootstrapServers": strings.Replace(right["bootstrapServers"], "127.0.0.1", "localhost", 1)}, "tls: failed to verify certificate: x509: certificate is valid for kafka, not localhost"},
+		"no client certificate":                      {"PLAIN", data{"tls.crt": "", "tls.key": ""}, "remote error: tls: bad certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,12 +93,12 @@ func TestLogin(t *testing.T) {
 			})
 			c.must(topic)
 
-			ready, reason := tt.says == "", v1alpha1.ReasonUnreachable
+			ready, reason := tt.want == "", v1alpha1.ReasonUnreachable
 			if ready {
 				reason = v1alpha1.ReasonAsDeclared
 			}
-			await(c, topic, new(v1alpha1.KafkaTopicList), reason+" "+tt.says, func(t *v1alpha1.KafkaTopic) bool {
-				return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), tt.says)
+			await(c, topic, new(v1alpha1.KafkaTopicList), reason+" "+tt.want, func(t *v1alpha1.KafkaTopic) bool {
+				return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), tt.want)
 			})
 			c.awaitEvent(topic, reason)
 			labels, now := map[string]string{"kind": "KafkaTopic", "namespace": c.namespace, "name": "orders"}, float64(time.Now().Unix())
@@ -111,7 +111,7 @@ func TestLogin(t *testing.T) {
 			for _, text := range []string{said.String(), c.everything(), o.metrics(t)} {
 				for _, hidden := range []string{password, wrong, "PRIVATE KEY"} {
 					if strings.Contains(text, hidden) {
-						t.Errorf("%s is told: %s", hidden, text)
+						t.Errorf("%s is exposed: %s", hidden, text)
 					}
 				}
 			}

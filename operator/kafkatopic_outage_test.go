@@ -19,7 +19,7 @@ import (
 	"merchstore.io/merchstore/test/metrics"
 )
 
-// startBroker starts one that a test may kill.
+// startBroker starts a broker that the test may kill.
 func startBroker(t *testing.T, options ...kafka.Option) *kafka.Broker {
 	t.Helper()
 	broker, err := kafka.Start(t.Context(), t.TempDir(), options...)
@@ -34,12 +34,12 @@ func startBroker(t *testing.T, options ...kafka.Option) *kafka.Broker {
 	return broker
 }
 
-// on has the object on other brokers than those of all tests.
+// on sets the brokers of an object, instead of the shared ones.
 func on(servers string) func(*v1alpha1.KafkaTopic) {
 	return func(t *v1alpha1.KafkaTopic) { t.Spec.Connection.BootstrapServers = servers }
 }
 
-// kafkaSecret makes a Secret.
+// kafkaSecret creates a Secret.
 func (c *cluster) kafkaSecret(name string, data map[string]string) *corev1.Secret {
 	c.t.Helper()
 	s := &corev1.Secret{ObjectMeta: c.meta(name), StringData: data}
@@ -56,18 +56,18 @@ func TestKafkaOutage(t *testing.T) {
 	topic := c.topic("orders", on(broker.Addr()), configured(values{"retention.ms": "1000"}))
 	c.must(topic)
 	was := c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
-	hand.set(topic.Topic(), "retention.ms", "5") // and nobody looks any more
+	hand.set(topic.Topic(), "retention.ms", "5") // not noticed any more
 	broker.Kill()
 
 	away := c.awaitTopic(topic, false, v1alpha1.ReasonUnreachable)
 
 	if want := "dial tcp " + broker.Addr() + ": connect: connection refused"; !strings.HasSuffix(message(away), want) {
-		t.Errorf("it does not say what is wrong: %q, want %q at the end", message(away), want)
+		t.Errorf("message %q, want %q at the end", message(away), want)
 	}
 	if away.Status.TopicID != was.Status.TopicID {
-		t.Errorf("it has let go of its topic: %+v", away.Status)
+		t.Errorf("it has released its topic: %+v", away.Status)
 	}
-	// It is tried again and again, and that does not write the object.
+	// It is retried, and retries do not write the object.
 	failures := func() float64 {
 		return o.metric(t, "controller_runtime_reconcile_total", map[string]string{"controller": "kafkatopic", "result": "error"})
 	}
@@ -89,21 +89,22 @@ func TestKafkaOutage(t *testing.T) {
 
 func TestTopicSecret(t *testing.T) {
 	t.Parallel()
-	// The wrong password is what the broker says itself, to see that it is hidden whoever says it.
+	// The wrong password is part of the broker's own error message, to see that it is masked there,
+	// too.
 	const right, wrong = "second-password", "invalid credentials"
 	broker := startBroker(t, kafka.WithUser("operator", "first-password"), kafka.WithClusterID("another-test-cluster-1"))
 	broker.SetPassword(t, "operator", right)
 	c := newCluster(t)
 	said := new(lines)
 	c.logs = io.MultiWriter(said, output(t))
-	o := c.operate(rarely, func(s *Settings) { s.MaxBackoff = s.Resync }) // only the Secret's change can lead to another look
+	o := c.operate(rarely, func(s *Settings) { s.MaxBackoff = s.Resync }) // only a change of the Secret triggers a reconcile
 	topic := c.topic("orders", deleting, func(t *v1alpha1.KafkaTopic) {
 		t.Spec.Connection = v1alpha1.KafkaConnection{SecretName: "kafka", SASL: "SCRAM-SHA-256"}
 	})
-	expect := func(ready bool, reason, says string) {
+	expect := func(ready bool, reason, want string) {
 		t.Helper()
-		seen := await(c, topic, new(v1alpha1.KafkaTopicList), reason+" "+says, func(t *v1alpha1.KafkaTopic) bool {
-			return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), says)
+		seen := await(c, topic, new(v1alpha1.KafkaTopicList), reason+" "+want, func(t *v1alpha1.KafkaTopic) bool {
+			return is(t, v1alpha1.Ready, ready, reason) && strings.Contains(message(t), want)
 		})
 		t.Logf("%s: %s", reason, message(seen))
 	}
@@ -125,7 +126,7 @@ func TestTopicSecret(t *testing.T) {
 	set("password", right)
 	expect(true, v1alpha1.ReasonAsDeclared, "")
 
-	// The password is changed in Kafka, and then in the Secret, and the new one is used at once.
+	// After a change in Kafka and in the Secret, the new password is used at once.
 	broker.SetPassword(t, "operator", "third-password")
 	set("password", wrong)
 	expect(false, v1alpha1.ReasonUnreachable, "due to *** with")
@@ -140,13 +141,13 @@ func TestTopicSecret(t *testing.T) {
 	for _, text := range []string{said.String(), c.everything(), o.metrics(t)} {
 		for _, password := range []string{wrong, right, "third-password"} {
 			if i := strings.Index(text, password); i >= 0 {
-				t.Errorf("a password is told: %s", text[max(0, i-200):min(len(text), i+200)])
+				t.Errorf("a password is exposed: %s", text[max(0, i-200):min(len(text), i+200)])
 			}
 		}
 	}
 }
 
-// lines collects what an operator says.
+// lines collects the log of an operator.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -164,7 +165,7 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// everything is all topics and events of the namespace.
+// everything returns all topics and events of the namespace.
 func (c *cluster) everything() string {
 	c.t.Helper()
 	var topics v1alpha1.KafkaTopicList
@@ -181,7 +182,7 @@ func (c *cluster) everything() string {
 	return string(text)
 }
 
-// metrics is all that the operator measures.
+// metrics returns all metrics of the operator.
 func (o *operator) metrics(t *testing.T) string {
 	t.Helper()
 	text, err := metrics.Text(t.Context(), o.ops)
@@ -211,9 +212,9 @@ func TestConnectionToAnotherCluster(t *testing.T) {
 		return t.Status.ClusterID == "another-test-cluster-2" && t.Status.TopicID != ""
 	})
 	if id := other.id(topic.Topic()); id != topic.Status.TopicID {
-		t.Errorf("it holds %s, and the topic is %s", topic.Status.TopicID, id)
+		t.Errorf("the status has topic %s, want %s", topic.Status.TopicID, id)
 	}
 	if hand.id(topic.Topic()) != before.Status.TopicID {
-		t.Error("the topic in the other cluster is gone")
+		t.Error("the topic in the other cluster was deleted")
 	}
 }

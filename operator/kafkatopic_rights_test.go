@@ -40,23 +40,23 @@ func TestMissingRightsInKafka(t *testing.T) {
 		t.Spec.Connection, t.Spec.Partitions = v1alpha1.KafkaConnection{SecretName: "kafka", SASL: "SCRAM-SHA-512"}, 2
 	})
 	hand.create(topic.Topic(), 1, nil)
-	refused := func(says string, ok func(*v1alpha1.KafkaTopic) bool) *v1alpha1.KafkaTopic {
+	refused := func(want string, ok func(*v1alpha1.KafkaTopic) bool) *v1alpha1.KafkaTopic {
 		t.Helper()
-		return await(c, topic, new(v1alpha1.KafkaTopicList), says, func(t *v1alpha1.KafkaTopic) bool {
-			return is(t, v1alpha1.Ready, false, v1alpha1.ReasonRefused) && strings.Contains(strings.ToLower(message(t)), says) && ok(t)
+		return await(c, topic, new(v1alpha1.KafkaTopicList), want, func(t *v1alpha1.KafkaTopic) bool {
+			return is(t, v1alpha1.Ready, false, v1alpha1.ReasonRefused) && strings.Contains(strings.ToLower(message(t)), want) && ok(t)
 		})
 	}
 
 	c.must(topic)
 	refused("authorization failed", func(*v1alpha1.KafkaTopic) bool { return true })
 
-	// Settings are kept when more partitions are refused, and are still this object's own.
+	// The configuration is still managed and corrected when more partitions are refused.
 	hand.allow("operator", kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpAlterConfigs)
 	eventually.True(t, limit, "the setting", func() bool { return hand.config(topic.Topic())["retention.ms"] == "1000" })
 	change(c, topic, configured(values{"segment.ms": "100000"}))
 	refused("", func(t *v1alpha1.KafkaTopic) bool { return slices.Equal(t.Status.ManagedConfig, []string{"segment.ms"}) })
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"segment.ms": "100000"})
-	hand.set(topic.Topic(), "retention.ms", "5") // which is nobody's concern any more
+	hand.set(topic.Topic(), "retention.ms", "5") // no longer managed
 
 	hand.allow("operator", kadm.OpAlter)
 	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
@@ -70,6 +70,6 @@ func TestMissingRightsInKafka(t *testing.T) {
 	hand.allow("operator", kadm.OpDelete)
 	c.awaitGone(topic)
 	if hand.id(topic.Topic()) != "" {
-		t.Error("the topic is still there")
+		t.Error("the topic still exists")
 	}
 }

@@ -20,8 +20,8 @@ import (
 
 type values = map[string]v1alpha1.ConfigValue
 
-// topic is an object for a topic of one partition that no other test has, on the brokers that all
-// tests share.
+// topic returns an object for a topic of one partition that is unique to the test, on the shared
+// brokers.
 func (c *cluster) topic(name string, change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{ObjectMeta: c.meta(name), Spec: v1alpha1.KafkaTopicSpec{
 		Connection: v1alpha1.KafkaConnection{BootstrapServers: kafka.Shared(c.t).Addr()}, TopicName: c.namespace + ".orders",
@@ -39,9 +39,9 @@ func configured(config values) func(*v1alpha1.KafkaTopic) {
 
 func deleting(t *v1alpha1.KafkaTopic) { t.Spec.DeletionPolicy = v1alpha1.DeleteTopic }
 
-func rarely(s *Settings) { s.Resync = 1 << 42 } // more than an hour: it looks when it is told only
+func rarely(s *Settings) { s.Resync = 1 << 42 } // more than an hour, so that only events trigger reconciles
 
-// awaitGone waits until an object is no longer there.
+// awaitGone waits until an object is deleted.
 func (c *cluster) awaitGone(obj client.Object) {
 	c.t.Helper()
 	eventually.True(c.t, limit, obj.GetName()+" gone", func() bool {
@@ -61,8 +61,8 @@ func (o *operator) awaitUp(t *testing.T) {
 	})
 }
 
-// awaitLooks waits until the operator has looked at Kafka a few times more.
-func (o *operator) awaitLooks(t *testing.T) {
+// awaitReconciles waits for a few more reconciles that read from Kafka.
+func (o *operator) awaitReconciles(t *testing.T) {
 	t.Helper()
 	o.awaitUp(t)
 	looks := func() float64 {
@@ -72,7 +72,7 @@ func (o *operator) awaitLooks(t *testing.T) {
 	eventually.True(t, limit, "more looks at Kafka", func() bool { return looks() >= before+3 })
 }
 
-// alters counts the calls that change something in Kafka.
+// alters returns the number of calls that change Kafka.
 func (o *operator) alters(t *testing.T) (n float64) {
 	t.Helper()
 	for _, operation := range []string{"create", "alter_config", "create_partitions", "delete"} {
@@ -88,7 +88,7 @@ func (o *operator) corrections(t *testing.T, obj client.Object) float64 {
 	})
 }
 
-// events are the reasons of those about an object so far.
+// events returns the reasons of an object's events so far.
 func (c *cluster) events(obj client.Object) (reasons []string) {
 	c.t.Helper()
 	var list eventsv1.EventList
@@ -146,7 +146,7 @@ func TestTopicIsCreated(t *testing.T) {
 	}
 	ready := map[string]string{"kind": "KafkaTopic", "namespace": c.namespace, "name": "orders"}
 	if v := o.metric(t, "merchstore_operator_object_ready", ready); v != 1 {
-		t.Errorf("the metric says %v, want 1", v)
+		t.Errorf("the metric is %v, want 1", v)
 	}
 	if v := o.metric(t, "controller_runtime_reconcile_total", map[string]string{"controller": "kafkatopic", "result": "requeue_after"}); v < 1 {
 		t.Error("no reconcile is counted")
@@ -182,18 +182,18 @@ func TestAdoptionKeepsOtherConfig(t *testing.T) {
 
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000", "max.message.bytes": "2000", "segment.ms": "100000"})
 	if topic.Status.TopicID != id {
-		t.Errorf("it holds %s, want %s", topic.Status.TopicID, id)
+		t.Errorf("the status has topic %s, want %s", topic.Status.TopicID, id)
 	}
 	if want := []string{"retention.ms"}; !slices.Equal(topic.Status.ManagedConfig, want) {
-		t.Errorf("it says it has set %v, want %v", topic.Status.ManagedConfig, want)
+		t.Errorf("managed config %v, want %v", topic.Status.ManagedConfig, want)
 	}
 
-	// All settings leave the spec: only the one that the object has set is reset.
+	// All settings are removed from the spec: only the managed one is reset.
 	change(c, topic, configured(nil))
 	topic = c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 	wantConfig(t, hand.config(topic.Topic()), map[string]string{"max.message.bytes": "2000", "segment.ms": "100000"})
 	if len(topic.Status.ManagedConfig) != 0 {
-		t.Errorf("it still says it has set %v", topic.Status.ManagedConfig)
+		t.Errorf("the managed config is still %v", topic.Status.ManagedConfig)
 	}
 	if n := o.corrections(t, topic); n != 0 {
 		t.Errorf("%v drift corrections, though only the spec has changed", n)
@@ -204,7 +204,7 @@ func TestSpecChangeIsApplied(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	hand := onKafka(t, kafka.Shared(t).Addr())
-	o := c.operate(rarely) // a change is seen at once, not at the next look
+	o := c.operate(rarely) // changes trigger a reconcile at once
 	topic := c.topic("orders", configured(values{"retention.ms": "1000", "segment.ms": "100000"}))
 	c.must(topic)
 	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
@@ -222,12 +222,12 @@ func TestSpecChangeIsApplied(t *testing.T) {
 	if n := o.corrections(t, topic); n != 0 {
 		t.Errorf("%v drift corrections, though only the spec has changed", n)
 	}
-	// What the operator writes itself is no reason to look again.
+	// The operator's own writes do not trigger a reconcile.
 	last := c.topic("last", func(t *v1alpha1.KafkaTopic) { t.Spec.Paused = true })
 	c.must(last)
 	c.awaitTopic(last, false, v1alpha1.ReasonPaused)
 	if n := o.metric(t, "merchstore_operator_call_seconds", map[string]string{"operation": "cluster_id"}); n != 2 {
-		t.Errorf("it looked %v times, want 2", n)
+		t.Errorf("%v reconciles, want 2", n)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestUncorrectableTopicIsStillSynced(t *testing.T) {
 			topic = c.awaitTopic(topic, true, tt.reason)
 
 			if message(topic) != tt.message {
-				t.Errorf("it says %q, want %q", message(topic), tt.message)
+				t.Errorf("message %q, want %q", message(topic), tt.message)
 			}
 			if !is(topic, v1alpha1.Synced, false, tt.reason) {
 				t.Errorf("synced: %+v", meta.FindStatusCondition(topic.Status.Conditions, v1alpha1.Synced))
@@ -271,7 +271,7 @@ func TestUncorrectableTopicIsStillSynced(t *testing.T) {
 			hand.set(topic.Topic(), "retention.ms", "7")
 			c.awaitEvent(topic, "DriftCorrected")
 			wantConfig(t, hand.config(topic.Topic()), map[string]string{"retention.ms": "1000"})
-			o.awaitLooks(t)
+			o.awaitReconciles(t)
 			if n := hand.partitions(topic.Topic()); n != 3 {
 				t.Errorf("%d partitions", n)
 			}
@@ -279,7 +279,7 @@ func TestUncorrectableTopicIsStillSynced(t *testing.T) {
 	}
 }
 
-// The values are such that Kafka reports them otherwise than they are declared.
+// Kafka reports these values in another form than they are declared.
 func TestConvergedTopicIsNotChanged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -290,16 +290,16 @@ func TestConvergedTopicIsNotChanged(t *testing.T) {
 	c.must(topic)
 	topic = c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 	if n := o.alters(t); n != 1 {
-		t.Errorf("it took %v calls to create the topic", n)
+		t.Errorf("%v calls to create the topic", n)
 	}
-	o.awaitLooks(t)
+	o.awaitReconciles(t)
 	if n := o.alters(t); n != 1 {
 		t.Errorf("%v calls have changed Kafka since", n-1)
 	}
 	o.stop()
 
-	o = c.operate() // neither does one that knows nothing yet
-	o.awaitLooks(t)
+	o = c.operate() // a restarted operator does not either
+	o.awaitReconciles(t)
 	if n := o.alters(t); n != 0 {
 		t.Errorf("%v calls have changed Kafka after a restart", n)
 	}
@@ -308,7 +308,7 @@ func TestConvergedTopicIsNotChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if topic.ResourceVersion != version {
-		t.Errorf("the object was written: it is %+v now", topic)
+		t.Errorf("the object was written: %+v", topic)
 	}
 	if got := c.events(topic); !slices.Equal(got, []string{v1alpha1.ReasonAsDeclared}) {
 		t.Errorf("events: %v", got)

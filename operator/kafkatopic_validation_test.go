@@ -48,13 +48,13 @@ func TestRefusalsOfKafka(t *testing.T) {
 			refused := c.awaitTopic(topic, false, v1alpha1.ReasonRefused)
 
 			if !strings.HasPrefix(message(refused), tt.words) {
-				t.Errorf("it says %q, want %q", message(refused), tt.words)
+				t.Errorf("message %q, want %q", message(refused), tt.words)
 			}
 			if !is(refused, v1alpha1.Synced, false, v1alpha1.ReasonRefused) || len(refused.Status.ManagedConfig) != 0 {
 				t.Errorf("its status is %+v", refused.Status)
 			}
-			// It is tried again, and that neither changes anything nor writes the object.
-			o.awaitLooks(t)
+			// It is retried, and retries neither change Kafka nor write the object.
+			o.awaitReconciles(t)
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(topic), topic); err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +62,7 @@ func TestRefusalsOfKafka(t *testing.T) {
 				t.Errorf("the object was written: %+v, before %+v", topic.Status, refused.Status)
 			}
 			if n := o.alters(t); n != 0 {
-				t.Errorf("%v calls were meant to change Kafka", n)
+				t.Errorf("%v calls to change Kafka", n)
 			}
 
 			change(c, topic, func(t *v1alpha1.KafkaTopic) { t.Spec.Config, t.Spec.ReplicationFactor = nil, 1 })
@@ -77,8 +77,8 @@ func TestRefusalsOfKafka(t *testing.T) {
 	}
 }
 
-// manifest is a KafkaTopic as somebody might write it. A change sets what is at a path, or takes it
-// away if that is nil.
+// manifest returns the manifest of a KafkaTopic, after the changes. A change sets the value at a
+// path, or removes it if the value is nil.
 func (c *cluster) manifest(name string, set map[string]any) *unstructured.Unstructured {
 	obj := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "merchstore.io/v1alpha1", "kind": "KafkaTopic",
@@ -101,13 +101,13 @@ func edit(obj *unstructured.Unstructured, set map[string]any) {
 	}
 }
 
-func wantRefused(t *testing.T, err error, says string) {
+func wantRefused(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("it was taken, want a refusal: %s", says)
+		t.Fatalf("accepted, want an error with: %s", want)
 	}
-	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), says) {
-		t.Errorf("it was refused with %v, want %q", err, says)
+	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
+		t.Errorf("rejected with %v, want %q", err, want)
 	}
 }
 
@@ -118,53 +118,53 @@ func TestTopicValidation(t *testing.T) {
 	c := newCluster(t)
 	for name, tt := range map[string]struct {
 		set  object
-		says string
+		want string
 	}{
-		"no spec":                      {object{"spec": nil}, "spec: Required value"},
-		"no connection":                {object{"spec/connection": nil}, "spec.connection: Required value"},
-		"an empty connection":          {object{"spec/connection": object{}}, "connection needs bootstrapServers, or a secretName whose Secret has that key"},
-		"brokers without a port":       {object{"spec/connection/bootstrapServers": "kafka"}, "bootstrapServers must be a comma-separated list of host:port"},
-		"brokers with a blank":         {object{"spec/connection/bootstrapServers": "a:1, b:2"}, "bootstrapServers must be a comma-separated list of host:port"},
-		"brokers of nothing":           {object{"spec/connection/bootstrapServers": ""}, "should be at least 1 chars long"},
-		"SASL without a Secret":        {object{"spec/connection/sasl": "PLAIN"}, "connection with sasl needs a secretName whose Secret has the keys username and password"},
-		"an unknown SASL mechanism":    {object{"spec/connection/sasl": "GSSAPI", "spec/connection/secretName": "s"}, `Unsupported value: "GSSAPI"`},
-		"TLS that is no truth":         {object{"spec/connection/tls": "yes"}, "must be of type boolean"},
-		"a name with a slash":          {object{"spec/topicName": "a/b"}, "topicName may have letters, digits, '.', '_' and '-', and must not be '.' or '..'"},
-		"a name with a blank":          {object{"spec/topicName": "a b"}, "topicName may have letters"},
-		"a name with an umlaut":        {object{"spec/topicName": "bücher"}, "topicName may have letters"},
-		"a name of one dot":            {object{"spec/topicName": "."}, "must not be '.' or '..'"},
-		"a name of two dots":           {object{"spec/topicName": ".."}, "must not be '.' or '..'"},
-		"one of Kafka's own names":     {object{"spec/topicName": "__consumer_offsets"}, "topicName must not begin with '__': such topics belong to Kafka itself"},
-		"a name that is too long":      {object{"spec/topicName": letters}, "may not be more than 249 bytes"},
-		"an empty name":                {object{"spec/topicName": ""}, "should be at least 1 chars long"},
-		"an object's name that is":     {object{"metadata/name": letters}, "the object's name is the topic's name, and that has at most 249 characters; set spec.topicName"},
-		"no partitions":                {object{"spec/partitions": int64(0)}, "should be greater than or equal to 1"},
-		"negative partitions":          {object{"spec/partitions": int64(-1)}, "should be greater than or equal to 1"},
-		"partitions in words":          {object{"spec/partitions": "three"}, "must be of type integer"},
-		"half a partition":             {object{"spec/partitions": 1.5}, "must be of type integer"},
-		"more partitions than fit":     {object{"spec/partitions": int64(1) << 32}, "should be less than or equal to 10000"},
-		"no replicas":                  {object{"spec/replicationFactor": int64(0)}, "should be greater than or equal to 1"},
-		"too many replicas":            {object{"spec/replicationFactor": int64(1001)}, "should be less than or equal to 1000"},
-		"a setting that is no text":    {object{"spec/config": object{"retention.ms": int64(1)}}, "must be of type string"},
-		"a setting with an odd key":    {object{"spec/config": object{"Retention": "1"}}, "config keys must be topic configuration keys of Kafka, such as retention.ms"},
-		"a setting with an empty key":  {object{"spec/config": object{"": "1"}}, "config keys must be topic configuration keys of Kafka"},
-		"a setting that is too long":   {object{"spec/config": object{"a": strings.Repeat(letters, 5)}}, "may not be more than 1024 bytes"},
-		"a setting with a line break":  {object{"spec/config": object{"a": "1\n"}}, "config values must be of printable ASCII characters, with no line breaks"},
-		"a setting with an umlaut":     {object{"spec/config": object{"a": "ü"}}, "config values must be of printable ASCII characters"},
-		"a setting with a zero byte":   {object{"spec/config": object{"a": "1\x00"}}, "config values must be of printable ASCII characters"},
-		"settings that are no map":     {object{"spec/config": []any{"a"}}, "must be of type object"},
-		"in-sync replicas in words":    {object{"spec/config": object{"min.insync.replicas": "two"}}, "config min.insync.replicas must be a whole number of at least 1"},
-		"no in-sync replicas":          {object{"spec/config": object{"min.insync.replicas": "0"}}, "config min.insync.replicas must be a whole number of at least 1"},
-		"more in-sync than replicas":   {object{"spec/config": object{"min.insync.replicas": "2"}}, "config min.insync.replicas must not be more than replicationFactor"},
-		"an unknown policy":            {object{"spec/deletionPolicy": "Keep"}, `Unsupported value: "Keep"`},
-		"paused in words":              {object{"spec/paused": "yes"}, "must be of type boolean"},
-		"an unknown field":             {object{"spec/partition": int64(3)}, `unknown field "spec.partition"`},
-		"an unknown field further in":  {object{"spec/connection/password": "x"}, `unknown field "spec.connection.password"`},
-		"an unknown field at the root": {object{"topicName": "x"}, `unknown field "topicName"`},
+		"no spec":                           {object{"spec": nil}, "spec: Required value"},
+		"no connection":                     {object{"spec/connection": nil}, "spec.connection: Required value"},
+		"an empty connection":               {object{"spec/connection": object{}}, "connection needs bootstrapServers, or a secretName whose Secret has that key"},
+		"brokers without a port":            {object{"spec/connection/bootstrapServers": "kafka"}, "bootstrapServers must be a comma-separated list of host:port"},
+		"brokers with a space":              {object{"spec/connection/bootstrapServers": "a:1, b:2"}, "bootstrapServers must be a comma-separated list of host:port"},
+		"empty brokers":                     {object{"spec/connection/bootstrapServers": ""}, "should be at least 1 chars long"},
+		"SASL without a Secret":             {object{"spec/connection/sasl": "PLAIN"}, "connection with sasl needs a secretName whose Secret has the keys username and password"},
+		"an unknown SASL mechanism":         {object{"spec/connection/sasl": "GSSAPI", "spec/connection/secretName": "s"}, `Unsupported value: "GSSAPI"`},
+		"TLS that is not a boolean":         {object{"spec/connection/tls": "yes"}, "must be of type boolean"},
+		"a name with a slash":               {object{"spec/topicName": "a/b"}, "topicName may have letters, digits, '.', '_' and '-', and must not be '.' or '..'"},
+		"a name with a space":               {object{"spec/topicName": "a b"}, "topicName may have letters"},
+		"a name with an umlaut":             {object{"spec/topicName": "bücher"}, "topicName may have letters"},
+		"a name of one dot":                 {object{"spec/topicName": "."}, "must not be '.' or '..'"},
+		"a name of two dots":                {object{"spec/topicName": ".."}, "must not be '.' or '..'"},
+		"one of Kafka's own names":          {object{"spec/topicName": "__consumer_offsets"}, "topicName must not begin with '__': such topics belong to Kafka itself"},
+		"a name that is too long":           {object{"spec/topicName": letters}, "may not be more than 249 bytes"},
+		"an empty name":                     {object{"spec/topicName": ""}, "should be at least 1 chars long"},
+		"an object's name that is too long": {object{"metadata/name": letters}, "the object's name is the topic's name, and that has at most 249 characters; set spec.topicName"},
+		"no partitions":                     {object{"spec/partitions": int64(0)}, "should be greater than or equal to 1"},
+		"negative partitions":               {object{"spec/partitions": int64(-1)}, "should be greater than or equal to 1"},
+		"partitions in words":               {object{"spec/partitions": "three"}, "must be of type integer"},
+		"a fractional number of partitions": {object{"spec/partitions": 1.5}, "must be of type integer"},
+		"more partitions than fit":          {object{"spec/partitions": int64(1) << 32}, "should be less than or equal to 10000"},
+		"no replicas":                       {object{"spec/replicationFactor": int64(0)}, "should be greater than or equal to 1"},
+		"too many replicas":                 {object{"spec/replicationFactor": int64(1001)}, "should be less than or equal to 1000"},
+		"a setting that is not a string":    {object{"spec/config": object{"retention.ms": int64(1)}}, "must be of type string"},
+		"a setting with an odd key":         {object{"spec/config": object{"Retention": "1"}}, "config keys must be topic configuration keys of Kafka, such as retention.ms"},
+		"a setting with an empty key":       {object{"spec/config": object{"": "1"}}, "config keys must be topic configuration keys of Kafka"},
+		"a setting that is too long":        {object{"spec/config": object{"a": strings.Repeat(letters, 5)}}, "may not be more than 1024 bytes"},
+		"a setting with a line break":       {object{"spec/config": object{"a": "1\n"}}, "config values must be of printable ASCII characters, with no line breaks"},
+		"a setting with an umlaut":          {object{"spec/config": object{"a": "ü"}}, "config values must be of printable ASCII characters"},
+		"a setting with a zero byte":        {object{"spec/config": object{"a": "1\x00"}}, "config values must be of printable ASCII characters"},
+		"settings that are not a map":       {object{"spec/config": []any{"a"}}, "must be of type object"},
+		"in-sync replicas in words":         {object{"spec/config": object{"min.insync.replicas": "two"}}, "config min.insync.replicas must be a whole number of at least 1"},
+		"no in-sync replicas":               {object{"spec/config": object{"min.insync.replicas": "0"}}, "config min.insync.replicas must be a whole number of at least 1"},
+		"more in-sync than replicas":        {object{"spec/config": object{"min.insync.replicas": "2"}}, "config min.insync.replicas must not be more than replicationFactor"},
+		"an unknown policy":                 {object{"spec/deletionPolicy": "Keep"}, `Unsupported value: "Keep"`},
+		"paused in words":                   {object{"spec/paused": "yes"}, "must be of type boolean"},
+		"an unknown field":                  {object{"spec/partition": int64(3)}, `unknown field "spec.partition"`},
+		"an unknown field further in":       {object{"spec/connection/password": "x"}, `unknown field "spec.connection.password"`},
+		"an unknown field at the root":      {object{"topicName": "x"}, `unknown field "topicName"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantRefused(t, c.Create(t.Context(), c.manifest("bad", tt.set), client.FieldValidation("Strict")), tt.says)
+			wantRefused(t, c.Create(t.Context(), c.manifest("bad", tt.set), client.FieldValidation("Strict")), tt.want)
 		})
 	}
 }
@@ -175,17 +175,17 @@ func TestTopicUpdateValidation(t *testing.T) {
 	c := newCluster(t)
 	for name, tt := range map[string]struct {
 		before, after object
-		says          string // nothing if it is taken
+		want          string // empty if it is accepted
 	}{
-		"fewer partitions":             {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(2)}, "partitions cannot decrease: Kafka cannot remove any"},
-		"partitions back to none said": {object{"spec/partitions": int64(3)}, object{"spec/partitions": nil}, "partitions cannot decrease"},
-		"more partitions":              {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(4)}, ""},
-		"another topic":                {object{"spec/topicName": "a"}, object{"spec/topicName": "b"}, "topicName cannot be changed; create another KafkaTopic"},
-		"a topic's name that comes":    {nil, object{"spec/topicName": "a"}, "topicName cannot be changed; create another KafkaTopic"},
-		"a topic's name that goes":     {object{"spec/topicName": "a"}, object{"spec/topicName": nil}, "topicName cannot be changed; create another KafkaTopic"},
-		"other brokers":                {nil, object{"spec/connection/bootstrapServers": "other:1"}, "connection cannot be changed; create another KafkaTopic"},
-		"TLS":                          {nil, object{"spec/connection/tls": true}, "connection cannot be changed; create another KafkaTopic"},
-		"another Secret":               {nil, object{"spec/connection/secretName": "s"}, "connection cannot be changed; create another KafkaTopic"},
+		"fewer partitions":                 {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(2)}, "partitions cannot decrease: Kafka cannot remove any"},
+		"partitions removed from the spec": {object{"spec/partitions": int64(3)}, object{"spec/partitions": nil}, "partitions cannot decrease"},
+		"more partitions":                  {object{"spec/partitions": int64(3)}, object{"spec/partitions": int64(4)}, ""},
+		"another topic":                    {object{"spec/topicName": "a"}, object{"spec/topicName": "b"}, "topicName cannot be changed; create another KafkaTopic"},
+		"a topic's name that is added":     {nil, object{"spec/topicName": "a"}, "topicName cannot be changed; create another KafkaTopic"},
+		"a topic's name that is removed":   {object{"spec/topicName": "a"}, object{"spec/topicName": nil}, "topicName cannot be changed; create another KafkaTopic"},
+		"other brokers":                    {nil, object{"spec/connection/bootstrapServers": "other:1"}, "connection cannot be changed; create another KafkaTopic"},
+		"TLS":                              {nil, object{"spec/connection/tls": true}, "connection cannot be changed; create another KafkaTopic"},
+		"another Secret":                   {nil, object{"spec/connection/secretName": "s"}, "connection cannot be changed; create another KafkaTopic"},
 		"fewer replicas than must be in sync": {
 			object{"spec/replicationFactor": int64(3), "spec/config": object{"min.insync.replicas": "2"}},
 			object{"spec/replicationFactor": int64(1)},
@@ -203,8 +203,8 @@ func TestTopicUpdateValidation(t *testing.T) {
 			}
 			edit(obj, tt.after)
 			switch err := c.Update(t.Context(), obj); {
-			case tt.says != "":
-				wantRefused(t, err, tt.says)
+			case tt.want != "":
+				wantRefused(t, err, tt.want)
 			case err != nil:
 				t.Error(err)
 			}
@@ -223,6 +223,6 @@ func TestTopicDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := topic.Spec; s.Partitions != 1 || s.ReplicationFactor != 1 || s.DeletionPolicy != v1alpha1.RetainTopic || s.Paused || topic.Topic() != "plain" {
-		t.Errorf("it is %+v", s)
+		t.Errorf("the spec is %+v", s)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// program is an operator in a process of its own.
+// program is an operator in a separate process.
 type program struct {
 	operator
 
@@ -28,8 +28,8 @@ type program struct {
 	log   string
 }
 
-// start builds the operator with the race detector and starts it for the namespace. The end of the
-// test kills it.
+// start builds the operator with the race detector and starts it for the namespace. It is killed
+// when the test ends.
 func (c *cluster) start(settings ...string) *program {
 	c.t.Helper()
 	path, err := filepath.Abs("../build/race/operator")
@@ -61,7 +61,7 @@ func (c *cluster) start(settings ...string) *program {
 	c.t.Cleanup(func() {
 		p.child.Kill()
 		if strings.Contains(p.logged(c.t), "WARNING: DATA RACE") || c.t.Failed() {
-			c.t.Errorf("the log of the operator:\n%s", subprocess.Tail(p.log, 8<<10))
+			c.t.Errorf("log of the operator:\n%s", subprocess.Tail(p.log, 8<<10))
 		}
 	})
 	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
@@ -81,19 +81,19 @@ func (p *program) logged(t *testing.T) string {
 	return string(content)
 }
 
-// leads tells whether it is the one that works.
+// leads reports whether it is the leader.
 func (p *program) leads(t *testing.T) bool {
 	t.Helper()
 	return p.metric(t, "leader_election_master_status", nil) == 1
 }
 
-// end stops it in an orderly way, and wants that to succeed.
+// end shuts it down. The test fails if that fails.
 func (p *program) end(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if err := p.child.Stop(ctx); err != nil || p.child.Err() != nil {
-		t.Errorf("it ended with %v, %v", err, p.child.Err())
+		t.Errorf("it exited with %v, %v", err, p.child.Err())
 	}
 }
 
@@ -103,7 +103,7 @@ const (
 	onceEach = `SELECT count(*) = 2 AND count(DISTINCT version_id) = 2 AND bool_and(is_applied) FROM goose_db_version WHERE version_id > 0`
 )
 
-// slow are two migrations, the second of which takes as long as a table says.
+// slow returns two migrations. The second takes as long as a table says.
 func slow() files {
 	return up("CREATE TABLE a (x int);\nINSERT INTO a VALUES (1)",
 		"INSERT INTO a VALUES (2);\nCREATE TABLE b (x int);\nSELECT pg_sleep(seconds) FROM pause;\nINSERT INTO a VALUES (3)")
@@ -161,14 +161,14 @@ func TestShutdownRollsBackTheMigration(t *testing.T) {
 		t.Errorf("the rows are %s, and the tables %s", got, tables(t, conn))
 	}
 	database.Exec(t, conn, `UPDATE pause SET seconds = 0`)
-	c.start("LEASE_DURATION=60s") // need not wait for as long
+	c.start("LEASE_DURATION=60s") // need not wait that long
 	c.awaitVersion(s, 2)
 	if !database.Ask[bool](t, conn, onceEach) {
 		t.Errorf("the ledger is %s", history(t, conn))
 	}
 }
 
-// TestInterruptedIndexIsResumed: a transaction of ours keeps the server from finishing the index.
+// TestInterruptedIndexIsResumed: an open transaction prevents the server from completing the index.
 func TestInterruptedIndexIsResumed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -197,7 +197,7 @@ func TestInterruptedIndexIsResumed(t *testing.T) {
 	c.awaitVersion(s, 2)
 	c.awaitEvent(s, v1alpha1.ReasonDirty)
 	if !database.Ask[bool](t, conn, wholeI) || !database.Ask[bool](t, conn, noMarks) || !database.Ask[bool](t, conn, onceEach) {
-		t.Errorf("the index is not whole, or the ledger is %s", history(t, conn))
+		t.Errorf("the index is incomplete, or the ledger is %s", history(t, conn))
 	}
 }
 
@@ -205,17 +205,17 @@ func TestRoleIsSufficient(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	address := database.Empty(t)
-	o := c.start("LOG_LEVEL=DEBUG") // with the role, and no other rights
+	o := c.start("LOG_LEVEL=DEBUG") // with only the permissions of its role
 	topic := c.topic("orders", deleting)
 	c.must(topic)
 	c.awaitTopic(topic, true, v1alpha1.ReasonAsDeclared)
 	c.awaitVersion(c.declared(address, up(table)), 1)
 	c.remove(topic)
 	c.awaitGone(topic)
-	c.awaitEvent(&v1alpha1.KafkaTopic{ObjectMeta: c.meta("operator.merchstore.io")}, "LeaderElection") // it is about the lease
+	c.awaitEvent(&v1alpha1.KafkaTopic{ObjectMeta: c.meta("operator.merchstore.io")}, "LeaderElection") // the event of the lease
 	o.end(t)
 	if log := o.logged(t); strings.Contains(log, "forbidden") || !strings.Contains(log, "Successfully acquired lease") {
-		t.Errorf("something is forbidden, or the log is not the whole one:\n%s", log)
+		t.Errorf("a request was forbidden, or the log is incomplete:\n%s", log)
 	}
 }
 
@@ -227,12 +227,12 @@ func TestPasswordsAreNotExposed(t *testing.T) {
 	conn := database.Connect(t, server.URL("postgres"))
 	database.Exec(t, conn, `CREATE ROLE migrator LOGIN PASSWORD 's3cret pass/word'`)
 	database.Exec(t, conn, `CREATE DATABASE shop OWNER migrator`)
-	f := up("CREATE TABLE a (x int)", "CREATE ROLE someone PASSWORD 's3cret of a role'") // which the migrator may not
+	f := up("CREATE TABLE a (x int)", "CREATE ROLE someone PASSWORD 's3cret of a role'") // which the migrator is not allowed to
 	s := c.declared(as(t, server.URL("shop"), "migrator", "s3cret wrong/word"), f)
 	c.awaitSchema(s, false, v1alpha1.ReasonUnreachable)
-	c.lead(strings.Replace(as(t, server.URL("shop"), "migrator", "s3cret wrong/word"), fmt.Sprint(server.Port()), "1", 1)) // where nobody listens
+	c.setURL(strings.Replace(as(t, server.URL("shop"), "migrator", "s3cret wrong/word"), fmt.Sprint(server.Port()), "1", 1)) // nothing listens there
 	c.awaitSchemaWhere(s, "refused", func(s *v1alpha1.DatabaseSchema) bool { return strings.Contains(message(s), "connection refused") })
-	c.lead(as(t, server.URL("shop"), "migrator", "s3cret pass/word"))
+	c.setURL(as(t, server.URL("shop"), "migrator", "s3cret pass/word"))
 	if now := c.awaitSchema(s, false, v1alpha1.ReasonFailed); !strings.Contains(now.Status.Failed.Statement, "CREATE ROLE someone") {
 		t.Errorf("the status is %+v", now.Status)
 	}
@@ -245,6 +245,6 @@ func TestPasswordsAreNotExposed(t *testing.T) {
 		}
 	}
 	if !strings.Contains(log, "password authentication failed") || !strings.Contains(log, "connection refused") {
-		t.Error("the log says nothing of what went wrong: the test proves nothing")
+		t.Error("the log does not contain the error: the test proves nothing")
 	}
 }

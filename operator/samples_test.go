@@ -17,7 +17,7 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// TestSamples applies them as they are, but for the addresses in their Secrets.
+// TestSamples applies the samples, with other addresses in their Secrets.
 func TestSamples(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -16,14 +16,14 @@ import (
 
 const here = "7000000000000000001/shop"
 
-// situation is what decide is asked about.
+// situation is the input of decide.
 type situation struct {
 	object *v1alpha1.DatabaseSchema
 	files  []migration.File
 	seen   observed
 }
 
-// files are three, the last of which is destructive.
+// threeFiles returns three files, the last of which is destructive.
 func threeFiles(t *testing.T) []migration.File {
 	t.Helper()
 	return []migration.File{
@@ -32,7 +32,7 @@ func threeFiles(t *testing.T) []migration.File {
 	}
 }
 
-// applied is a ledger of the first so many files.
+// applied returns a ledger of the first files.
 func applied(files []migration.File, number int) migration.Ledger {
 	var l migration.Ledger
 	for _, f := range files[:number] {
@@ -55,7 +55,7 @@ func TestDecide(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*situation)
 		ready   bool
-		reason  string // empty: the plan is run
+		reason  string // empty if the plan is run
 		run     int
 		drifted bool
 		words   []string
@@ -85,14 +85,14 @@ func TestDecide(t *testing.T) {
 		"the rest of an approved plan": {
 			change: func(s *situation) { s.object.Spec.ApprovedPlan, s.seen.ledger = all, applied(three, 2) }, run: 1,
 		},
-		"what is left of an approved plan was edited": {
+		"the rest of an approved plan was edited": {
 			change: func(s *situation) {
 				s.object.Spec.ApprovedPlan, s.seen.ledger = all, applied(three, 2)
 				s.files = []migration.File{three[0], three[1], file(t, "0003_c.sql", "ALTER TABLE a DROP COLUMN y;")}
 			},
 			reason: v1alpha1.ReasonApprovalRequired,
 		},
-		"more came to an approved plan": {
+		"an approved plan has grown": {
 			change: func(s *situation) {
 				s.object.Spec.ApprovedPlan = all
 				s.files = append(slices.Clone(three), file(t, "0004_d.sql", "SELECT 1;"))
@@ -106,14 +106,14 @@ func TestDecide(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonApprovalRequired,
 		},
-		"the target leaves out what is destructive": {
+		"the target excludes the destructive file": {
 			change: func(s *situation) { s.object.Spec.TargetVersion = target(2) }, run: 2,
 		},
 		"at the target": {
 			change: func(s *situation) { s.object.Spec.TargetVersion, s.seen.ledger = target(2), applied(three, 2) },
 			ready:  true, reason: v1alpha1.ReasonUpToDate, words: []string{"1 later files are beyond targetVersion"},
 		},
-		"past the target": {
+		"newer than the target": {
 			change: func(s *situation) { s.object.Spec.TargetVersion, s.seen.ledger = target(1), applied(three, 2) },
 			reason: v1alpha1.ReasonTargetBehind, words: []string{"version 2 is applied", "nothing is migrated down"},
 		},
@@ -124,15 +124,15 @@ func TestDecide(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonTampered, drifted: true, words: []string{"0002_b.sql", "nothing is run"},
 		},
-		"vanished": {
+		"missing": {
 			change: func(s *situation) { s.seen.ledger, s.files = applied(three, 2), three[1:] },
 			reason: v1alpha1.ReasonMissingApplied, drifted: true, words: []string{"0001_a.sql"},
 		},
-		"all vanished": {
+		"all missing": {
 			change: func(s *situation) { s.seen.ledger, s.files = applied(three, 2), nil },
 			reason: v1alpha1.ReasonMissingApplied, drifted: true, words: []string{"0001_a.sql, 0002_b.sql"},
 		},
-		"an older one is new": {
+		"a new file is older than the newest applied": {
 			change: func(s *situation) { s.seen.ledger.Applied = applied(three, 3).Applied[1:] },
 			reason: v1alpha1.ReasonOutOfOrder, drifted: true, words: []string{"the later version 3 is: 0001_a.sql"},
 		},
@@ -162,14 +162,14 @@ func TestDecide(t *testing.T) {
 			change: func(s *situation) { s.object.Status.DatabaseID = "7000000000000000002/shop" },
 			reason: v1alpha1.ReasonDatabaseChanged, words: []string{here, "7000000000000000002/shop"},
 		},
-		"a ledger that is out of sight": {
+		"the ledger is not visible": {
 			change: func(s *situation) { s.object.Status.Version, s.files = 3, three[:2] },
 			reason: v1alpha1.ReasonDatabaseChanged, words: []string{"version 3 was applied", "search_path"},
 		},
 		"the same database": {
 			change: func(s *situation) { s.object.Status.DatabaseID, s.files = here, three[:2] }, run: 2,
 		},
-		"it has failed": {
+		"the plan has failed": {
 			change: func(s *situation) {
 				s.files = three[:2]
 				s.object.Status.Failed = &v1alpha1.FailedMigration{
@@ -178,7 +178,7 @@ func TestDecide(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonFailed, words: []string{"version 1: syntax error (SQLSTATE 42601); the statement: SELECT 1 FROM"},
 		},
-		"it has failed in a way that passes": {
+		"the plan has failed with a transient error": {
 			change: func(s *situation) {
 				s.files = three[:2]
 				s.object.Status.Failed = &v1alpha1.FailedMigration{SQLState: "55P03", PlanHash: planHash(three[:2]), Generation: 5}
@@ -192,14 +192,14 @@ func TestDecide(t *testing.T) {
 			},
 			run: 2,
 		},
-		"it has failed for another spec": {
+		"the plan has failed for another spec": {
 			change: func(s *situation) {
 				s.files = three[:2]
 				s.object.Status.Failed = &v1alpha1.FailedMigration{SQLState: "42601", PlanHash: planHash(three[:2]), Generation: 4}
 			},
 			run: 2,
 		},
-		"drift is seen although it has failed": {
+		"drift is reported after a failure": {
 			change: func(s *situation) {
 				s.seen.ledger = applied(three, 1)
 				s.files = []migration.File{file(t, "0001_a.sql", "SELECT 1;"), three[1]}
@@ -207,7 +207,7 @@ func TestDecide(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonTampered, drifted: true,
 		},
-		"interrupted, and taken up": {
+		"interrupted, and resumed": {
 			change: func(s *situation) {
 				s.files, s.seen.ledger = []migration.File{three[0], three[1], index}, applied(three, 2)
 				interrupted(&s.seen.ledger, index, index.Checksum)
@@ -221,7 +221,7 @@ func TestDecide(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonDirty, words: []string{"version 3 was interrupted", "goose_db_running"},
 		},
-		"interrupted, and gone": {
+		"interrupted, and missing": {
 			change: func(s *situation) {
 				s.files, s.seen.ledger = three[:2], applied(three, 2)
 				interrupted(&s.seen.ledger, index, index.Checksum)
@@ -261,7 +261,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: %q (ready %t, drifted %t), runs %d, says %s", name, d.reason, d.ready, d.drifted, len(d.run), d.message)
 		}
 		if again := decide(s.object, analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}), s.seen); again.message != d.message {
-			t.Errorf("%s: said %s, then %s", name, d.message, again.message)
+			t.Errorf("%s: message %s, then %s", name, d.message, again.message)
 		}
 		for _, w := range c.words {
 			if !strings.Contains(d.message, w) {
@@ -309,7 +309,7 @@ func TestStatusIsBounded(t *testing.T) {
 		}
 	}
 	if !strings.Contains(d.message, "kubectl") {
-		t.Errorf("what to do is not said: %s", d.message)
+		t.Errorf("the message does not say what to do: %s", d.message)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestPlanHash(t *testing.T) {
 	} {
 		hash := planHash(files)
 		if len(hash) != 64 || seen[hash] != "" {
-			t.Errorf("%s has the hash %q, as %q has", name, hash, seen[hash])
+			t.Errorf("%s has the same hash %q as %q", name, hash, seen[hash])
 		}
 		seen[hash] = name
 	}
@@ -353,7 +353,7 @@ func TestParseURL(t *testing.T) {
 		"postgres://u:hunter%2@h/db": false,
 	} {
 		if _, got := parseURL(value); got != ok {
-			t.Errorf("%q is taken: %t, want %t", value, got, ok)
+			t.Errorf("%q is accepted: %t, want %t", value, got, ok)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"merchstore.io/merchstore/services/db/schema"
 )
 
-// file makes a file of the SQL it runs, or of all its content.
+// file returns a migration file from its SQL or from its whole content.
 func file(t testing.TB, name, sql string) migration.File {
 	t.Helper()
 	if !strings.Contains(sql, "+goose Up") {
@@ -23,7 +23,7 @@ func file(t testing.TB, name, sql string) migration.File {
 	return f
 }
 
-// found is what is destructive in files, given the types that columns have.
+// found returns the destructive statements of files, for columns of the given types.
 func found(t *testing.T, types map[migration.Column]string, files ...migration.File) []string {
 	t.Helper()
 	steps, err := inspect(files)
@@ -85,7 +85,7 @@ func TestDestructive(t *testing.T) {
 		`ALTER TABLE users ALTER COLUMN age SET NOT NULL;`:            "makes column users.age NOT NULL",
 		`ALTER TABLE users ADD PRIMARY KEY (age);`:                    "makes the columns of a primary key of users NOT NULL",
 		`ALTER DOMAIN d SET NOT NULL;`:                                "makes domain d NOT NULL",
-		// What cannot be read.
+		// Content that is not analysed.
 		"-- +goose Up\n-- +goose StatementBegin\nDO $$ BEGIN\n DROP TABLE users;\nEND $$;\n-- +goose StatementEnd\n": "runs a DO block, whose content is not analysed",
 		`CALL s.clean_up(1);`: "calls s.clean_up, whose effects are not analysed",
 
@@ -183,9 +183,9 @@ func TestSuccessiveTypeChanges(t *testing.T) {
 		"wider by an equal cast":               {"ALTER TABLE users ALTER x TYPE bigint USING x::bigint;", nil},
 		"computed":                             {"ALTER TABLE users ALTER x TYPE bigint USING x * 2;", []string{"from int4 to int8"}},
 		"of another column":                    {"ALTER TABLE users ALTER x TYPE bigint USING y::bigint;", []string{"from int4 to int8"}},
-		"by way of another type":               {"ALTER TABLE users ALTER x TYPE bigint USING x::smallint;", []string{"from int4 to int8"}},
+		"through another type":                 {"ALTER TABLE users ALTER x TYPE bigint USING x::smallint;", []string{"from int4 to int8"}},
 		"wider and back":                       {"ALTER TABLE users ALTER x TYPE bigint;\nALTER TABLE users ALTER x TYPE int;", []string{"from int8 to int4"}},
-		"wider and back, by two names":         {"ALTER TABLE users ALTER x TYPE bigint;\nALTER TABLE shop.users ALTER x TYPE int;", []string{`"shop"."users" to int4`}},
+		"wider and back, under two names":      {"ALTER TABLE users ALTER x TYPE bigint;\nALTER TABLE shop.users ALTER x TYPE int;", []string{`"shop"."users" to int4`}},
 		"unknown":                              {"ALTER TABLE users ALTER z TYPE bigint;", []string{`column z of "users" to int8`}},
 		"after a rename":                       {"ALTER TABLE users RENAME x TO y;\nALTER TABLE users RENAME z TO x;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"in another schema":                    {"SET search_path = other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
@@ -236,8 +236,8 @@ func TestInspectRejects(t *testing.T) {
 	const alone = "-- +goose NO TRANSACTION\n-- +goose Up\n"
 	for name, c := range map[string]struct{ sql, want string }{
 		"no SQL":                        {"SELECT 1;\n\nCREATE\n TABEL a;", `0007_a.sql, line 5: syntax error at or near "TABEL"`},
-		"a function in pieces":          {"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN RETURN 1;\nEND $$;", "0007_a.sql, line 2: unterminated dollar-quoted string"},
-		"nothing on the way up":         {"-- +goose Down\n-- +goose Up\n", "0007_a.sql has no line '-- +goose Up'"},
+		"a function that is split":      {"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$\nBEGIN RETURN 1;\nEND $$;", "0007_a.sql, line 2: unterminated dollar-quoted string"},
+		"nothing in the Up section":     {"-- +goose Down\n-- +goose Up\n", "0007_a.sql has no line '-- +goose Up'"},
 		"BEGIN":                         {"BEGIN;\nSELECT 1;\nCOMMIT;", "0007_a.sql, line 2: BEGIN, COMMIT"},
 		"COMMIT":                        {"SELECT 1;\nSELECT 2; COMMIT;", "0007_a.sql, line 3: BEGIN, COMMIT"},
 		"ROLLBACK":                      {"ROLLBACK;", "BEGIN, COMMIT"},
@@ -267,7 +267,7 @@ func TestInspectRejects(t *testing.T) {
 	} {
 		_, err := inspect([]migration.File{file(t, "0007_a.sql", c.sql)})
 		if err == nil || !strings.HasPrefix(err.Error(), "0007_a.sql") || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v; want it refused: %s", name, err, c.want)
+			t.Errorf("%s: %v; want an error with: %s", name, err, c.want)
 		}
 	}
 	for _, sql := range []string{
@@ -302,7 +302,7 @@ func TestMaxDepth(t *testing.T) {
 		"CASE":        "SELECT " + strings.Repeat("CASE WHEN ", 10_000) + "true" + strings.Repeat(" THEN 1 END", 10_000),
 	} {
 		if _, err := parse(sql); err == nil || !strings.Contains(err.Error(), "nested too deeply") {
-			t.Errorf("%s: %v; want it refused", name, err)
+			t.Errorf("%s: %v; want an error", name, err)
 		}
 	}
 	for name, sql := range map[string]string{
@@ -338,7 +338,7 @@ func TestMaxDepth(t *testing.T) {
 		}
 	}
 	if _, err := parse("SELECT '" + strings.Repeat("a", 256<<10) + "'"); err == nil || !strings.Contains(err.Error(), "too large") {
-		t.Errorf("a large one: %v", err)
+		t.Errorf("a large statement: %v", err)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"merchstore.io/merchstore/operator/report"
 )
 
-// unused is an address at which nothing listens.
+// unused is an address where nothing listens.
 var unused = connection{servers: "127.0.0.1:1"}
 
 func newTestClients(t *testing.T, timeout, idle time.Duration) *clients {
@@ -43,7 +43,7 @@ func TestBrokerThatDoesNotListen(t *testing.T) {
 		start := time.Now()
 		_, err := k.clusterID(t.Context())
 		if !hasReason(err, v1alpha1.ReasonUnreachable) {
-			t.Fatalf("%v is no problem", err)
+			t.Fatalf("%v is not a problem", err)
 		}
 		if want := "unable to dial: dial tcp 127.0.0.1:1: connect: connection refused"; err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
@@ -68,7 +68,7 @@ func TestBrokerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestCancelledReconcileIsNoProblem(t *testing.T) {
+func TestCancelledReconcileIsNotAProblem(t *testing.T) {
 	t.Parallel()
 	k := acquire(t, newTestClients(t, time.Minute, time.Minute), unused)
 	ctx, cancel := context.WithCancel(t.Context())

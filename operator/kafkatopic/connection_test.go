@@ -26,7 +26,7 @@ import (
 	"merchstore.io/merchstore/operator/report"
 )
 
-// keyPair makes a certificate that nobody trusts, and its key, in PEM.
+// keyPair returns a self-signed certificate and its key, in PEM.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -69,7 +69,7 @@ func TestConnection(t *testing.T) {
 			want: connection{servers: "a:1,b:2"},
 		},
 		"brokers in both": {declared: with, data: data{"bootstrapServers": "b:2"}, want: connection{servers: "a:1"}},
-		"brokers nowhere": {
+		"no brokers": {
 			declared: v1alpha1.KafkaConnection{SecretName: "kafka"},
 			reason:   v1alpha1.ReasonSecretNotFound, message: "Secret kafka has no key bootstrapServers",
 		},
@@ -77,7 +77,7 @@ func TestConnection(t *testing.T) {
 			declared: v1alpha1.KafkaConnection{SecretName: "kafka"}, data: data{"bootstrapServers": "a,b:2"},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its bootstrapServers must be a comma-separated list of host:port",
 		},
-		"a name and a password": {
+		"a username and password": {
 			declared: withSASL, data: data{"username": "u", "password": "p"},
 			want: connection{servers: "a:1", mechanism: "SCRAM-SHA-512", username: "u", password: "p"},
 		},
@@ -97,7 +97,7 @@ func TestConnection(t *testing.T) {
 			declared: withSASL, data: data{"username": "u", "password": "p\x00q"},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its username or password contains a zero byte",
 		},
-		"a name and a password that are not asked for": {
+		"a username and password that are not needed": {
 			declared: with, data: data{"username": "u", "password": "p"}, want: connection{servers: "a:1"},
 		},
 		"TLS with the system's authorities": {declared: withTLS, want: connection{servers: "a:1", tls: true}},
@@ -105,7 +105,7 @@ func TestConnection(t *testing.T) {
 			declared: withTLS, data: data{"ca.crt": cert, "tls.crt": cert, "tls.key": key},
 			want: connection{servers: "a:1", tls: true, ca: cert, certificate: cert, key: settings.Secret(key)},
 		},
-		"an authority that is none": {
+		"an invalid authority": {
 			declared: withTLS, data: data{"ca.crt": "hello"},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its ca.crt holds no certificate in PEM format",
 		},
@@ -113,7 +113,7 @@ func TestConnection(t *testing.T) {
 			declared: withTLS, data: data{"tls.crt": cert},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: it needs both tls.crt and tls.key, or neither",
 		},
-		"a certificate with another's key": {
+		"a certificate with another key": {
 			declared: withTLS, data: data{"tls.crt": cert, "tls.key": anotherKey},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its tls.crt and tls.key: ",
 		},
@@ -192,7 +192,7 @@ func TestClientUsesTheConnection(t *testing.T) {
 	}
 }
 
-func TestAConnectionDoesNotPrintItsSecrets(t *testing.T) {
+func TestConnectionDoesNotPrintItsSecrets(t *testing.T) {
 	t.Parallel()
 	c := connection{password: "hunter2", key: "hunter3"}
 	if printed := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(printed, "hunter") {

@@ -12,7 +12,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// candidate names topic "orders", and was made that many seconds after the first.
+// candidate returns a KafkaTopic of topic "orders" that was created age seconds after the first.
 func candidate(name string, age int, change ...func(*v1alpha1.KafkaTopic)) v1alpha1.KafkaTopic {
 	t := v1alpha1.KafkaTopic{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", UID: types.UID(name), CreationTimestamp: metav1.Unix(int64(age), 0)},
@@ -47,7 +47,7 @@ func TestResolveOwner(t *testing.T) {
 		winner string
 	}{
 		"alone":                                  {candidate("b", 2), nil, owned, ""},
-		"itself is no other":                     {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, owned, ""},
+		"the object itself is not a competitor":  {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, owned, ""},
 		"an older one":                           {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, conflict, "a"},
 		"a younger one":                          {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3, seen)}, owned, ""},
 		"one of the same age goes by its name":   {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 2, seen)}, conflict, "a"},
@@ -59,7 +59,7 @@ func TestResolveOwner(t *testing.T) {
 		"held by both, which must not be":        {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1, holding)}, conflict, "a"},
 		"an older one that is yet unknown":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1)}, undecided, ""},
 		"a younger one that is yet unknown":      {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3)}, owned, ""},
-		"an older one whose Kafka is away":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, cannotReach)}, owned, ""},
+		"an older one with unreachable Kafka":    {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, cannotReach)}, owned, ""},
 		"an older one that was seen in the cluster and cannot reach it now": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen, cannotReach)}, owned, "",
 		},

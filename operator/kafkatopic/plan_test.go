@@ -10,8 +10,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// declared is a KafkaTopic that has been looked at and holds topic "id" of "cluster", changed as a
-// test wants it.
+// declared returns a reconciled KafkaTopic that holds topic "id" of "cluster", after the changes.
 func declared(change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	t := &v1alpha1.KafkaTopic{
 		ObjectMeta: metav1.ObjectMeta{Name: "orders", Namespace: "shop", UID: "1", Generation: 3},
@@ -27,7 +26,7 @@ func declared(change ...func(*v1alpha1.KafkaTopic)) *v1alpha1.KafkaTopic {
 	return t
 }
 
-// found is the topic that fits it.
+// found returns the topic that matches it, after the changes.
 func found(change ...func(*topic)) *topic {
 	l := &topic{id: "id", partitions: 3, replicationFactor: 2, config: map[string]configEntry{
 		"retention.ms": {"1000", true}, "cleanup.policy": {"delete", false}, "segment.ms": {"7", true},
@@ -60,13 +59,13 @@ func TestDecide(t *testing.T) {
 	}{
 		"all is as declared": {declared(), found(), plan{managed: own}},
 		"there is no topic":  {declared(fresh), nil, plan{create: true, managed: own}},
-		"a topic that fits is adopted, and its settings stay its own": {declared(fresh), found(), plan{}},
+		"a matching topic is adopted, and its settings are not managed": {declared(fresh), found(), plan{}},
 		"an adopted topic's setting differs": {
 			declared(fresh), found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{set: map[string]string{"retention.ms": "1000"}, managed: own},
 		},
 		"an adopted topic has too few partitions": {declared(fresh), found(func(l *topic) { l.partitions = 1 }), plan{partitions: 3}},
-		"what was written down before a crash in the middle of a creation is kept": {
+		"managed settings recorded before a crash during creation are kept": {
 			declared(func(t *v1alpha1.KafkaTopic) { t.Status.TopicID = "" }), found(), plan{managed: own},
 		},
 		"a setting is changed in the spec": {
@@ -76,14 +75,14 @@ func TestDecide(t *testing.T) {
 			declared(edited, with("cleanup.policy", "compact")), found(),
 			plan{set: map[string]string{"cleanup.policy": "compact"}, managed: []string{"cleanup.policy", "retention.ms"}},
 		},
-		"a setting that has its value already does not become the object's own": {
+		"a setting that already has its value does not become managed": {
 			declared(edited, with("segment.ms", "7"), with("cleanup.policy", "delete")), found(), plan{managed: own},
 		},
-		"a setting of its own leaves the spec": {declared(edited, without("retention.ms")), found(), plan{reset: own}},
-		"a setting of its own leaves the spec, and was reset by hand already": {
+		"a managed setting is removed from the spec": {declared(edited, without("retention.ms")), found(), plan{reset: own}},
+		"a managed setting is removed from the spec and was already reset by hand": {
 			declared(edited, without("retention.ms")), found(func(l *topic) { l.config["retention.ms"] = configEntry{"604800000", false} }), plan{},
 		},
-		"a setting that was never its own leaves the spec": {
+		"a setting that was never managed is removed from the spec": {
 			declared(edited, without("retention.ms"), func(t *v1alpha1.KafkaTopic) { t.Status.ManagedConfig = nil }), found(), plan{},
 		},
 		"a setting is changed by hand": {
@@ -100,21 +99,21 @@ func TestDecide(t *testing.T) {
 				drift: []string{`retention.ms "604800000", declared "1000"`},
 			},
 		},
-		"a setting that is not declared is changed by hand": {
+		"an undeclared setting is changed by hand": {
 			declared(), found(func(l *topic) { l.config["segment.ms"] = configEntry{"8", true} }), plan{managed: own},
 		},
-		"a setting that Kafka does not know is asked for nonetheless": {
+		"a setting unknown to Kafka is still requested": {
 			declared(edited, with("retention", "1")), found(),
 			plan{set: map[string]string{"retention": "1"}, managed: []string{"retention", "retention.ms"}},
 		},
 		"more partitions are wanted": {
 			declared(edited, func(t *v1alpha1.KafkaTopic) { t.Spec.Partitions = 5 }), found(), plan{partitions: 5, managed: own},
 		},
-		"there are more partitions than declared, and the settings are still synced": {
+		"the topic has more partitions than declared, and settings are still synced": {
 			declared(edited, with("retention.ms", "2000")), found(func(l *topic) { l.partitions = 9 }),
 			plan{reason: v1alpha1.ReasonPartitionsExceedSpec, set: map[string]string{"retention.ms": "2000"}, managed: own},
 		},
-		"another replication factor, and the settings are still synced": {
+		"the replication factor differs, and settings are still synced": {
 			declared(edited, with("retention.ms", "2000")), found(func(l *topic) { l.replicationFactor = 1 }),
 			plan{reason: v1alpha1.ReasonReplicationMismatch, set: map[string]string{"retention.ms": "2000"}, managed: own},
 		},
@@ -122,7 +121,7 @@ func TestDecide(t *testing.T) {
 			declared(), found(func(l *topic) { l.replicationFactor, l.partitions = 1, 4 }),
 			plan{reason: v1alpha1.ReasonPartitionsExceedSpec, managed: own},
 		},
-		"a setting is changed by hand in a topic that can't be as declared": {
+		"a setting is changed by hand in a topic that cannot match the spec": {
 			declared(func(t *v1alpha1.KafkaTopic) {
 				newScope(t).setResult(plan{reason: v1alpha1.ReasonReplicationMismatch, message: "x"})
 			}),
@@ -132,12 +131,12 @@ func TestDecide(t *testing.T) {
 				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
-		"what was not accepted before is no drift": {
+		"a setting that was not accepted before is not drift": {
 			declared(func(t *v1alpha1.KafkaTopic) { newScope(t).setProblem(&problem{v1alpha1.ReasonRefused, "no"}) }),
 			found(func(l *topic) { l.config["retention.ms"] = configEntry{"5", true} }),
 			plan{set: map[string]string{"retention.ms": "1000"}, managed: own},
 		},
-		"a setting is changed by hand while Kafka can't be reached": {
+		"a setting is changed by hand while Kafka is unreachable": {
 			declared(func(t *v1alpha1.KafkaTopic) {
 				newScope(t).setProblem(&problem{v1alpha1.ReasonUnreachable, "down"})
 			}),
@@ -148,20 +147,20 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		"the topic was deleted": {declared(), nil, plan{create: true, vanished: true, managed: own}},
-		"the topic was made anew as declared, and its settings are those of who made it": {
+		"the topic was replaced as declared, and its settings are not managed": {
 			declared(), found(func(l *topic) { l.id = "other" }), plan{replaced: true},
 		},
-		"the topic was made anew with less": {
+		"the topic was replaced with less": {
 			declared(), found(func(l *topic) { l.id, l.partitions, l.config["retention.ms"] = "other", 1, configEntry{"5", true} }),
 			plan{
 				replaced: true, partitions: 3, set: map[string]string{"retention.ms": "1000"}, managed: own,
 				drift: []string{`retention.ms "5", declared "1000"`, "partitions 1, declared 3"},
 			},
 		},
-		"the topic was made anew with a setting that has left the spec: it is somebody else's now": {
+		"the topic was replaced with a setting that was removed from the spec, which is not managed": {
 			declared(edited, without("retention.ms")), found(func(l *topic) { l.id = "other" }), plan{replaced: true},
 		},
-		"the topic was made anew, in part as declared": {
+		"the topic was replaced, partly as declared": {
 			declared(with("cleanup.policy", "compact"), func(t *v1alpha1.KafkaTopic) {
 				t.Status.ManagedConfig = []string{"cleanup.policy", "retention.ms"}
 			}),
@@ -173,10 +172,10 @@ func TestDecide(t *testing.T) {
 				drift: []string{`retention.ms "5", declared "1000"`},
 			},
 		},
-		"another cluster, where there is no topic": {
+		"another cluster without the topic": {
 			declared(func(t *v1alpha1.KafkaTopic) { t.Status.ClusterID = "old" }), nil, plan{create: true, managed: own},
 		},
-		"another cluster, where a topic is adopted": {
+		"another cluster with a topic to adopt": {
 			declared(func(t *v1alpha1.KafkaTopic) { t.Status.ClusterID = "old"; delete(t.Spec.Config, "retention.ms") }), found(), plan{},
 		},
 	} {
@@ -187,7 +186,7 @@ func TestDecide(t *testing.T) {
 			}
 			got := decide(tt.declared, "cluster", tt.topic)
 			if (got.message == asDeclared) != (got.reason == v1alpha1.ReasonAsDeclared) {
-				t.Errorf("%s is explained by %q", got.reason, got.message)
+				t.Errorf("reason %s with the message %q", got.reason, got.message)
 			}
 			got.message = ""
 			if d := cmp.Diff(tt.want, got, cmp.AllowUnexported(plan{}), cmpopts.EquateEmpty()); d != "" {
@@ -197,13 +196,13 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestSpellingsOfASetting(t *testing.T) {
+func TestEquivalentSettings(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		declared, reported string
 		same               bool
 	}{
-		"as it is":                      {"producer", "producer", true},
+		"identical":                     {"producer", "producer", true},
 		"a whole number":                {" 007 ", "7", true},
 		"a whole number with a sign":    {"+5", "5", true},
 		"large numbers are not rounded": {"9223372036854775807", "9223372036854775806", false},
@@ -211,19 +210,19 @@ func TestSpellingsOfASetting(t *testing.T) {
 		"Java's own fraction":           {"0.5d", "0.5", true},
 		"a small fraction":              {"0.0005", "5.0E-4", true},
 		"another fraction":              {"0.5", "0.51", false},
-		"a truth":                       {" TRUE ", "true", true},
-		"another truth":                 {"TRUE", "false", false},
-		"a list with blanks":            {"delete, compact", "delete,compact", true},
+		"a boolean":                     {" TRUE ", "true", true},
+		"another boolean":               {"TRUE", "false", false},
+		"a list with spaces":            {"delete, compact", "delete,compact", true},
 		"a list in another order":       {"compact,delete", "delete,compact", true},
-		"a list that repeats itself":    {"delete,delete", "delete", true},
+		"a list with a duplicate":       {"delete,delete", "delete", true},
 		"a shorter list":                {"delete", "delete,compact", false},
 		"another word":                  {"gzip", "lz4", false},
 		"a word in another case":        {"GZIP", "gzip", false},
-		"nothing":                       {"", "", true},
-		"nothing, and something":        {"", "delete", false},
+		"empty":                         {"", "", true},
+		"empty and not empty":           {"", "delete", false},
 	} {
 		if got := equivalent(tt.declared, tt.reported); got != tt.same {
-			t.Errorf("%s: %q and %q are the same: %t", name, tt.declared, tt.reported, got)
+			t.Errorf("%s: %q and %q are equivalent: %t", name, tt.declared, tt.reported, got)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-func TestWhatIsShownOfAnError(t *testing.T) {
+func TestProblemOfAnError(t *testing.T) {
 	t.Parallel()
 	k := &kafkaClient{connection: connection{password: "secret"}}
 	answer := func(err error) error { return k.problem(responseError(err, "the secret words")) }
@@ -19,20 +19,20 @@ func TestWhatIsShownOfAnError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err      error
 		failures int
-		reason   string // nothing if nothing is shown
+		reason   string // empty if nothing is reported
 	}{
-		"nothing went wrong":                     {nil, 5, ""},
-		"the API server":                         {errors.New("conflict"), 5, ""},
-		"Kafka says no":                          {answer(kerr.InvalidConfig), 0, v1alpha1.ReasonRefused},
-		"Kafka gives no rights":                  {answer(kerr.TopicAuthorizationFailed), 0, v1alpha1.ReasonRefused},
-		"Kafka is busy":                          {answer(kerr.NotController), 0, v1alpha1.ReasonUnreachable},
-		"Kafka does not authenticate the client": {answer(kerr.SaslAuthenticationFailed), 0, v1alpha1.ReasonUnreachable},
-		"the client fails":                       {k.problem(errors.New("the secret words")), 0, v1alpha1.ReasonUnreachable},
-		"the topic was made meanwhile":           {answer(kerr.TopicAlreadyExists), 0, ""},
-		"the topic was made meanwhile, again":    {answer(kerr.TopicAlreadyExists), 1, v1alpha1.ReasonRefused},
-		"the topic was deleted meanwhile, again": {answer(kerr.UnknownTopicOrPartition), 1, v1alpha1.ReasonRefused},
-		"the topic has grown meanwhile, again":   {answer(kerr.InvalidPartitions), 1, v1alpha1.ReasonRefused},
-		"a topic was made meanwhile, wrapped":    {fmt.Errorf("x: %w", answer(kerr.TopicAlreadyExists)), 1, v1alpha1.ReasonRefused},
+		"no error":                                    {nil, 5, ""},
+		"an error of the API server":                  {errors.New("conflict"), 5, ""},
+		"Kafka rejects the request":                   {answer(kerr.InvalidConfig), 0, v1alpha1.ReasonRefused},
+		"Kafka denies access":                         {answer(kerr.TopicAuthorizationFailed), 0, v1alpha1.ReasonRefused},
+		"Kafka is busy":                               {answer(kerr.NotController), 0, v1alpha1.ReasonUnreachable},
+		"Kafka does not authenticate the client":      {answer(kerr.SaslAuthenticationFailed), 0, v1alpha1.ReasonUnreachable},
+		"the client fails":                            {k.problem(errors.New("the secret words")), 0, v1alpha1.ReasonUnreachable},
+		"the topic was created concurrently":          {answer(kerr.TopicAlreadyExists), 0, ""},
+		"the topic was created concurrently, twice":   {answer(kerr.TopicAlreadyExists), 1, v1alpha1.ReasonRefused},
+		"the topic was deleted concurrently, twice":   {answer(kerr.UnknownTopicOrPartition), 1, v1alpha1.ReasonRefused},
+		"the topic has grown concurrently, twice":     {answer(kerr.InvalidPartitions), 1, v1alpha1.ReasonRefused},
+		"the topic was created concurrently, wrapped": {fmt.Errorf("x: %w", answer(kerr.TopicAlreadyExists)), 1, v1alpha1.ReasonRefused},
 	} {
 		switch p := visibleProblem(tt.err, tt.failures); {
 		case p == nil && tt.reason != "", p != nil && (p.reason != tt.reason || p.message != words):
@@ -48,13 +48,13 @@ func TestNormalizeMessage(t *testing.T) {
 		message string
 		same    bool
 	}{
-		"the same":                          {refused, true},
-		"by another address":                {strings.ReplaceAll(refused, "127.0.0.1:9092", "[::1]:9092"), true},
-		"from another port":                 {"read tcp 127.0.0.1:40001->127.0.0.1:9092: connection reset by peer", false},
-		"something else of the same broker": {"unable to dial: dial tcp 127.0.0.1:9092: i/o timeout", false},
+		"the same":                         {refused, true},
+		"another address of the broker":    {strings.ReplaceAll(refused, "127.0.0.1:9092", "[::1]:9092"), true},
+		"another local port":               {"read tcp 127.0.0.1:40001->127.0.0.1:9092: connection reset by peer", false},
+		"another error of the same broker": {"unable to dial: dial tcp 127.0.0.1:9092: i/o timeout", false},
 	} {
 		if got := normalizeMessage(tt.message) == normalizeMessage(refused); got != tt.same {
-			t.Errorf("%s: taken for the same: %t", name, got)
+			t.Errorf("%s: considered the same: %t", name, got)
 		}
 	}
 	const reset = "read tcp 10.0.0.1:%d->kafka-%d.shop:9092: connection reset by peer"

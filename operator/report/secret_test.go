@@ -19,7 +19,7 @@ func TestLastChangeOfASecret(t *testing.T) {
 		fields []metav1.ManagedFieldsEntry
 		hour   int
 	}{
-		"never written again":               {nil, 1},
+		"never changed":                     {nil, 1},
 		"labelled later by another manager": {[]metav1.ManagedFieldsEntry{entry(5, `{"f:metadata":{"f:labels":{".":{}}}}`)}, 1},
 		"a replaced password":               {[]metav1.ManagedFieldsEntry{entry(1, `{"f:data":{".":{},"f:url":{}}}`), entry(4, `{"f:data":{"f:url":{}}}`)}, 4},
 		"an entry without a time":           {[]metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(`{"f:data":{}}`)}}, 1},

@@ -17,11 +17,11 @@ func request(name string) reconcile.Request {
 func wantAbout(t *testing.T, got, most time.Duration) {
 	t.Helper()
 	if got > most || got < most*4/5 {
-		t.Errorf("the wait is %v, want between 4/5 and all of %v", got, most)
+		t.Errorf("the delay is %v, want between 4/5 and all of %v", got, most)
 	}
 }
 
-func TestWaitsDoubleUpToTheLimit(t *testing.T) {
+func TestDelayDoublesUpToTheLimit(t *testing.T) {
 	t.Parallel()
 	l := requeue.Backoff(time.Minute)
 	seconds := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
@@ -29,7 +29,7 @@ func TestWaitsDoubleUpToTheLimit(t *testing.T) {
 		wantAbout(t, l.When(request("orders")), s*time.Second)
 	}
 	wantAbout(t, l.When(request("another")), time.Second)
-	for range 1000 { // it is never given up, nor does the wait run over
+	for range 1000 { // retries never end, and the delay does not overflow
 		wantAbout(t, l.When(request("orders")), time.Minute)
 	}
 
@@ -39,7 +39,7 @@ func TestWaitsDoubleUpToTheLimit(t *testing.T) {
 	wantAbout(t, l.When(request("another")), 2*time.Second)
 }
 
-func TestALimitBelowTheFirstWait(t *testing.T) {
+func TestLimitBelowTheFirstDelay(t *testing.T) {
 	t.Parallel()
 	l := requeue.Backoff(100 * time.Millisecond)
 	for range 3 {
@@ -47,7 +47,7 @@ func TestALimitBelowTheFirstWait(t *testing.T) {
 	}
 }
 
-func TestThoseThatFailTogetherAreNotTriedTogether(t *testing.T) {
+func TestDelaysHaveJitter(t *testing.T) {
 	t.Parallel()
 	l := requeue.Backoff(time.Minute)
 	seen := map[time.Duration]bool{}
@@ -56,11 +56,11 @@ func TestThoseThatFailTogetherAreNotTriedTogether(t *testing.T) {
 		seen[requeue.After(time.Minute).RequeueAfter] = true
 	}
 	if len(seen) != 8 {
-		t.Errorf("some of the waits are the same: %v", seen)
+		t.Errorf("some delays are equal: %v", seen)
 	}
 }
 
-func TestLookingAgainTakesNoLongerThanIsSet(t *testing.T) {
+func TestResyncDoesNotExceedItsInterval(t *testing.T) {
 	t.Parallel()
 	for range 1000 {
 		wantAbout(t, requeue.After(30*time.Second).RequeueAfter, 30*time.Second)
