@@ -17,10 +17,10 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
 
-// The bare pair is what the store is held against: a Gin server that asks a gRPC server that answers from memory, and
-// nothing else. Each runs as a process of its own, as the store's do.
+// The bare pair is the baseline of reads: a Gin server that calls a gRPC server that answers from
+// memory. Each is a process of its own, as the store's services are.
 
-// bareStore answers from memory.
+// bareStore is a DBService with one product in memory.
 type bareStore struct {
 	merchstorev1.UnimplementedDBServiceServer
 }
@@ -35,7 +35,7 @@ func (bareStore) GetProduct(_ context.Context, r *merchstorev1.GetProductRequest
 	}}, nil
 }
 
-// serveBareRPC is the gRPC half.
+// serveBareRPC runs the gRPC server.
 func serveBareRPC(ctx context.Context, addr string) error {
 	l, err := process.Listen(ctx, addr)
 	if err != nil {
@@ -50,7 +50,7 @@ func serveBareRPC(ctx context.Context, addr string) error {
 	return nil
 }
 
-// bareProduct is a product as the bare Gin server writes it, with the library that Gin brings.
+// bareProduct is a product in the JSON of the bare Gin server.
 type bareProduct struct {
 	ID          int32       `json:"id"`
 	Name        string      `json:"name"`
@@ -63,7 +63,7 @@ type bareProduct struct {
 	UpdatedAt   time.Time   `json:"updated_at"`
 }
 
-// serveBareGin is the Gin half. With no gRPC address it answers from memory itself: the same without the hop.
+// serveBareGin runs the Gin server. Without a gRPC address it answers from memory itself.
 func serveBareGin(ctx context.Context, addr, rpcAddr string) error {
 	get := bareStore{}.GetProduct
 	if rpcAddr != "" {
@@ -102,7 +102,7 @@ func serveBareGin(ctx context.Context, addr, rpcAddr string) error {
 		return err
 	}
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 5 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() }) // the end of the measurement
+	context.AfterFunc(ctx, func() { _ = server.Close() }) // at the end of the measurement
 	if err := server.Serve(l); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-// cache: what it is worth to two DB services that share it. Two stores side by side take turns with orders, and then with reads: one
-// without a cache and one with it. Each has two of every service, and half of the clients call either API.
+// cache measures orders and reads of two stores, one with a cache and one without, in turns. Each
+// has two replicas of every service, and half of the clients call either API.
 func (b *bench) cache(ctx context.Context) (err error) {
 	server, err := valkey.Open(ctx, b.dir)
 	if err != nil {

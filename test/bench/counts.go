@@ -12,10 +12,10 @@ import (
 	"merchstore.io/merchstore/test/metrics"
 )
 
-// counts are an operator's counters at one moment, by what is counted.
+// counts is a snapshot of an operator's counters.
 type counts map[string]float64
 
-// scrape reads them from its metrics.
+// scrape reads the counters from the operator's metrics.
 func scrape(ctx context.Context, ops string) (counts, error) {
 	families, err := metrics.Read(ctx, "http://"+ops)
 	if err != nil {
@@ -45,7 +45,7 @@ func label(m *dto.Metric, name string) string {
 
 func (c counts) reconciles() float64 { return c["reconciles"] }
 
-// since is what has been counted after an earlier moment.
+// since returns the difference to an earlier snapshot.
 func (c counts) since(earlier counts) counts {
 	d := counts{}
 	for name, n := range c {
@@ -54,7 +54,7 @@ func (c counts) since(earlier counts) counts {
 	return d
 }
 
-// String lists all but reconciles, for example "API GET 3, Kafka describe 200".
+// String lists all counters except reconciles, for example "API GET 3, Kafka describe 200".
 func (c counts) String() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(c)) {

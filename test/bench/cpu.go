@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// tick is the unit of /proc/PID/stat: sysconf(_SC_CLK_TCK), which is 100 on every Linux that Go runs on.
+// tick is the unit of times in /proc/PID/stat: sysconf(_SC_CLK_TCK) is 100 on every Linux that Go
+// runs on.
 const tick = 10 * time.Millisecond
 
-// cpu is the processor time that a process and its children that live have used.
+// cpu returns the CPU time of a process and its running children.
 func cpu(pid int) time.Duration {
 	used, _ := stat(pid)
 	processes, err := filepath.Glob("/proc/[0-9]*")
@@ -31,17 +32,17 @@ func cpu(pid int) time.Duration {
 	return used
 }
 
-// machine is the processor time of the whole machine, and how much of it the host has given to others instead.
+// machine returns the CPU time of the whole machine, including the time stolen by its host.
 func machine() (all, stolen time.Duration) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, 0
 	}
 	first, _, _ := strings.Cut(string(b), "\n")
-	for i, field := range strings.Fields(first)[1:] { // after the word "cpu"
+	for i, field := range strings.Fields(first)[1:] { // skips the word "cpu"
 		n, _ := strconv.Atoi(field)
 		spent := time.Duration(n) * tick
-		if i < 8 { // the ones after it are part of the first
+		if i < 8 { // guest times, which are included in the first fields
 			all += spent
 		}
 		if i == 7 {
@@ -51,14 +52,14 @@ func machine() (all, stolen time.Duration) {
 	return all, stolen
 }
 
-// stat reads the processor time and the parent of a process; zeros if it is gone.
+// stat returns the CPU time and the parent of a process, or zeros if it has ended.
 func stat(pid int) (used time.Duration, parent int) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0
 	}
-	_, rest, _ := strings.Cut(string(b), ") ") // the name in parentheses may hold spaces
-	fields := strings.Fields(rest)             // from the third on, state
+	_, rest, _ := strings.Cut(string(b), ") ") // the name in parentheses may contain spaces
+	fields := strings.Fields(rest)             // from the third field, the state
 	if len(fields) < 13 {
 		return 0, 0
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// result is what a load has measured.
+// result is the result of a measurement.
 type result struct {
 	perSecond float64
 	p50, p99  time.Duration
@@ -18,13 +18,13 @@ type result struct {
 	failed    int
 	firstErr  error
 	cpu       map[string]time.Duration // per operation, by process
-	stolen    float64                  // the share of the machine's time that its host gave to others meanwhile
+	stolen    float64                  // fraction of the CPU time stolen by the host
 }
 
-// operation does one thing and is timed.
+// operation is a timed operation.
 type operation func() error
 
-// prepare makes the operations of several clients.
+// prepare creates one operation per client.
 func prepare(clients int, client func(i int) (operation, error)) ([]operation, error) {
 	operations := make([]operation, clients)
 	for i := range operations {
@@ -36,7 +36,7 @@ func prepare(clients int, client func(i int) (operation, error)) ([]operation, e
 	return operations, nil
 }
 
-// runLoad runs operations over and over, each as a client of its own, for a time.
+// runLoad runs the operations repeatedly for d, each in a goroutine of its own.
 func runLoad(ctx context.Context, operations []operation, d time.Duration) result {
 	var (
 		wg   sync.WaitGroup
@@ -80,7 +80,7 @@ func runLoad(ctx context.Context, operations []operation, d time.Duration) resul
 	return r
 }
 
-// percentiles sorts its argument.
+// percentiles returns two percentiles. It sorts its argument.
 func percentiles(all []time.Duration) (p50, p99 time.Duration) {
 	slices.Sort(all)
 	if n := len(all); n > 0 {
@@ -89,7 +89,7 @@ func percentiles(all []time.Duration) (p50, p99 time.Duration) {
 	return p50, p99
 }
 
-// request is an HTTP request to be made again and again over one connection.
+// request is an HTTP request that is sent repeatedly over one connection.
 type request struct {
 	client *fasthttp.HostClient
 	method string
@@ -99,7 +99,7 @@ type request struct {
 	want   int
 }
 
-// newRequest prepares a request to a server on this machine.
+// newRequest returns a request to a server on this machine.
 func newRequest(addr, method, path string, want int) *request {
 	return &request{
 		client: &fasthttp.HostClient{Addr: addr, MaxConns: 1, NoDefaultUserAgentHeader: true},
@@ -107,7 +107,7 @@ func newRequest(addr, method, path string, want int) *request {
 	}
 }
 
-// do makes the request; change may add to it.
+// do sends the request, after it was changed by change.
 func (r *request) do(change ...func(*fasthttp.Request)) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)

@@ -1,4 +1,5 @@
-// Command bench measures the store beside bare baselines, all in one run on one machine, and prints one report.
+// Command bench measures the store beside bare baselines, in one run on one machine, and prints a
+// report.
 package main
 
 import (

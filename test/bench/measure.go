@@ -29,7 +29,7 @@ const (
 	messages = 400_000
 )
 
-// bench is what the measurements share.
+// bench is the state shared by the measurements.
 type bench struct {
 	dir      string
 	programs *programs
@@ -42,14 +42,14 @@ type bench struct {
 	report   report
 }
 
-// account is somebody who may buy.
+// account is the account of a buyer.
 type account struct {
 	id            int32
 	sid, username string
 	token         string
 }
 
-// measurement is one that can be made alone.
+// measurement is a measurement that can also run alone.
 type measurement struct {
 	name string
 	run  func(context.Context) error
@@ -58,11 +58,11 @@ type measurement struct {
 func measure(ctx context.Context, only string) (err error) {
 	dir, err := os.MkdirTemp("", "merchstore-bench-")
 	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
+		return fmt.Errorf("create folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
-		return fmt.Errorf("open the folder: %w", err)
+		return fmt.Errorf("make the folder accessible: %w", err)
 	}
 	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*subprocess.Process{}}, addrs: map[string]string{}}
 	measurements := []measurement{
@@ -81,7 +81,7 @@ func measure(ctx context.Context, only string) (err error) {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("there is no measurement %q; there are orders, standby, reads, cache, watching, pictures, storefront, logins, logs and operator", only)
+		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, pictures, storefront, logins, logs and operator", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {
@@ -106,7 +106,7 @@ func measure(ctx context.Context, only string) (err error) {
 }
 
 func (b *bench) idleMemory(ctx context.Context) error {
-	if err := pause(ctx, 5*time.Second); err != nil { // let the start's garbage go
+	if err := pause(ctx, 5*time.Second); err != nil { // let memory of the start be returned
 		return err
 	}
 	for name, pid := range b.programs.pids() {
@@ -119,7 +119,7 @@ func (b *bench) idleMemory(ctx context.Context) error {
 	return nil
 }
 
-// orders: through the whole stack in groups, the same in groups of one, and pgbench.
+// orders measures orders through the whole stack in groups, in groups of one, and with pgbench.
 func (b *bench) orders(ctx context.Context) error {
 	r, err := pgbench(ctx, b.server.URL("pgbench"), b.dir, duration)
 	if err != nil {
@@ -169,7 +169,8 @@ func (b *bench) orderRequest(addr string, i int) *request {
 	return r
 }
 
-// reads: a product through the whole stack, beside a bare pair, beside the same without the gRPC hop.
+// reads measures product reads through the whole stack, the bare pair, and the bare Gin server
+// alone.
 func (b *bench) reads(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -196,8 +197,8 @@ func (b *bench) reads(ctx context.Context) error {
 	return b.readsInTurn(ctx)
 }
 
-// readsInTurn holds the whole stack, without and with a cache, against the bare pair, which all take turns: what they do one after the other
-// differs by more than what the cache saves.
+// readsInTurn measures reads of the whole stack, without and with a cache, and of the bare pair, in
+// turns: consecutive measurements differ by more than the cache saves.
 func (b *bench) readsInTurn(ctx context.Context) (err error) {
 	server, err := valkey.Open(ctx, b.dir)
 	if err != nil {
@@ -235,7 +236,7 @@ func (b *bench) readRequest(addr string, i int) *request {
 	return r
 }
 
-// logins are as slow as argon2id is meant to be.
+// logins measures logins, which are slow because of argon2id.
 func (b *bench) logins(ctx context.Context) error {
 	sign := newRequest(b.addrs["api"], "POST", "/api/signup", 201)
 	sign.body = `{"username":"bench","password":"password123"}`
@@ -251,7 +252,7 @@ func (b *bench) logins(ctx context.Context) error {
 	return err
 }
 
-// logs: acknowledged through the logging service, beside a producer that has the broker to itself.
+// logs measures acknowledged log messages through the logging service, and a bare producer.
 func (b *bench) logs(ctx context.Context) error {
 	conn, err := rpc.Dial(b.addrs["logging"], rpc.DialOptions{Service: "merchstore.v1.LoggingService"},
 		rpc.NewClientMetrics(prometheus.NewRegistry()))
@@ -259,7 +260,7 @@ func (b *bench) logs(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	for range 2 { // the first round warms the broker up
+	for range 2 { // the first round is a warm-up
 		bare, err := logmeasure.Bare(ctx, b.broker.Addr(), topic, messages)
 		if err != nil {
 			return err
@@ -274,13 +275,13 @@ func (b *bench) logs(ctx context.Context) error {
 	return nil
 }
 
-// load loads the store and sees what processor time each process has spent on it.
+// load measures a load on the store, including the CPU time of each process.
 func (b *bench) load(ctx context.Context, clients int, client func(i int) (operation, error)) (result, error) {
 	operations, err := prepare(clients, client)
 	if err != nil {
 		return result{}, err
 	}
-	runLoad(ctx, operations, time.Second) // to warm up
+	runLoad(ctx, operations, time.Second) // warm-up
 	pids := b.programs.pids()
 	pids["postgres"] = b.server.PID()
 	before := map[string]time.Duration{}

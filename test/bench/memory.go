@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// resident is a process's resident memory in bytes: what `ps` calls RSS.
+// resident returns the resident memory of a process in bytes.
 func resident(pid int) (int64, error) { return memoryOf(pid, "VmRSS:") }
 
-// peak is the most resident memory that a process has ever had, in bytes.
+// peak returns the maximum resident memory of a process so far, in bytes.
 func peak(pid int) (int64, error) { return memoryOf(pid, "VmHWM:") }
 
 func memoryOf(pid int, what string) (int64, error) {
@@ -31,16 +31,17 @@ func memoryOf(pid int, what string) (int64, error) {
 			return kib << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("process %d tells no memory", pid)
+	return 0, fmt.Errorf("process %d reports no memory", pid)
 }
 
-// memoryWatch remembers the most memory that each process has had.
+// memoryWatch records the maximum memory of each process.
 type memoryWatch struct {
 	mu   sync.Mutex
 	most map[string]int64
 }
 
-// watchMemory looks five times a second until ctx is done. pids is asked each time, for processes are restarted.
+// watchMemory polls five times a second until ctx is done. It calls pids each time, because
+// processes are restarted.
 func watchMemory(ctx context.Context, pids func() map[string]int) *memoryWatch {
 	w := &memoryWatch{most: map[string]int64{}}
 	go func() {
@@ -62,7 +63,7 @@ func (w *memoryWatch) look(pids map[string]int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, pid := range pids {
-		if n, err := resident(pid); err == nil { // else it is being restarted
+		if n, err := resident(pid); err == nil { // fails while the process is restarted
 			w.most[name] = max(w.most[name], n)
 		}
 	}

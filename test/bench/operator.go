@@ -22,15 +22,16 @@ import (
 
 const (
 	topics       = 200
-	convergence  = 5 * time.Minute // the most that they may take
+	convergence  = 5 * time.Minute // timeout of convergence
 	settling     = 3 * time.Second
 	observedFor  = 5 * time.Minute // of a converged cluster, at the default resync
 	operatorTeam = "bench"
 )
 
-// operator declares topics and sees them made, and then sees what the operator does when there is nothing left to do.
+// operator measures how fast the operator creates topics, and what it does once they have
+// converged.
 func (b *bench) operator(ctx context.Context) (err error) {
-	ctrllog.SetLogger(logr.Discard()) // or the client would complain that it has none
+	ctrllog.SetLogger(logr.Discard()) // otherwise the client logs that it has no logger
 	plane, err := controlplane.Start(ctx, filepath.Join(b.dir, "controlplane"))
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func (b *bench) operator(ctx context.Context) (err error) {
 		return err
 	}
 	took := time.Since(began)
-	if err := pause(ctx, settling); err != nil { // the last status was seen before it was counted
+	if err := pause(ctx, settling); err != nil { // the last status may be visible before it is counted
 		return err
 	}
 	converged, err := scrape(ctx, ops)
@@ -74,7 +75,7 @@ func (b *bench) operator(ctx context.Context) (err error) {
 		return err
 	}
 	b.report.note("operator: %d topics converged in %.1f s, %.0f reconciles/s", topics, took.Seconds(), converged.reconciles()/took.Seconds())
-	b.report.note("operator: calls meanwhile: %s", converged)
+	b.report.note("operator: calls until then: %s", converged)
 	if err := pause(ctx, observedFor); err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (b *bench) operator(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.report.note("operator: calls in %s of nothing to do, %.0f reconciles: %s", observedFor, later.reconciles()-converged.reconciles(), later.since(converged))
+	b.report.note("operator: calls in the %s after convergence, %.0f reconciles: %s", observedFor, later.reconciles()-converged.reconciles(), later.since(converged))
 	return b.programs.stop("operator")
 }
 
@@ -98,18 +99,18 @@ func pause(ctx context.Context, d time.Duration) error {
 func newClient(plane *controlplane.ControlPlane) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("know the kinds: %w", err)
+		return nil, fmt.Errorf("create scheme: %w", err)
 	}
 	c, err := client.NewWithWatch(plane.Config(), client.Options{Scheme: scheme})
 	if err != nil {
-		return nil, fmt.Errorf("reach the API server: %w", err)
+		return nil, fmt.Errorf("create client: %w", err)
 	}
 	return c, nil
 }
 
 func declareTopics(ctx context.Context, c client.Client, bootstrap string) error {
 	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorTeam}}); err != nil {
-		return fmt.Errorf("make a namespace: %w", err)
+		return fmt.Errorf("create namespace: %w", err)
 	}
 	for i := range topics {
 		topic := &v1alpha1.KafkaTopic{
@@ -120,13 +121,13 @@ func declareTopics(ctx context.Context, c client.Client, bootstrap string) error
 			},
 		}
 		if err := c.Create(ctx, topic); err != nil {
-			return fmt.Errorf("declare a topic: %w", err)
+			return fmt.Errorf("create topic: %w", err)
 		}
 	}
 	return nil
 }
 
-// awaitTopics returns when all are ready.
+// awaitTopics waits until all topics are ready.
 func awaitTopics(ctx context.Context, c client.WithWatch) error {
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()

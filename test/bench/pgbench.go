@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// oneTransactionPerOrder is what a store does that commits each order on its own, on the same tables: no HTTP, no JSON,
-// no token, no gRPC; just the SQL, prepared, in a client written in C.
+// oneTransactionPerOrder places an order in a transaction of its own, on the store's tables: only
+// prepared SQL from a client in C, without HTTP, JSON, tokens and gRPC.
 const oneTransactionPerOrder = `
 \set product random(1, 3)
 \set buyer random(1, 64)
@@ -32,7 +32,7 @@ var (
 	failedLine = regexp.MustCompile(`number of failed transactions: ([0-9]+)`)
 )
 
-// pgbench places orders, one transaction each, from 32 clients.
+// pgbench measures orders of one transaction each, from 32 clients.
 func pgbench(ctx context.Context, url, dir string, d time.Duration) (result, error) {
 	script := filepath.Join(dir, "order.sql")
 	if err := os.WriteFile(script, []byte(oneTransactionPerOrder), 0o600); err != nil {
@@ -46,8 +46,8 @@ func pgbench(ctx context.Context, url, dir string, d time.Duration) (result, err
 		return result{}, fmt.Errorf("read database URL: %w", err)
 	}
 	password, _ := target.User.Password()
-	target.User = neturl.User(target.User.Username())      // a command line is for all to read
-	cmd.Env = append(os.Environ(), "PGPASSWORD="+password) //nolint:forbidigo // PATH and the like for a program of others
+	target.User = neturl.User(target.User.Username())      // the command line is world-readable
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+password) //nolint:forbidigo // for PATH
 	cmd.Args = append(cmd.Args, target.String())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -62,7 +62,7 @@ func pgbench(ctx context.Context, url, dir string, d time.Duration) (result, err
 		return r, fmt.Errorf("read pgbench's tps: %w", err)
 	}
 	if failed := failedLine.FindSubmatch(out); failed != nil {
-		r.failed, _ = strconv.Atoi(string(failed[1])) // the pattern takes digits only
+		r.failed, _ = strconv.Atoi(string(failed[1])) // the pattern matches only digits
 	}
 	r.p50, r.p99, err = pgbenchLatencies(logs)
 	return r, err
@@ -86,7 +86,7 @@ func pgbenchLatencies(prefix string) (p50, p99 time.Duration, err error) {
 				continue
 			}
 			us, err := strconv.Atoi(fields[2])
-			if err == nil { // "failed" and "skipped" stand there too
+			if err == nil { // it may also be "failed" or "skipped"
 				all = append(all, time.Duration(us)*time.Microsecond)
 			}
 		}

@@ -18,13 +18,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// photos are uploaded by this many clients, each photo of 12 megapixels.
 const (
-	photos    = 24
-	uploaders = 4
+	photos    = 24 // of 12 megapixels each
+	uploaders = 4  // concurrent clients
 )
 
-// pictures: from the first upload until the last picture has its sizes, first of photos, then of those that are hardest to decode.
+// pictures measures uploads until the last picture has its sizes, first of photos, then of the
+// pictures that are hardest to decode.
 func (b *bench) pictures(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, b.server.URL("merchstore"))
 	if err != nil {
@@ -42,13 +42,13 @@ func (b *bench) pictures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.note("pictures: %d of 12 megapixels and %.1f MB were uploaded at %.1f/s, and had their sizes, made one at a time, at %.1f/s",
+	b.report.note("pictures: %d photos of 12 megapixels and %.1f MB were uploaded at %.1f/s, and scaled by one worker at %.1f/s",
 		photos, float64(len(files[0].content))/1e6, photos/uploaded.Seconds(), photos/all.Seconds())
 
 	if err := b.programs.stop("db"); err != nil {
 		return err
 	}
-	if err := b.startDB(ctx, "GOMEMLIMIT=460MiB"); err != nil { // as the chart has it
+	if err := b.startDB(ctx, "GOMEMLIMIT=460MiB"); err != nil { // as in the chart
 		return err
 	}
 	if files, err = hardest(); err != nil {
@@ -62,25 +62,26 @@ func (b *bench) pictures(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.report.note("%d pictures of 40 megapixels, the hardest that are taken, had their sizes after %.0f s; %s had %d MiB at most",
+		b.report.note("%d pictures of 40 megapixels, the hardest that are accepted, were scaled after %.0f s; peak memory of %s: %d MiB",
 			len(files), all.Seconds(), name, most>>20)
 	}
 	return nil
 }
 
-// upload is a picture to be uploaded.
+// upload is a picture to upload.
 type upload struct{ mediaType, content string }
 
-// uploadAll says how long the uploads took, and how long it took until all had their sizes.
+// uploadAll returns the duration of the uploads, and the duration until all pictures have their
+// sizes.
 func (b *bench) uploadAll(ctx context.Context, conn *pgx.Conn, files []upload) (uploaded, all time.Duration, err error) {
 	rows, err := conn.Query(ctx, `INSERT INTO products (owner_id, name, price, stock) SELECT $1, 'pictured', 1, 1 FROM generate_series(1, $2) RETURNING id`,
 		b.users[0].id, len(files))
 	if err != nil {
-		return 0, 0, fmt.Errorf("fill the shelf: %w", err)
+		return 0, 0, fmt.Errorf("create products: %w", err)
 	}
 	products, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
-		return 0, 0, fmt.Errorf("fill the shelf: %w", err)
+		return 0, 0, fmt.Errorf("create products: %w", err)
 	}
 	start := time.Now()
 	var uploads errgroup.Group
@@ -113,11 +114,12 @@ func (b *bench) uploadAll(ctx context.Context, conn *pgx.Conn, files []upload) (
 	return uploaded, time.Since(start), nil
 }
 
-// hardest are small files, and as large as they may be when they are decoded. Each is like no other.
+// hardest returns small files that are as large as allowed when they are decoded. All are
+// different.
 func hardest() ([]upload, error) {
 	size := image.Rect(0, 0, 8000, 5000)
 	transparent, plain := image.NewNRGBA(size), image.NewPaletted(size, color.Palette{color.Black, color.White})
-	wide := image.NewNRGBA64(image.Rect(0, 0, 6000, 4000)) // of 16 bits: 24 megapixels are as many
+	wide := image.NewNRGBA64(image.Rect(0, 0, 6000, 4000)) // 16 bits, so 24 megapixels need as much memory
 	var files []upload
 	for i := range 4 {
 		transparent.SetNRGBA(i, 0, color.NRGBA{R: 255, A: 255})
@@ -125,14 +127,14 @@ func hardest() ([]upload, error) {
 		wide.SetNRGBA64(i, 0, color.NRGBA64{R: 65535, A: 65535})
 		var asPNG, asGIF, deep bytes.Buffer
 		if err := errors.Join(png.Encode(&asPNG, transparent), gif.Encode(&asGIF, plain, nil), png.Encode(&deep, wide)); err != nil {
-			return nil, fmt.Errorf("draw a large picture: %w", err)
+			return nil, fmt.Errorf("encode a large picture: %w", err)
 		}
 		files = append(files, upload{"image/png", asPNG.String()}, upload{"image/gif", asGIF.String()}, upload{"image/png", deep.String()})
 	}
 	return files, nil
 }
 
-// photograph is as hard to compress as a photo.
+// photograph returns a JPEG that compresses about as badly as a photo.
 func photograph() (string, error) {
 	m := image.NewRGBA(image.Rect(0, 0, 4000, 3000))
 	for y := range 3000 {
@@ -143,7 +145,7 @@ func photograph() (string, error) {
 	}
 	var out bytes.Buffer
 	if err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 80}); err != nil {
-		return "", fmt.Errorf("take a photo: %w", err)
+		return "", fmt.Errorf("encode a photo: %w", err)
 	}
 	return out.String(), nil
 }

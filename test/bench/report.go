@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// report collects what was measured, in the order in which it was.
+// report collects results in the order of the measurements.
 type report struct {
 	names    []string
 	rates    map[string]result
@@ -16,7 +16,7 @@ type report struct {
 	mem      map[string]map[string]int64
 }
 
-// rate keeps a result; measured twice, the later one counts.
+// rate adds a result. It replaces an earlier one of the same name.
 func (r *report) rate(name string, m result) {
 	if r.rates == nil {
 		r.rates = map[string]result{}
@@ -25,11 +25,11 @@ func (r *report) rate(name string, m result) {
 		r.names = append(r.names, name)
 	}
 	r.rates[name] = m
-	fmt.Printf("%-60s %10.0f/s  p50 %s  p99 %s  failed %d %v cpu %v, stolen by the host %.0f %%\n",
+	fmt.Printf("%-60s %10.0f/s  p50 %s  p99 %s  failed %d %v cpu %v, steal %.0f %%\n",
 		name, m.perSecond, m.p50, m.p99, m.failed, m.firstErr, m.cpu, 100*m.stolen)
 }
 
-// note keeps a line of its own.
+// note adds a line of text.
 func (r *report) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 	fmt.Println(r.notes[len(r.notes)-1])
@@ -68,7 +68,7 @@ func (r *report) print(w io.Writer) {
 		fmt.Fprintf(table, "memory of %s, idle and under load\t%d MiB\t%d MiB\t\t\n", n, r.mem[n]["idle"]>>20, r.mem[n]["under load"]>>20)
 	}
 	if err := table.Flush(); err != nil {
-		fmt.Fprintln(w, "report cut short:", err)
+		fmt.Fprintln(w, "print report:", err)
 	}
 	for _, n := range r.notes {
 		fmt.Fprintln(w, n)

@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// open starts everything that is measured.
+// open starts the servers and the store.
 func (b *bench) open(ctx context.Context) (err error) {
 	if b.server, err = pgserver.Start(ctx, pgserver.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 	return b.startAPIOf(ctx, "")
 }
 
-// makeDatabase makes a database with three products that never sell out, and returns its buyers.
+// makeDatabase creates a database with three products that never sell out, and returns its buyers.
 func makeDatabase(ctx context.Context, server *pgserver.Server, name string) ([]account, error) {
 	admin, err := pgx.Connect(ctx, server.URL("postgres"))
 	if err != nil {
@@ -80,19 +80,19 @@ func makeDatabase(ctx context.Context, server *pgserver.Server, name string) ([]
 		SELECT 'SUSTech Hoodie', 'Heavy cotton hoodie in university blue, with the emblem stitched on the chest. Unisex.',
 			'clothing', 'Warm on the coldest day of the Shenzhen winter.', 199.00, 1000000000 FROM generate_series(1, 3)`)
 	if err != nil {
-		return nil, fmt.Errorf("fill the shelf: %w", err)
+		return nil, fmt.Errorf("create products: %w", err)
 	}
 	rows, err := conn.Query(ctx, `INSERT INTO users (sid, username, password_hash, role)
 		SELECT 's' || i, 'buyer' || i, '', 'customer' FROM generate_series(1, $1) i RETURNING id, sid, username`, buyers)
 	if err != nil {
-		return nil, fmt.Errorf("make buyers: %w", err)
+		return nil, fmt.Errorf("create buyers: %w", err)
 	}
 	users, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u account, err error) {
 		err = row.Scan(&u.id, &u.sid, &u.username)
 		return u, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make buyers: %w", err)
+		return nil, fmt.Errorf("create buyers: %w", err)
 	}
 	return users, nil
 }
@@ -103,7 +103,8 @@ func (b *bench) startDB(ctx context.Context, env ...string) error {
 	return b.startDBOf(ctx, "", env...)
 }
 
-// startStack starts the three services once more, beside the others, under names that end so, and with more settings for all.
+// startStack starts another set of the three services. Their names get a suffix, and env has
+// additional settings for all of them.
 func (b *bench) startStack(ctx context.Context, of string, env ...string) error {
 	names := []string{"api", "db", "logging", "api-ops", "db-ops", "logging-ops"}
 	free, err := ports.Free(ctx, len(names))

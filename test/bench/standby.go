@@ -9,8 +9,9 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// standby: orders on one PostgreSQL server and on one whose commits wait for a standby, in turns; in groups, and in groups
-// of one. All servers are on this machine, so the wait is that for a second disk flush, without a network.
+// standby measures orders on one PostgreSQL server and on one whose commits wait for a standby, in
+// turns; in groups, and in groups of one. All servers are on this machine, so a commit waits for a
+// second disk flush, but not for a network.
 func (b *bench) standby(ctx context.Context) (err error) {
 	primary, err := pgserver.Start(ctx, pgserver.Options{
 		Dir: filepath.Join(b.dir, "primary"), Settings: map[string]string{database.Synchronous: "ANY 1 (standby)"},
@@ -24,7 +25,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopServer(follower)) }()
-	if _, err := makeDatabase(ctx, primary, "merchstore"); err != nil { // with the same buyers
+	if _, err := makeDatabase(ctx, primary, "merchstore"); err != nil { // has the same buyers
 		return err
 	}
 	for _, group := range []struct{ name, size string }{{"in groups", "200"}, {"in groups of one", "1"}} {
@@ -33,8 +34,8 @@ func (b *bench) standby(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		ways := []string{group.name + ", one server", group.name + ", with a synchronous standby"}
-		if err := b.takeTurns(ctx, "orders", ways, b.orderRequest); err != nil {
+		variants := []string{group.name + ", one server", group.name + ", with a synchronous standby"}
+		if err := b.takeTurns(ctx, "orders", variants, b.orderRequest); err != nil {
 			return err
 		}
 		if err := errors.Join(b.stopStack(of(0)), b.stopStack(of(1))); err != nil {

@@ -14,7 +14,7 @@ import (
 	"merchstore.io/merchstore/internal/subprocess"
 )
 
-// programs starts and stops the processes that are measured, each with its output in a file.
+// programs starts and stops the measured processes. Each writes its output to a file.
 type programs struct {
 	dir string
 
@@ -27,16 +27,16 @@ const (
 	stopLimit  = 30 * time.Second
 )
 
-// start runs a program until stop is called. It waits until readiness, asked at the address ops, is given; or, if that is
-// empty, until something listens at addr.
+// start starts a program, which runs until stop is called. It waits until the program is ready,
+// according to its operations port ops, or if ops is empty until it listens on addr.
 func (p *programs) start(ctx context.Context, name, addr, ops, path string, args []string, env ...string) error {
 	out, err := os.Create(filepath.Join(p.dir, name+".log"))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	defer out.Close()
-	ours := os.Environ() //nolint:forbidigo // PATH and the like; the settings that matter are given
-	c, err := subprocess.Start(subprocess.Command{Path: path, Args: args, Env: append(ours, env...), Output: out})
+	inherited := os.Environ() //nolint:forbidigo // for PATH; relevant settings are set below
+	c, err := subprocess.Start(subprocess.Command{Path: path, Args: args, Env: append(inherited, env...), Output: out})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
@@ -56,7 +56,7 @@ func (p *programs) start(ctx context.Context, name, addr, ops, path string, args
 	return nil
 }
 
-// stop ends a program in its own orderly way.
+// stop shuts a program down.
 func (p *programs) stop(name string) error {
 	p.mu.Lock()
 	c, ok := p.running[name]

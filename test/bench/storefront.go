@@ -9,8 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// storefront: what a dashboard weighs on the way to a browser that has never seen it, and when it shows something. Pictures are left
-// out, for they are the sellers'.
+// storefront measures the size of the dashboard page on a first visit, and the time to the first
+// paint. Pictures are not counted, because sellers upload them.
 func (b *bench) storefront(ctx context.Context) error {
 	sign := newRequest(b.addrs["api"], "POST", "/api/signup", 201)
 	sign.body = `{"username":"visitor","password":"password123"}`
@@ -23,7 +23,7 @@ func (b *bench) storefront(ctx context.Context) error {
 	tab, closeTab := chromedp.NewContext(allocator)
 	defer closeTab()
 	url := "http://" + b.addrs["api"]
-	if err := chromedp.Do(tab, chromedp.Navigate(url+"/docs")); err != nil { // of the same origin, with nothing of the pages
+	if err := chromedp.Do(tab, chromedp.Navigate(url+"/docs")); err != nil { // the same origin, but without the pages' assets
 		return fmt.Errorf("open a page: %w", err)
 	}
 	const logIn = `fetch("/api/v1/session", {method: "POST", headers: {"Content-Type": "application/json"},

@@ -10,35 +10,39 @@ import (
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // as exporters send it
+	_ "google.golang.org/grpc/encoding/gzip" // exporters use it
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/test/metrics"
 )
 
 const (
-	// One second of load for each of the ways in turn: a machine's pace changes by more than what is to be seen here, but within minutes.
-	rounds      = 40
-	slice       = time.Second
-	startOff    = 300 * time.Millisecond // and before it some that does not count, until the log of the one before has reached Kafka, and one's own is on its way
+	// Each variant is loaded for a second in turn: the speed of a machine changes by more than the
+	// effect to be measured, but within minutes.
+	rounds = 40
+	slice  = time.Second
+	// Before each second, some load that is not counted, until the log of the previous variant is
+	// in Kafka.
+	startOff    = 300 * time.Millisecond
 	scrapeEvery = 5 * time.Second
 )
 
-// watched is a way in which the store is watched.
-type watched struct {
+// variant is a stack with or without metrics and traces.
+type variant struct {
 	name string
 	env  []string
 }
 
-// watching: what it costs to be watched. Three stacks side by side take turns with orders, and then with reads: one in which no request, call
-// or statement is measured, one in which all are, and are read every five seconds, and one in which one in ten requests is traced besides.
+// watching measures the cost of metrics and traces. Three stacks take turns with orders, and then
+// with reads: one without metrics, one with metrics that are scraped every five seconds, and one
+// that also traces one in ten requests.
 func (b *bench) watching(ctx context.Context) error {
 	collector, err := collect(ctx)
 	if err != nil {
 		return err
 	}
 	defer collector.stop()
-	ways := []watched{
+	variants := []variant{
 		{"unwatched", []string{"MEASURE_CALLS=false"}},
 		{"with metrics", nil},
 		{"with metrics and a tenth traced", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + collector.addr, "OTEL_TRACES_SAMPLER_ARG=0.1"}},
@@ -47,7 +51,7 @@ func (b *bench) watching(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	for i, w := range ways {
+	for i, w := range variants {
 		if err := b.startStack(ctx, of(i), w.env...); err != nil {
 			return err
 		}
@@ -55,7 +59,7 @@ func (b *bench) watching(ctx context.Context) error {
 			wg.Go(func() { b.scrape(scraping, of(i)) })
 		}
 	}
-	names := []string{ways[0].name, ways[1].name, ways[2].name}
+	names := []string{variants[0].name, variants[1].name, variants[2].name}
 	if err := b.takeTurns(ctx, "orders", names, b.orderRequest); err != nil {
 		return err
 	}
@@ -63,51 +67,51 @@ func (b *bench) watching(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	for i := range ways {
+	for i := range variants {
 		errs = append(errs, b.stopStack(of(i)))
 	}
 	return errors.Join(errs...)
 }
 
-// of is what the names of a stack's processes end with.
-func of(way int) string { return fmt.Sprint("-", way) }
+// of returns the suffix of the names of a stack's processes.
+func of(variant int) string { return fmt.Sprint("-", variant) }
 
-// takeTurns loads one stack after the other, over and over, and tells the median of how each did beside the first.
-func (b *bench) takeTurns(ctx context.Context, what string, ways []string, request func(addr string, i int) *request) error {
-	clients := make([][]operation, len(ways))
-	for i := range ways {
+// takeTurns loads the stacks in turns, and reports the median ratio of each to the first.
+func (b *bench) takeTurns(ctx context.Context, what string, variants []string, request func(addr string, i int) *request) error {
+	clients := make([][]operation, len(variants))
+	for i := range variants {
 		for buyer := range buyers {
 			r := request("api"+of(i), buyer)
 			clients[i] = append(clients[i], func() error { return r.do() })
 		}
-		runLoad(ctx, clients[i], slice) // to warm up
+		runLoad(ctx, clients[i], slice) // warm-up
 	}
-	rates, ratios := make([]float64, len(ways)), make([][]float64, len(ways))
+	rates, ratios := make([]float64, len(variants)), make([][]float64, len(variants))
 	for round := range rounds {
-		now := make([]float64, len(ways))
-		for turn := range ways {
-			i := (turn + round) % len(ways) // each is first as often as the others
+		now := make([]float64, len(variants))
+		for turn := range variants {
+			i := (turn + round) % len(variants) // each is the first equally often
 			runLoad(ctx, clients[i], startOff)
 			r := runLoad(ctx, clients[i], slice)
 			if r.failed > 0 {
-				return fmt.Errorf("%s, %s: %d failed: %w", what, ways[i], r.failed, r.firstErr)
+				return fmt.Errorf("%s, %s: %d failed: %w", what, variants[i], r.failed, r.firstErr)
 			}
 			now[i] = r.perSecond
 			rates[i] += r.perSecond / rounds
 		}
-		for i := range ways {
+		for i := range variants {
 			ratios[i] = append(ratios[i], now[i]/now[0])
 		}
 	}
-	for i, w := range ways {
+	for i, w := range variants {
 		slices.Sort(ratios[i])
-		b.report.note("%s, %s: %.0f/s, beside the first %.3f (the middle half of %d rounds: %.3f to %.3f)", what, w, rates[i],
+		b.report.note("%s, %s: %.0f/s, ratio to the first %.3f (middle half of %d rounds: %.3f to %.3f)", what, w, rates[i],
 			ratios[i][rounds/2], rounds, ratios[i][rounds/4], ratios[i][rounds*3/4])
 	}
 	return ctx.Err()
 }
 
-// scrape reads what a stack's services measure, as Prometheus does.
+// scrape reads the metrics of a stack's services, as Prometheus does.
 func (b *bench) scrape(ctx context.Context, of string) {
 	ticker := time.NewTicker(scrapeEvery)
 	defer ticker.Stop()
@@ -125,7 +129,7 @@ func (b *bench) scrape(ctx context.Context, of string) {
 	}
 }
 
-// collector takes traces and forgets them.
+// collector is an OTLP collector that drops all traces.
 type collector struct {
 	collectorpb.UnimplementedTraceServiceServer
 	addr string
@@ -148,7 +152,7 @@ func collect(ctx context.Context) (*collector, error) {
 	return c, nil
 }
 
-// Export implements the collector's service.
+// Export implements TraceServiceServer.
 func (*collector) Export(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
 	return new(collectorpb.ExportTraceServiceResponse), nil
 }

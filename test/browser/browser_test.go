@@ -1,4 +1,4 @@
-// Package browser tests the storefront as its visitors see it: real pages in a real browser, on a real store.
+// Package browser tests the storefront as its users see it: in a real browser, on a real store.
 package browser
 
 import (
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(database.With(kafka.StopAfter(m), schema.M
 
 const goodPassword = "password123"
 
-// shop is a store that runs for one test. Its first account is the admin.
+// shop is the store of one test. Its first account is the admin.
 type shop struct {
 	*stack.Stack
 
@@ -41,7 +41,7 @@ func start(t *testing.T) shop {
 	return s
 }
 
-// onEveryScreen runs a test once on a phone and once on a desk.
+// onEveryScreen runs a test on a phone and on a desktop.
 func onEveryScreen(t *testing.T, test func(t *testing.T, s shop, v *visitor)) {
 	t.Parallel()
 	s := start(t)
@@ -50,7 +50,7 @@ func onEveryScreen(t *testing.T, test func(t *testing.T, s shop, v *visitor)) {
 	}
 }
 
-// signUp makes an account on its page, and is logged in by that.
+// signUp creates an account on the sign-up page, which also logs in.
 func (v *visitor) signUp(username string) {
 	v.t.Helper()
 	v.enter("/signup", "#signup", username)
@@ -59,7 +59,7 @@ func (v *visitor) signUp(username string) {
 
 func (v *visitor) logIn(username string) { v.t.Helper(); v.enter("/login", "#login", username) }
 
-// enter fills in a form after which one is a member.
+// enter submits the sign-up or the login form.
 func (v *visitor) enter(path, form, username string) {
 	v.t.Helper()
 	v.open(path)
@@ -68,7 +68,7 @@ func (v *visitor) enter(path, form, username string) {
 	v.arrive("/dashboard")
 }
 
-// menu opens the menu where the screen has no room for it.
+// menu clicks an entry of the menu, after expanding it on small screens.
 func (v *visitor) menu(css string) {
 	v.t.Helper()
 	if v.screen.mobile {
@@ -77,17 +77,17 @@ func (v *visitor) menu(css string) {
 	v.click("#menu " + css)
 }
 
-// loaded tells whether pictures are there, and some are.
+// loaded is true if the page has pictures and all are loaded.
 const loaded = `(() => { const all = Array.from(document.querySelectorAll("main .picture img:not([hidden])"));
 	return all.length > 0 && all.every((i) => i.complete && i.naturalWidth > 0); })()`
 
-func TestVisitorsSignUpAndLogIn(t *testing.T) {
+func TestSignUpAndLogIn(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, _ shop, v *visitor) {
 		v.open("/")
 		v.awaitText("h1", "Wear it")
 		v.awaitText("main a[href='/signup']", "Sign up")
 		v.look("home")
-		v.open("/dashboard") // for members
+		v.open("/dashboard") // requires a login
 		v.arrive("/login")
 		v.look("login")
 		yoga := "yoga-" + v.screen.name
@@ -101,7 +101,7 @@ func TestVisitorsSignUpAndLogIn(t *testing.T) {
 		v.submit("#signup")
 		v.awaitText("#password-error", "8")
 		if got := evaluate[string](v, "document.activeElement.name"); got != "password" {
-			t.Errorf("the focus is on %s, not on the field that is wrong", got)
+			t.Errorf("the focus is on %s, want the invalid field", got)
 		}
 		v.look("signup")
 		v.expecting("status of 409", func() {
@@ -111,7 +111,7 @@ func TestVisitorsSignUpAndLogIn(t *testing.T) {
 		})
 		v.signUp(yoga)
 		if got := evaluate[string](v, "document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)"); strings.Contains(got, "eyJ") {
-			t.Errorf("scripts can read the token: %s", got)
+			t.Errorf("scripts can read the session cookie: %s", got)
 		}
 		v.menu("#log-out")
 		v.await("location.pathname !== '/dashboard'")
@@ -119,7 +119,7 @@ func TestVisitorsSignUpAndLogIn(t *testing.T) {
 	})
 }
 
-func TestAccountsAreTheirOwners(t *testing.T) {
+func TestUsersManageTheirAccount(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, _ shop, v *visitor) {
 		yoga, yogi := "yoga-"+v.screen.name, "yogi-"+v.screen.name
 		v.signUp(yoga)
@@ -150,7 +150,7 @@ func TestAccountsAreTheirOwners(t *testing.T) {
 	})
 }
 
-func TestAdminsSeeEverything(t *testing.T) {
+func TestAdminPages(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, s shop, v *visitor) {
 		yoga := "yoga-" + v.screen.name
 		if err := s.SignUp(t.Context(), yoga, goodPassword); err != nil {
@@ -173,7 +173,7 @@ func TestAdminsSeeEverything(t *testing.T) {
 		v.look("admin-orders")
 		v.open("/admin/logs")
 		v.await("document.querySelector('#stream-state').textContent !== ''")
-		// From the page itself, so that it comes after the stream has begun.
+		// From the page itself, so that it is logged after the stream has started.
 		v.await(`(fetch("/api/v1"), Array.from(document.querySelectorAll("#log-lines li")).some((l) => l.textContent.includes("Accessed the welcome endpoint")))`)
 		v.look("admin-logs")
 
@@ -182,14 +182,14 @@ func TestAdminsSeeEverything(t *testing.T) {
 		before := evaluate[int](v, lines)
 		v.await(`(fetch("/api/v1"), /: [1-9][0-9]/.test(document.querySelector("#held-back").textContent))`)
 		if n := evaluate[int](v, lines); n != before {
-			t.Errorf("while it is paused, the log grows from %d lines to %d", before, n)
+			t.Errorf("the paused log grows from %d lines to %d", before, n)
 		}
 		v.click("#pause")
 		v.await(fmt.Sprintf("%s > %d && document.querySelector('#held-back').textContent === ''", lines, before))
 	})
 }
 
-func TestPagesSpeakChineseToo(t *testing.T) {
+func TestPagesInChinese(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, _ shop, v *visitor) {
 		v.open("/")
 		v.menu("#language")
@@ -200,10 +200,10 @@ func TestPagesSpeakChineseToo(t *testing.T) {
 	})
 }
 
-func TestPagesStayEnglishWithoutTheirTexts(t *testing.T) {
+func TestPagesStayEnglishIfTextsCannotBeLoaded(t *testing.T) {
 	t.Parallel()
 	v := visit(t, start(t).URL, desktop)
-	v.spoilAnswers("*/text/*.json", func(ctx context.Context, id fetch.RequestID) error {
+	v.interceptResponses("*/text/*.json", func(ctx context.Context, id fetch.RequestID) error {
 		_, err := chromedp.Call(ctx, fetch.FulfillRequest, fetch.FulfillRequestParams{RequestID: id, ResponseCode: http.StatusServiceUnavailable})
 		return err
 	})
@@ -217,18 +217,18 @@ func TestPagesStayEnglishWithoutTheirTexts(t *testing.T) {
 	v.await("!document.querySelector('#page-problem').checkVisibility() && " + ready)
 }
 
-func TestPagesAreUsedWithAKeyboard(t *testing.T) {
+func TestKeyboardNavigation(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	v := visit(t, s.URL, desktop)
 	v.open("/login")
 	v.run(chromedp.KeyEvent(kb.Tab))
 	if got := evaluate[string](v, "document.activeElement.className"); got != "skip" {
-		t.Errorf("first comes %q, not the way past the menu", got)
+		t.Errorf("the first focus is on %q, want the skip link", got)
 	}
 	v.run(chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Tab))
 	if got := evaluate[string](v, "document.activeElement.name"); got != "username" {
-		t.Errorf("after the way past the menu comes %q", got)
+		t.Errorf("after the skip link the focus is on %q", got)
 	}
 	v.run(chromedp.KeyEvent("admin"), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(goodPassword), chromedp.KeyEvent(kb.Enter))
 	v.arrive("/dashboard")

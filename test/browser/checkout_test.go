@@ -13,13 +13,13 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// ordersOf counts what a user has ordered.
+// ordersOf returns the number of a user's orders.
 func (s shop) ordersOf(t *testing.T, username string) int {
 	t.Helper()
 	return database.Ask[int](t, database.Connect(t, s.databaseURL), "SELECT count(*) FROM orders JOIN users u ON u.id = user_id WHERE username = $1", username)
 }
 
-func TestBuyersBuyOnceAndCanCancel(t *testing.T) {
+func TestCheckoutOrdersOnce(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, s shop, v *visitor) {
 		yoga := "yoga-" + v.screen.name
 		v.signUp(yoga)
@@ -37,21 +37,21 @@ func TestBuyersBuyOnceAndCanCancel(t *testing.T) {
 		v.await(loaded)
 		v.look("basket")
 
-		v.spoilAnswers("*/api/v1/orders", lose, garble)
-		v.expecting("ERR_", v.checkOutInVain) // the order is placed, and its answer lost
+		v.interceptResponses("*/api/v1/orders", lose, garble)
+		v.expecting("ERR_", v.checkOutWithoutResponse) // the order is placed, but the response is lost
 		v.open("/basket")
 		v.awaitText("#unanswered", "whether your last try went through")
 		v.awaitText("#total", "124.00")
 		v.look("unanswered")
-		v.expecting("not valid JSON", v.checkOutInVain) // what is no answer of the store's does not end it either
+		v.expecting("not valid JSON", v.checkOutWithoutResponse) // a response that is not the store's does not end the checkout
 		if n := s.ordersOf(t, yoga); n != 1 {
-			t.Errorf("%d orders are placed", n)
+			t.Errorf("%d orders were placed", n)
 		}
 		v.submit("#checkout")
 		v.arrive("/orders")
 		v.awaitText("#notice", "nothing was bought twice")
 		if n := s.ordersOf(t, yoga); n != 1 {
-			t.Errorf("%d orders are placed", n)
+			t.Errorf("%d orders were placed", n)
 		}
 		v.awaitText("#orders", "124.00")
 		v.look("orders")
@@ -59,7 +59,7 @@ func TestBuyersBuyOnceAndCanCancel(t *testing.T) {
 		v.click("#confirm-yes")
 		v.awaitText("#orders .badge", "cancelled")
 
-		v.putIntoBasket("/products/1") // somebody buys all of them meanwhile
+		v.putIntoBasket("/products/1") // another buyer orders all of them
 		v.open("/basket")
 		v.awaitText("#total", "199.00")
 		conn := database.Connect(t, s.databaseURL)
@@ -70,29 +70,29 @@ func TestBuyersBuyOnceAndCanCancel(t *testing.T) {
 			v.awaitText("#checkout", "sold out")
 		})
 		if n := s.ordersOf(t, yoga); n != 1 {
-			t.Errorf("%d orders are placed", n)
+			t.Errorf("%d orders were placed", n)
 		}
 	})
 }
 
 const locked = "Array.from(document.querySelectorAll('#lines input, #lines button')).every((control) => control.disabled)"
 
-func TestBasketStaysAsItIsUntilItsOrderIsAnswered(t *testing.T) {
+func TestBasketIsLockedUntilItsOrderIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	v := visit(t, s.URL, desktop)
 	v.signUp("yoga")
 	v.putIntoBasket("/products/3")
 	v.open("/basket")
-	v.spoilAnswers("*/api/v1/orders", lose)
-	v.expecting("ERR_", v.checkOutInVain)
+	v.interceptResponses("*/api/v1/orders", lose)
+	v.expecting("ERR_", v.checkOutWithoutResponse)
 	v.await(locked)
 	v.open("/products/1")
 	v.submit("#buy")
 	v.awaitText("#notice", "stays as it is")
 	v.awaitText("#basket-count", "1")
 
-	// The store knows an order's key for a day. One that old is a matter for a person.
+	// The store knows an order's key for a day. After that, the user has to decide.
 	evaluate[bool](v, `Object.entries(localStorage).every(([name, value]) => {
 		const basket = JSON.parse(value);
 		basket.made -= 23 * 60 * 60 * 1000;
@@ -108,11 +108,11 @@ func TestBasketStaysAsItIsUntilItsOrderIsAnswered(t *testing.T) {
 	v.submit("#checkout")
 	v.arrive("/orders")
 	if n := s.ordersOf(t, "yoga"); n != 2 {
-		t.Errorf("%d orders are placed", n)
+		t.Errorf("%d orders were placed", n)
 	}
 }
 
-func TestBasketIsItsOwners(t *testing.T) {
+func TestBasketBelongsToItsUser(t *testing.T) {
 	t.Parallel()
 	v := visit(t, start(t).URL, desktop)
 	v.signUp("yoga")
@@ -135,21 +135,22 @@ func (v *visitor) putIntoBasket(product string) {
 	v.awaitText("#notice", "is in the basket")
 }
 
-// checkOutInVain waits for what is said of an order that got no proper answer.
-func (v *visitor) checkOutInVain() {
+// checkOutWithoutResponse submits the order, whose response is lost, and waits for the error
+// message.
+func (v *visitor) checkOutWithoutResponse() {
 	v.t.Helper()
 	v.submit("#checkout")
 	v.awaitText("#checkout .form-error", "")
 	v.await("document.querySelector('#checkout').getAttribute('aria-busy') === 'false'")
 }
 
-// lose breaks the connection when the answer comes.
+// lose resets the connection instead of delivering the response.
 func lose(ctx context.Context, id fetch.RequestID) error {
 	_, err := chromedp.Call(ctx, fetch.FailRequest, fetch.FailRequestParams{RequestID: id, ErrorReason: network.ErrorReasonConnectionReset})
 	return err
 }
 
-// garble does as a proxy that puts a page of its own in the place of the answer.
+// garble replaces the response by a page, as a captive portal does.
 func garble(ctx context.Context, id fetch.RequestID) error {
 	_, err := chromedp.Call(ctx, fetch.FulfillRequest, fetch.FulfillRequestParams{
 		RequestID: id, ResponseCode: http.StatusOK, Body: []byte("<h1>Welcome to the network</h1>"),
@@ -157,8 +158,9 @@ func garble(ctx context.Context, id fetch.RequestID) error {
 	return err
 }
 
-// spoilAnswers does something to the first answers to requests of a kind, to each in its own way.
-func (v *visitor) spoilAnswers(pattern string, ways ...func(context.Context, fetch.RequestID) error) {
+// interceptResponses intercepts the first responses to requests that match the pattern, one with
+// each of the functions.
+func (v *visitor) interceptResponses(pattern string, functions ...func(context.Context, fetch.RequestID) error) {
 	v.t.Helper()
 	var answers atomic.Int64
 	v.do(func(ctx context.Context) error {
@@ -168,8 +170,8 @@ func (v *visitor) spoilAnswers(pattern string, ways ...func(context.Context, fet
 				return
 			}
 			go func() {
-				if n := answers.Add(1); n <= int64(len(ways)) {
-					_ = ways[n-1](ctx, paused.RequestID)
+				if n := answers.Add(1); n <= int64(len(functions)) {
+					_ = functions[n-1](ctx, paused.RequestID)
 					return
 				}
 				_, _ = chromedp.Call(ctx, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: paused.RequestID})

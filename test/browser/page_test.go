@@ -15,10 +15,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// limit is for what takes a moment on an idle machine.
+// limit bounds steps that take a moment on an idle machine.
 const limit = 2 * time.Minute
 
-// screen is what a visitor looks at.
+// screen is a screen size.
 type screen struct {
 	name          string
 	width, height int64
@@ -30,7 +30,7 @@ var (
 	desktop = screen{"desktop", 1280, 800, false}
 )
 
-// visitor is somebody with a browser of their own: cookies and storage are nobody else's.
+// visitor is a user with a browser profile of their own.
 type visitor struct {
 	t      *testing.T
 	ctx    context.Context
@@ -38,11 +38,11 @@ type visitor struct {
 	screen screen
 
 	mu       sync.Mutex
-	tolerate string        // part of the messages on the console that are no mistake now
-	came     chan struct{} // a message that was tolerated
+	tolerate string        // part of console messages that are expected now
+	came     chan struct{} // an expected message has arrived
 }
 
-// visit opens a browser on the store's pages. What the console complains of fails the test.
+// visit starts a browser. Unexpected warnings and errors on its console fail the test.
 func visit(t *testing.T, url string, s screen) *visitor {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox)
@@ -68,7 +68,7 @@ func visit(t *testing.T, url string, s screen) *visitor {
 				return
 			}
 			if (m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning) && !v.tolerates(m.Text) {
-				t.Errorf("the console says: %s: %s (%s)", m.Type, m.Text, m.URL)
+				t.Errorf("console: %s: %s (%s)", m.Type, m.Text, m.URL)
 			}
 		}
 	}()
@@ -79,7 +79,7 @@ func visit(t *testing.T, url string, s screen) *visitor {
 	return v
 }
 
-// do fails the test unless something succeeds in time. Its context is the tab's.
+// do calls what with the tab's context. The test fails if it returns an error.
 func (v *visitor) do(what func(ctx context.Context) error) {
 	v.t.Helper()
 	if err := what(v.ctx); err != nil {
@@ -97,7 +97,7 @@ func (v *visitor) run(steps ...chromedp.Action[chromedp.Void]) {
 	})
 }
 
-// open goes to a page, or to where that sends one, and waits until it can be used.
+// open navigates to a page, follows redirects, and waits until the page is ready.
 func (v *visitor) open(path string) {
 	v.t.Helper()
 	v.run(chromedp.Navigate(v.url + path))
@@ -106,7 +106,7 @@ func (v *visitor) open(path string) {
 
 const ready = `"ready" in document.documentElement.dataset`
 
-// click clicks what is in the middle of the screen, where nothing lies over it.
+// click scrolls an element to the middle of the screen, where nothing covers it, and clicks it.
 func (v *visitor) click(css string) {
 	v.t.Helper()
 	v.run(chromedp.WaitVisible(chromedp.CSS(css)))
@@ -114,7 +114,7 @@ func (v *visitor) click(css string) {
 	v.run(chromedp.Click(chromedp.CSS(css)))
 }
 
-// fill types values into fields, by their names, in the place of what is there.
+// fill types values into fields, given as pairs of name and value, and replaces their content.
 func (v *visitor) fill(form string, values ...string) {
 	v.t.Helper()
 	for i := 0; i < len(values); i += 2 {
@@ -125,10 +125,10 @@ func (v *visitor) fill(form string, values ...string) {
 	}
 }
 
-// submit clicks a form's button.
+// submit clicks a form's submit button.
 func (v *visitor) submit(form string) { v.t.Helper(); v.click(form + " [type=submit]") }
 
-// upload chooses a file.
+// upload selects a file in a file input.
 func (v *visitor) upload(css string, content []byte) {
 	v.t.Helper()
 	path := filepath.Join(v.t.TempDir(), "picture.png")
@@ -138,7 +138,7 @@ func (v *visitor) upload(css string, content []byte) {
 	v.run(chromedp.SetUploadFiles(chromedp.CSS(css), []string{path}))
 }
 
-// evaluate gives what an expression, or its promise, comes to.
+// evaluate returns the value of an expression, or of its promise.
 func evaluate[T any](v *visitor, expression string) (result T) {
 	v.t.Helper()
 	v.do(func(ctx context.Context) (err error) {
@@ -165,7 +165,7 @@ func (v *visitor) await(expression string) {
 			return
 		}
 		select {
-		case <-ticker.C: // also after an error: the page may be going, and the next one coming
+		case <-ticker.C: // also after an error: the page may be navigating
 		case <-ctx.Done():
 			v.shoot("failure")
 			v.t.Fatalf("waited %v for %s (%v)\nat %s: %s", limit, expression, err, evaluate[string](v, "location.href"), evaluate[string](v, "document.body.innerText"))
@@ -173,13 +173,13 @@ func (v *visitor) await(expression string) {
 	}
 }
 
-// awaitText waits until an element is seen and has some words in it.
+// awaitText waits until an element is visible and contains a text.
 func (v *visitor) awaitText(css, words string) {
 	v.t.Helper()
 	v.await(fmt.Sprintf("Array.from(document.querySelectorAll(%s)).some((e) => e.checkVisibility() && e.textContent.includes(%s))", quoted(css), quoted(words)))
 }
 
-// arrive waits until a page is there that the one before has sent one to.
+// arrive waits for a navigation to a page.
 func (v *visitor) arrive(path string) {
 	v.t.Helper()
 	v.await(fmt.Sprintf("location.pathname === %s && %s", quoted(path), ready))
@@ -188,13 +188,13 @@ func (v *visitor) arrive(path string) {
 func quoted(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // a string always has its JSON
+		panic(err) // strings can always be encoded
 	}
 	return string(b)
 }
 
-// expecting lets the console complain of a refusal that is asked for, and waits for that: it may come later than what
-// the page says of it.
+// expecting expects a console message while it calls what, and waits for the message, which may
+// arrive later than the page shows the error.
 func (v *visitor) expecting(message string, what func()) {
 	v.t.Helper()
 	set := func(to string) {
@@ -202,7 +202,7 @@ func (v *visitor) expecting(message string, what func()) {
 		defer v.mu.Unlock()
 		v.tolerate = to
 		select {
-		case <-v.came: // left over
+		case <-v.came: // of an earlier call
 		default:
 		}
 	}
@@ -212,7 +212,7 @@ func (v *visitor) expecting(message string, what func()) {
 	select {
 	case <-v.came:
 	case <-time.After(limit):
-		v.t.Errorf("the console does not complain of %q", message)
+		v.t.Errorf("no console message contains %q", message)
 	}
 }
 
@@ -229,7 +229,7 @@ func (v *visitor) tolerates(message string) bool {
 	return true
 }
 
-// look keeps a screenshot of the page in both themes, and lets axe look for what keeps people out.
+// look takes a screenshot of the page in both themes, and checks its accessibility with axe.
 func (v *visitor) look(name string) {
 	v.t.Helper()
 	axe, err := os.ReadFile(filepath.Join("node_modules", "axe-core", "axe.min.js"))
@@ -257,14 +257,14 @@ func (v *visitor) look(name string) {
 	}
 }
 
-// shoot keeps a screenshot.
+// shoot saves a screenshot.
 func (v *visitor) shoot(name string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, limit)
 	defer cancel()
 	shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
-		v.t.Errorf("take a screenshot: %v", err)
+		v.t.Errorf("screenshot: %v", err)
 		return
 	}
 	folder := filepath.Join("..", "..", "build", "screenshots")

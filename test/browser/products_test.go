@@ -24,7 +24,7 @@ func drawn(t *testing.T, c color.Color) []byte {
 	return b.Bytes()
 }
 
-func TestProductsAreAddedShownAndChanged(t *testing.T) {
+func TestSellersAddAndEditProducts(t *testing.T) {
 	onEveryScreen(t, func(t *testing.T, s shop, v *visitor) {
 		v.signUp("yoga-" + v.screen.name)
 		v.await(loaded)
@@ -40,7 +40,7 @@ func TestProductsAreAddedShownAndChanged(t *testing.T) {
 		v.look("add")
 		v.submit("#add-form")
 		v.awaitText("#notice", "is on the shelf")
-		v.awaitText("#products h2", "Scarf & <b>Hat</b>") // which is not read as HTML
+		v.awaitText("#products h2", "Scarf & <b>Hat</b>") // not interpreted as HTML
 
 		v.fill("#search", "q", "two in ONE")
 		v.submit("#search")
@@ -54,7 +54,7 @@ func TestProductsAreAddedShownAndChanged(t *testing.T) {
 		v.fill("#edit-form", "price", "49.90")
 		v.submit("#edit-form")
 		v.awaitText("#product-price", "49.90")
-		v.expecting("status of 412", func() { // somebody changes it while it is being edited
+		v.expecting("status of 412", func() { // another user changes the product while it is being edited
 			s.change(t, path, map[string]any{"stock": 2})
 			v.fill("#edit-form", "slogan", "Warm three times")
 			v.submit("#edit-form")
@@ -65,14 +65,14 @@ func TestProductsAreAddedShownAndChanged(t *testing.T) {
 		v.awaitText("#product-slogan", "Warm three times")
 		before := evaluate[string](v, "document.querySelector('#picture').src")
 		blue := drawn(t, color.RGBA{B: 200, A: 255})
-		v.expecting("status of 422", func() { // the browser shows a PNG without its end
+		v.expecting("status of 422", func() { // a truncated PNG, which the browser can preview
 			v.upload("#picture-form [name=image]", blue[:len(blue)-12])
 			v.await("document.querySelector('#preview').naturalWidth > 0")
 			v.submit("#picture-form")
 			v.awaitText("#image-error", "ends too early")
 			v.await("document.querySelector('#picture-form').getAttribute('aria-busy') === 'false'")
 		})
-		v.expecting("status of 412", func() { // somebody changes the product while a picture is chosen
+		v.expecting("status of 412", func() { // another user changes the product while a picture is selected
 			v.upload("#picture-form [name=image]", blue)
 			s.change(t, path, map[string]any{"stock": 1})
 			v.submit("#picture-form")
@@ -92,7 +92,7 @@ func TestProductsAreAddedShownAndChanged(t *testing.T) {
 	})
 }
 
-// change makes the admin change a product.
+// change changes a product as the admin.
 func (s shop) change(t *testing.T, path string, change map[string]any) {
 	t.Helper()
 	token, err := s.Login(t.Context(), "admin", goodPassword)
@@ -105,8 +105,9 @@ func (s shop) change(t *testing.T, path string, change map[string]any) {
 	}
 }
 
-// What others change while the sizes of a picture are awaited is not taken for something that the owner has seen.
-func TestEditsAreNotMadeToAVersionNobodySaw(t *testing.T) {
+// TestConcurrentChangesAreNotOverwritten: while the page polls for the sizes of a picture, changes
+// by others do not count as seen by the owner.
+func TestConcurrentChangesAreNotOverwritten(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	v := visit(t, s.URL, desktop)
@@ -125,7 +126,7 @@ func TestEditsAreNotMadeToAVersionNobodySaw(t *testing.T) {
 	v.submit("#edit-form")
 	v.awaitText("#product-slogan", "Warm three times")
 
-	v.fill("#edit-form", "slogan", "Warm four times") // and the sizes alone are in nobody's way
+	v.fill("#edit-form", "slogan", "Warm four times") // the sizes alone are not a conflict
 	v.upload("#picture-form [name=image]", drawn(t, color.RGBA{R: 100, A: 255}))
 	v.submit("#picture-form")
 	v.await("document.querySelector('#picture-state').checkVisibility()")

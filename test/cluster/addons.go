@@ -12,14 +12,15 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// installAddons creates what every cluster has. Its pods start as soon as there are nodes.
+// installAddons installs DNS, metrics, network policies and volumes. Their pods start as soon as
+// there are nodes.
 func installAddons(ctx context.Context) error {
 	if err := kubectl(ctx, "", "wait", "--for=create", "--timeout="+readyTimeout.String(), "namespace/kube-system"); err != nil {
-		return fmt.Errorf("wait for the namespaces that Kubernetes makes: %w", err)
+		return fmt.Errorf("wait for the default namespaces: %w", err)
 	}
 	folders, err := makeVolumes()
 	if err != nil {
-		return fmt.Errorf("make the folders of volumes: %w", err)
+		return fmt.Errorf("create volumes: %w", err)
 	}
 	values := map[string]any{"CoreDNS": coreDNSImage, "MetricsServer": metricsServerImage, "DNS": dnsAddress, "Volumes": folders}
 	for _, name := range []string{"network-policies.yaml", "volumes.yaml", "coredns.yaml", "metrics-server.yaml"} {
@@ -28,18 +29,19 @@ func installAddons(ctx context.Context) error {
 			return err
 		}
 		if err := kubectl(ctx, string(manifests), "apply", "--server-side", "--filename=-"); err != nil {
-			return fmt.Errorf("create what is in %s: %w", name, err)
+			return fmt.Errorf("apply %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// volumes is how many can be claimed.
+// volumes is the number of volumes.
 const volumes = 12
 
 type volume struct{ Name, Path string }
 
-// makeVolumes makes the folders that volumes are in. Anybody may write to them: who is in a pod is not known to the machine.
+// makeVolumes creates the folders of volumes. They are world-writable, because pods run as any
+// user.
 func makeVolumes() ([]volume, error) {
 	var all []volume
 	for i := range volumes {
@@ -56,7 +58,7 @@ func makeVolumes() ([]volume, error) {
 	return all, nil
 }
 
-// awaitReady returns when all nodes are ready, and so is what runs on every cluster.
+// awaitReady waits until all nodes and add-ons are ready.
 func awaitReady(ctx context.Context) error {
 	timeout := "--timeout=" + readyTimeout.String()
 	for _, n := range nodes() {
@@ -71,9 +73,9 @@ func awaitReady(ctx context.Context) error {
 			return fmt.Errorf("wait for %s: %w", name, err)
 		}
 	}
-	// Until it is asked, kubectl would complain about an API that is not there.
+	// Before, kubectl would report an API that is not available.
 	if err := kubectl(ctx, "", "wait", "--for=condition=Available", timeout, "apiservice/v1beta1.metrics.k8s.io"); err != nil {
-		return fmt.Errorf("wait until metrics are served: %w", err)
+		return fmt.Errorf("wait for the metrics API: %w", err)
 	}
 	return nil
 }

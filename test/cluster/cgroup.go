@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// hierarchies are the folders of the machine's trees of control groups: one for each controller in version 1, one for all of them
-// in version 2.
+// hierarchies returns the roots of the cgroup hierarchies: one per controller in version 1, a
+// single one in version 2.
 func hierarchies() ([]string, error) {
 	const root = "/sys/fs/cgroup"
 	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
@@ -25,18 +25,19 @@ func hierarchies() ([]string, error) {
 	}
 	entries, err := os.ReadDir(root)
 	if err != nil {
-		return nil, fmt.Errorf("look for control groups: %w", err)
+		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
 	var all []string
 	for _, entry := range entries {
-		if entry.IsDir() { // and no link to one with another name
+		if entry.IsDir() { // skips symbolic links
 			all = append(all, filepath.Join(root, entry.Name()))
 		}
 	}
 	return all, nil
 }
 
-// makeGroups makes a node's control groups: one for its pods, which the kubelet fills, and in it one for its own programs.
+// makeGroups creates a node's cgroups: one for its pods, which the kubelet manages, and in it one
+// for the node's programs.
 func (n node) makeGroups() error {
 	all, err := hierarchies()
 	if err != nil {
@@ -47,13 +48,14 @@ func (n node) makeGroups() error {
 		programs := filepath.Join(group, "programs")
 		err := errors.Join(os.MkdirAll(programs, 0o755), passOn(hierarchy, group), passOn(group, programs))
 		if err != nil {
-			return fmt.Errorf("make its control groups: %w", err)
+			return fmt.Errorf("create cgroups: %w", err)
 		}
 	}
 	return nil
 }
 
-// passOn lets a control group have what its parent has: in version 2 the controllers, in version 1 processors and memory nodes.
+// passOn delegates to a cgroup what its parent has: controllers in version 2, CPUs and memory nodes
+// in version 1.
 func passOn(parent, group string) error {
 	if controllers, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers")); err == nil {
 		var wanted []string
@@ -77,7 +79,7 @@ func passOn(parent, group string) error {
 	return nil
 }
 
-// enterGroups moves this process, and all that it starts from now on, into the node's control groups.
+// enterGroups moves this process and its future children into the node's cgroups.
 func (n node) enterGroups() error {
 	all, err := hierarchies()
 	if err != nil {
@@ -85,13 +87,13 @@ func (n node) enterGroups() error {
 	}
 	for _, hierarchy := range all {
 		if err := os.WriteFile(filepath.Join(hierarchy, n.device(), "programs", "cgroup.procs"), []byte("0"), 0); err != nil {
-			return fmt.Errorf("enter its control groups: %w", err)
+			return fmt.Errorf("enter cgroups: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeGroups ends what still runs in the control groups of all nodes and removes them.
+// removeGroups kills the processes in the cgroups of all nodes and removes the cgroups.
 func removeGroups(ctx context.Context) error {
 	all, err := hierarchies()
 	if err != nil {
@@ -109,7 +111,8 @@ func removeGroups(ctx context.Context) error {
 	return nil
 }
 
-// removeGroup tries until a control group and all in it are gone: processes that were killed take a moment.
+// removeGroup retries until a cgroup and its children are removed, because killed processes take a
+// moment to end.
 func removeGroup(ctx context.Context, root string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -120,7 +123,7 @@ func removeGroup(ctx context.Context, root string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("remove control groups: %w", err)
+			return fmt.Errorf("remove cgroups: %w", err)
 		case <-ticker.C:
 		}
 	}
@@ -143,9 +146,9 @@ func tryRemoveGroup(root string) error {
 			return err
 		}
 		for _, process := range strings.Fields(string(processes)) {
-			// Zero stands for a process that is not to be seen from here.
+			// 0 is a process of another PID namespace.
 			if pid, err := strconv.Atoi(process); err == nil && pid > 1 {
-				_ = syscall.Kill(pid, syscall.SIGKILL) // fails only when it has ended
+				_ = syscall.Kill(pid, syscall.SIGKILL) // fails only if it has ended
 			}
 		}
 		if err := os.Remove(group); err != nil {

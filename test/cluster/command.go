@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// execute runs a command to its end, which comes at the latest with ours. What it said is part of the error.
+// execute runs a command, which is killed when this process ends. The error includes its output.
 func execute(ctx context.Context, in io.Reader, name string, args ...string) error {
 	// The kernel sends the signal when the thread that started the command ends.
 	runtime.LockOSThread()
@@ -21,8 +21,8 @@ func execute(ctx context.Context, in io.Reader, name string, args ...string) err
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdin = in
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(said))
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(output))
 	}
 	return nil
 }

@@ -14,10 +14,11 @@ import (
 	"time"
 )
 
-// stopTimeout is what the supervisor may take to end everything; a second is usual.
+// stopTimeout bounds the shutdown of the supervisor, which usually takes a second.
 const stopTimeout = time.Minute
 
-// down ends the cluster, if it runs, and removes all that is left of it or of one that was killed.
+// down stops the cluster if it runs, and removes everything that it, or one that was killed, has
+// left.
 func down(ctx context.Context, out io.Writer) error {
 	held, err := lock()
 	if errors.Is(err, errRuns) {
@@ -33,22 +34,23 @@ func down(ctx context.Context, out io.Writer) error {
 	if err := os.RemoveAll(home); err != nil {
 		return fmt.Errorf("remove the cluster's folder: %w", err)
 	}
-	_, err = fmt.Fprintln(out, "The cluster is gone, and all that it made with it.")
+	_, err = fmt.Fprintln(out, "The cluster and everything it created are removed.")
 	return err
 }
 
-// endSupervisor asks whoever has the lock to end, insists in the end, and returns the lock.
+// endSupervisor stops the process that holds the lock, first with SIGTERM, then with SIGKILL, and
+// returns the lock.
 func endSupervisor(ctx context.Context) (*os.File, error) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if pid := holder(); pid > 1 {
-			_ = syscall.Kill(pid, sig) // fails only when it has ended
+			_ = syscall.Kill(pid, sig) // fails only if it has ended
 		}
 		held, err := awaitLock(ctx)
 		if !errors.Is(err, errRuns) {
 			return held, err
 		}
 	}
-	return nil, errors.New("the cluster does not end")
+	return nil, errors.New("the cluster does not stop")
 }
 
 func awaitLock(ctx context.Context) (*os.File, error) {
@@ -69,23 +71,24 @@ func awaitLock(ctx context.Context) (*os.File, error) {
 	}
 }
 
-// clean removes what is there of a cluster whose supervisor has ended: with it the kernel has ended all its children, in a node
-// all processes with the first, and with the last of those all that was mounted.
+// clean removes the rest of a cluster whose supervisor has ended. With the supervisor the kernel
+// has killed its children, with the first process of each node all others of the node, and with the
+// last of these its mounts.
 func clean(ctx context.Context) error {
 	if err := errors.Join(removeGroups(ctx), removeNetwork(ctx)); err != nil {
 		return err
 	}
-	// Never through a mount into something that is not ours.
+	// Do not delete through a mount.
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return fmt.Errorf("look for mounts: %w", err)
+		return fmt.Errorf("find mounts: %w", err)
 	}
 	if strings.Contains(string(mounts), " "+home+"/") {
-		return fmt.Errorf("something is mounted below %s: unmount it, then try again", home)
+		return fmt.Errorf("there is a mount below %s: unmount it, then try again", home)
 	}
 	entries, err := os.ReadDir(home)
 	if err != nil {
-		return fmt.Errorf("look into the cluster's folder: %w", err)
+		return fmt.Errorf("read the cluster's folder: %w", err)
 	}
 	for _, entry := range entries {
 		path := filepath.Join(home, entry.Name())

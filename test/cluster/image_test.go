@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestVersionsAreThoseThatAreBuilt(t *testing.T) {
+func TestVersionsMatchTheGoModFiles(t *testing.T) {
 	t.Parallel()
 	for folder, want := range map[string]string{
 		"coredns":    "github.com/coredns/coredns " + coreDNSVersion,
@@ -22,13 +22,14 @@ func TestVersionsAreThoseThatAreBuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(module), want) {
-			t.Errorf("tools/%s/go.mod does not ask for %s", folder, want)
+			t.Errorf("tools/%s/go.mod does not require %s", folder, want)
 		}
 	}
 }
 
-// TestPrometheusIsTheOneOfTheChart: what works on this cluster works with the image. Module v0.315.1 is Prometheus 3.15.1.
-func TestPrometheusIsTheOneOfTheChart(t *testing.T) {
+// TestPrometheusVersionMatchesTheChart: this cluster and the chart's image have the same version.
+// Module v0.315.1 is Prometheus 3.15.1.
+func TestPrometheusVersionMatchesTheChart(t *testing.T) {
 	t.Parallel()
 	var of, minor, patch int
 	if _, err := fmt.Sscanf(prometheusVersion, "v0.%1d%d.%d", &of, &minor, &patch); err != nil {

@@ -8,17 +8,19 @@ import (
 	"path/filepath"
 )
 
-// Everything has one place or one prefix, so that all of it is found again whatever happened to the cluster that made it.
+// Everything has one place or one prefix, so that it can be removed even after a crash.
 const (
-	// home is where all files of the cluster are. There is one cluster on a machine: networks have their names only once.
+	// home is the folder of all files of the cluster. There is one cluster per machine, because
+	// network names are global.
 	home = "/var/lib/merchstore-cluster"
-	// bridge is the network device of the host that all nodes are plugged into.
+	// bridge is the host's network bridge that connects all nodes.
 	bridge = "mc0"
-	// prefix begins the names of the nodes' network namespaces, their plugs in the bridge, and their control groups.
+	// prefix is the prefix of the names of the nodes' network namespaces, veth devices and cgroups.
 	prefix = "mc-"
 )
 
-// All addresses are within the range that is set aside for benchmarks, which collides with nobody's private network.
+// All addresses are in the range reserved for benchmarks, which does not collide with private
+// networks.
 const (
 	hostAddress  = "198.18.0.1"
 	nodeRange    = "198.18.0.0/24"
@@ -27,10 +29,10 @@ const (
 	dnsAddress   = "198.19.0.10"
 )
 
-// workers is how many nodes there are besides the host, which runs the control plane.
+// workers is the number of nodes besides the host, which runs the control plane.
 const workers = 3
 
-// node is a worker: namespaces of its own with a containerd, a kubelet and a kube-proxy.
+// node is a worker: a set of namespaces with a containerd, a kubelet and a kube-proxy.
 type node struct{ number int }
 
 func nodes() []node {
@@ -47,27 +49,27 @@ func findNode(name string) (node, error) {
 			return n, nil
 		}
 	}
-	return node{}, fmt.Errorf("there is no node %q", name)
+	return node{}, fmt.Errorf("unknown node %q", name)
 }
 
 func (n node) name() string { return fmt.Sprintf("worker-%d", n.number) }
 
-// device is the name of its network namespace, its plug in the bridge and its control groups.
+// device returns the name of the node's network namespace, veth device and cgroups.
 func (n node) device() string { return prefix + n.name() }
 
 func (n node) namespace() string { return filepath.Join("/run/netns", n.device()) }
 
 func (n node) address() net.IP { return net.IPv4(198, 18, 0, byte(10+n.number)) }
 
-// pods is the range of its pods' addresses.
+// pods returns the address range of the node's pods.
 func (n node) pods() string { return fmt.Sprintf("198.18.%d.0/24", 64+n.number) }
 
-// file is where one of its files is.
+// file returns the path of one of the node's files.
 func (n node) file(path ...string) string {
 	return filepath.Join(append([]string{home, n.name()}, path...)...)
 }
 
-// containerd is the socket that its containerd listens on.
+// containerd returns the path of the socket of the node's containerd.
 func (n node) containerd() string { return n.file("containerd.sock") }
 
 func kubeconfig() string { return filepath.Join(home, "kubeconfig") }

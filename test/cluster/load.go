@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// load gives the images of archives to all nodes.
+// load imports the images of archives on all nodes.
 func load(ctx context.Context, archives []string) error {
 	failed := make([]error, workers)
 	var wait sync.WaitGroup
@@ -27,17 +27,18 @@ func load(ctx context.Context, archives []string) error {
 func (n node) load(ctx context.Context, archives ...string) error {
 	for _, archive := range archives {
 		if err := execute(ctx, nil, "ctr", n.images("import", archive)...); err != nil {
-			return fmt.Errorf("give images to %s: %w", n.name(), err)
+			return fmt.Errorf("import images on %s: %w", n.name(), err)
 		}
 	}
 	return n.nameImages(ctx)
 }
 
-// nameImages gives images whose names leave the registry out, as in merchstore/api, the full names that a kubelet asks for.
+// nameImages adds full names to images whose names have no registry, such as merchstore/api:
+// kubelets use full names.
 func (n node) nameImages(ctx context.Context) error {
 	names, err := exec.CommandContext(ctx, "ctr", n.images("list", "--quiet")...).Output()
 	if err != nil {
-		return fmt.Errorf("list the images of %s: %w", n.name(), err)
+		return fmt.Errorf("list images on %s: %w", n.name(), err)
 	}
 	for name := range strings.FieldsSeq(string(bytes.TrimSpace(names))) {
 		full := fullName(name)
@@ -45,13 +46,13 @@ func (n node) nameImages(ctx context.Context) error {
 			continue
 		}
 		if err := execute(ctx, nil, "ctr", n.images("tag", "--force", name, full)...); err != nil {
-			return fmt.Errorf("name an image of %s: %w", n.name(), err)
+			return fmt.Errorf("tag image on %s: %w", n.name(), err)
 		}
 	}
 	return nil
 }
 
-// fullName is what a short name of an image stands for, in Docker's words.
+// fullName returns the full name of an image, by Docker's rules.
 func fullName(name string) string {
 	first, _, more := strings.Cut(name, "/")
 	switch {
@@ -66,7 +67,7 @@ func fullName(name string) string {
 	}
 }
 
-// images are the arguments of ctr for a command about the images that the kubelet sees.
+// images returns the arguments of a ctr command on the images of the kubelet.
 func (n node) images(args ...string) []string {
 	return append([]string{"--address", n.containerd(), "--namespace", "k8s.io", "images"}, args...)
 }

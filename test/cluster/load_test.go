@@ -4,7 +4,7 @@ package main
 
 import "testing"
 
-func TestShortNamesOfImagesStandForFullOnes(t *testing.T) {
+func TestFullName(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"merchstore/api:dev":             "docker.io/merchstore/api:dev",
@@ -15,7 +15,7 @@ func TestShortNamesOfImagesStandForFullOnes(t *testing.T) {
 		"sha256:42dbb7620f0bd8540cc7409": "sha256:42dbb7620f0bd8540cc7409",
 	} {
 		if got := fullName(name); got != want {
-			t.Errorf("%s stands for %s, want %s", name, got, want)
+			t.Errorf("full name of %s is %s, want %s", name, got, want)
 		}
 	}
 }

@@ -12,16 +12,18 @@ import (
 	"syscall"
 )
 
-// errRuns says that another process has the lock: the cluster's supervisor, or a command that is at work.
+// errRuns means that another process holds the lock: the cluster's supervisor, or a running
+// command.
 var errRuns = errors.New("the cluster runs")
 
 func lockFile() string { return filepath.Join(home, "lock") }
 
-// lock makes the cluster's folder ours, until the last process that has the file open ends, or returns errRuns.
+// lock locks the cluster's folder until the last process that has the file open ends. It returns
+// errRuns if the folder is locked.
 func lock() (*os.File, error) {
 	for {
 		if err := os.MkdirAll(home, 0o700); err != nil {
-			return nil, fmt.Errorf("make the cluster's folder: %w", err)
+			return nil, fmt.Errorf("create the cluster's folder: %w", err)
 		}
 		f, err := os.OpenFile(lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
@@ -29,7 +31,7 @@ func lock() (*os.File, error) {
 		}
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil && isStill(f, lockFile()) {
-			return f, f.Truncate(0) // who had it before is gone
+			return f, f.Truncate(0) // the previous holder has ended
 		}
 		if err := errors.Join(err, f.Close()); errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errRuns
@@ -39,7 +41,7 @@ func lock() (*os.File, error) {
 	}
 }
 
-// isStill says whether a path leads to an open file, and not to a newer one or to none.
+// isStill reports whether a path is still that of an open file.
 func isStill(f *os.File, path string) bool {
 	opened, err := f.Stat()
 	if err != nil {
@@ -49,7 +51,8 @@ func isStill(f *os.File, path string) bool {
 	return err == nil && os.SameFile(opened, there)
 }
 
-// holder is the process id of the supervisor that has the lock, or 0 when there is none or it is just being started.
+// holder returns the process id of the supervisor that holds the lock, or 0 if there is none or it
+// is being started.
 func holder() int {
 	content, err := os.ReadFile(lockFile())
 	if err != nil {

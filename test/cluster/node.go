@@ -22,8 +22,9 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// start runs this program again in a node's namespaces. The first process in them is a shell, which buries what others leave:
-// when it ends, or we do, the kernel ends every process of the node, and with the last one all that was mounted in it is gone.
+// start runs this program again in a node's namespaces. Their first process is a shell, which reaps
+// orphans. When it ends, or this process does, the kernel kills every process of the node; the
+// node's mounts end with the last one.
 func (n node) start() (*subprocess.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -33,7 +34,7 @@ func (n node) start() (*subprocess.Process, error) {
 		"--mount", "--pid", "--uts", "--fork", "--kill-child", "/bin/sh", "-c", `"$0" node "$1"; exit $?`, self, n.name())
 }
 
-// startProgram starts a program that says what it has to say into a log named after it.
+// startProgram starts a program whose output goes to a log with its name.
 func startProgram(name, path string, args ...string) (*subprocess.Process, error) {
 	output, err := os.OpenFile(logFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -43,7 +44,7 @@ func startProgram(name, path string, args ...string) (*subprocess.Process, error
 	return subprocess.Start(subprocess.Command{Path: path, Args: args, Dir: home, Output: output})
 }
 
-// beNode makes the namespaces that it is started in a node. It returns when the node can't go on.
+// beNode turns the namespaces that it runs in into a node. It returns when the node fails.
 func beNode(ctx context.Context, name string) error {
 	n, err := findNode(name)
 	if err != nil {
@@ -53,19 +54,19 @@ func beNode(ctx context.Context, name string) error {
 		return err
 	}
 	if err := n.mount(); err != nil {
-		return fmt.Errorf("mount what is its own: %w", err)
+		return fmt.Errorf("mount file systems: %w", err)
 	}
 	if err := syscall.Sethostname([]byte(n.name())); err != nil {
-		return fmt.Errorf("set its name: %w", err)
+		return fmt.Errorf("set host name: %w", err)
 	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
-		return fmt.Errorf("let it pass on what is for its pods: %w", err)
+		return fmt.Errorf("enable IP forwarding: %w", err)
 	}
 	return n.runPrograms(ctx)
 }
 
-// mount gives the node folders of its own where programs insist on paths. Without a /proc of its own, it would see the host's
-// processes.
+// mount mounts the node's own folders where programs have fixed paths. Without its own /proc, it
+// would see the host's processes.
 func (n node) mount() error {
 	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
@@ -75,7 +76,7 @@ func (n node) mount() error {
 			return fmt.Errorf("mount %s: %w", folder, err)
 		}
 	}
-	// Kubelets set these, which are the whole machine's. They get copies to write to.
+	// Kubelets set these, which are global. They get copies to write to.
 	for _, setting := range []string{
 		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
 		"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
@@ -89,14 +90,14 @@ func (n node) mount() error {
 			return err
 		}
 		if err := syscall.Mount(copied, path, "", syscall.MS_BIND, ""); err != nil {
-			return fmt.Errorf("put a copy in place of %s: %w", path, err)
+			return fmt.Errorf("mount a copy of %s: %w", path, err)
 		}
 	}
-	// As on any node: what is mounted in one process, a volume for instance, is there for others.
+	// Mounts such as volumes propagate to other processes, as on any node.
 	return syscall.Mount("", "/", "", syscall.MS_SHARED|syscall.MS_REC, "")
 }
 
-// runPrograms runs what makes a machine a node, until one of its programs ends.
+// runPrograms runs the programs of a node until one of them ends.
 func (n node) runPrograms(ctx context.Context) error {
 	containerd, err := startProgram(n.name()+"-containerd", "containerd", "--config", n.file("containerd.toml"))
 	if err != nil {
@@ -141,11 +142,11 @@ func (n node) startKubernetes(program string, args ...string) (*subprocess.Proce
 	return startProgram(n.name()+"-"+program, path, args...)
 }
 
-// enforcePolicies begins to enforce NetworkPolicies, and tells when that has ended.
+// enforcePolicies starts to enforce NetworkPolicies. The channel receives the error when that ends.
 func (n node) enforcePolicies(ctx context.Context) (<-chan error, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", n.file("policy.kubeconfig"))
 	if err != nil {
-		return nil, fmt.Errorf("read how to get at the API server: %w", err)
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	log.SetLogger(klog.NewKlogr())
 	ended := make(chan error, 1)
@@ -157,7 +158,7 @@ func (n node) enforcePolicies(ctx context.Context) (<-chan error, error) {
 	return ended, nil
 }
 
-// awaitSocket returns when a child takes connections on a Unix socket.
+// awaitSocket waits until a child process accepts connections on a Unix socket.
 func awaitSocket(ctx context.Context, p *subprocess.Process, socket string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -168,7 +169,7 @@ func awaitSocket(ctx context.Context, p *subprocess.Process, socket string) erro
 		}
 		select {
 		case <-p.Done():
-			return fmt.Errorf("it ended while it started: %w", errors.Join(p.Err(), err))
+			return fmt.Errorf("ended while starting: %w", errors.Join(p.Err(), err))
 		case <-ctx.Done():
 			return err
 		case <-ticker.C:

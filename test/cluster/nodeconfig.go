@@ -18,7 +18,8 @@ import (
 //go:embed files
 var files embed.FS
 
-// nodeFiles are the settings of a node's programs, and where they go in the node's folder.
+// nodeFiles are the configuration files of a node's programs, by template, with their paths in the
+// node's folder.
 var nodeFiles = map[string]string{
 	"kubelet.yaml":    "kubelet.yaml",
 	"kube-proxy.yaml": "kube-proxy.yaml",
@@ -27,7 +28,7 @@ var nodeFiles = map[string]string{
 	"hosts.toml":      "registries/" + registryAddress + "/hosts.toml",
 }
 
-// settings is what the templates in files speak of.
+// settings is the data of the templates in files.
 type settings struct {
 	node node
 
@@ -35,10 +36,10 @@ type settings struct {
 	DNS, PodRange, Pause, Registry string
 }
 
-// File is where one of the node's files is.
+// File returns the path of one of the node's files.
 func (s settings) File(path string) string { return s.node.file(path) }
 
-// configure writes all that the node's programs read: settings, keys and who they are to the API server.
+// configure writes the configuration, keys and kubeconfigs of the node's programs.
 func (n node) configure(plane *controlplane.ControlPlane) error {
 	s := settings{
 		node: n, Address: n.address().String(), Device: n.device(), Pods: n.pods(), Socket: n.containerd(),
@@ -54,10 +55,10 @@ func (n node) configure(plane *controlplane.ControlPlane) error {
 		}
 	}
 	if err := os.MkdirAll(n.file("keys"), 0o700); err != nil {
-		return fmt.Errorf("make the folder of its keys: %w", err)
+		return fmt.Errorf("create folder of keys: %w", err)
 	}
 	if err := plane.IssueServer(n.file("keys"), n.name(), n.address()); err != nil {
-		return fmt.Errorf("make its keys: %w", err)
+		return fmt.Errorf("create keys: %w", err)
 	}
 	users := map[string]func() (*rest.Config, error){
 		"kubelet":    func() (*rest.Config, error) { return plane.User("system:node:"+n.name(), "system:nodes") },
@@ -80,23 +81,23 @@ func writeKubeconfig(path string, user func() (*rest.Config, error)) error {
 	return controlplane.WriteKubeconfig(path, config)
 }
 
-// render fills a template in.
+// render executes a template.
 func render(name string, data any) ([]byte, error) {
 	t, err := template.ParseFS(files, "files/"+name)
 	if err != nil {
-		return nil, fmt.Errorf("read a template: %w", err)
+		return nil, fmt.Errorf("parse template: %w", err)
 	}
 	var text bytes.Buffer
 	if err := t.Execute(&text, data); err != nil {
-		return nil, fmt.Errorf("fill a template in: %w", err)
+		return nil, fmt.Errorf("execute template: %w", err)
 	}
 	return text.Bytes(), nil
 }
 
-// writeFile writes a file that only root can read, and the folder that it is in.
+// writeFile writes a file that only root can read, and creates its folder.
 func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make a folder: %w", err)
+		return fmt.Errorf("create folder: %w", err)
 	}
 	return os.WriteFile(path, content, 0o600)
 }

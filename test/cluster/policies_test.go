@@ -15,7 +15,7 @@ func policiesAreEnforced(t *testing.T) {
 	kube(t, "--namespace=probe", "wait", "--for=condition=Ready", "--timeout=1m", "pod/friend", "pod/stranger")
 	addresses := kube(t, "--namespace=probe", "get", "pods", "--selector=app=probe", "--output=jsonpath={.items[*].status.podIP}")
 	urls := []string{service}
-	for address := range strings.FieldsSeq(addresses) { // on the node of the asker, and on others
+	for address := range strings.FieldsSeq(addresses) { // on the client's node and on others
 		urls = append(urls, "http://"+address+":8080/")
 	}
 	expect := func(from, answer string) {
@@ -33,36 +33,37 @@ func policiesAreEnforced(t *testing.T) {
 	expect("stranger", refused)
 	expect("friend", served)
 
-	// It still learns the address of the Service, and gets no further.
+	// DNS still works, but connections do not.
 	kube(t, "apply", "--filename=testdata/only-names.yaml")
 	expect("friend", refused)
-	if said, _ := ask(t, "friend", "http://nobody.probe.svc.cluster.local/"); !strings.Contains(said, "no such host") {
-		t.Errorf("asked for a name that is not there: %s", said)
+	if output, _ := ask(t, "friend", "http://nobody.probe.svc.cluster.local/"); !strings.Contains(output, "no such host") {
+		t.Errorf("an unknown name: %s", output)
 	}
 
 	kube(t, "--namespace=probe", "delete", "networkpolicy", "--all")
 	expect("friend", served)
 	expect("stranger", served)
-	// The kubelets' own probes were let through all the time.
+	// The kubelets' probes were allowed all the time.
 	ready := kube(t, "--namespace=probe", "get", "daemonset/probe", "--output=jsonpath={.status.numberReady}")
 	if ready != "3" {
-		t.Errorf("%s pods are ready in the end", ready)
+		t.Errorf("%s pods are ready at the end", ready)
 	}
 }
 
 func ask(t *testing.T, from, url string) (string, error) {
-	said, err := newKube(t, "--namespace=probe", "exec", from, "--", "/program", "get", url).CombinedOutput()
-	return string(said), err
+	output, err := newKube(t, "--namespace=probe", "exec", from, "--", "/program", "get", url).CombinedOutput()
+	return string(output), err
 }
 
-// awaitAnswer returns when a pod that asks gets an answer like this: policies take effect a moment after they are there.
+// awaitAnswer waits until a request from a pod has an answer that contains want, because policies
+// take effect after a moment.
 func awaitAnswer(t *testing.T, from, url, want string) {
 	t.Helper()
-	var said string
+	var output string
 	for began := time.Now(); time.Since(began) < 20*time.Second; {
-		if said, _ = ask(t, from, url); strings.Contains(said, want) {
+		if output, _ = ask(t, from, url); strings.Contains(output, want) {
 			return
 		}
 	}
-	t.Fatalf("%s asks %s and hears %q, want %q", from, url, said, want)
+	t.Fatalf("request from %s to %s: %q, want %q", from, url, output, want)
 }

@@ -16,27 +16,28 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// readyTimeout is what the cluster may take until all its nodes are ready; half a minute is usual on two idle cores.
+// readyTimeout bounds the start of the cluster, which takes half a minute on two idle cores.
 const readyTimeout = 5 * time.Minute
 
-// What serve inherits from up: the lock, which is held as long as it lives, and the pipe that it says into that it is ready.
+// File descriptors that serve inherits from up: the lock, which is held until serve ends, and a
+// pipe to report readiness.
 const (
 	lockDescriptor  = 3
 	readyDescriptor = 4
 )
 
-// supervisor is the process that all others of the cluster are children of, and die with.
+// supervisor is the parent of all other processes of the cluster, which are killed when it ends.
 type supervisor struct {
 	plane    *controlplane.ControlPlane
 	programs []*subprocess.Process
 	registry *http.Server
-	fail     context.CancelCauseFunc // ends it all, for a reason
+	fail     context.CancelCauseFunc // stops the cluster with a cause
 }
 
-// serve runs the cluster until it is told to end, or can't go on.
+// serve runs the cluster until ctx is done or a program fails.
 func serve(ctx context.Context) (err error) {
 	for _, descriptor := range []int{lockDescriptor, readyDescriptor} {
-		syscall.CloseOnExec(descriptor) // none of our children is to keep it
+		syscall.CloseOnExec(descriptor) // child processes must not inherit it
 	}
 	ready := os.NewFile(readyDescriptor, "ready")
 	running, fail := context.WithCancelCause(ctx)
@@ -47,14 +48,14 @@ func serve(ctx context.Context) (err error) {
 		return errors.Join(context.Cause(running), err)
 	}
 	if _, err := ready.WriteString(readyWord); err != nil {
-		return fmt.Errorf("say that it is ready: %w", err)
+		return fmt.Errorf("report readiness: %w", err)
 	}
 	if err := ready.Close(); err != nil {
-		return fmt.Errorf("say that it is ready: %w", err)
+		return fmt.Errorf("report readiness: %w", err)
 	}
 	<-running.Done()
 	if ctx.Err() != nil {
-		return nil // as it was told to
+		return nil // stopped as requested
 	}
 	return context.Cause(running)
 }
@@ -63,7 +64,7 @@ func (s *supervisor) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := makeBridge(ctx); err != nil {
-		return fmt.Errorf("make the nodes' network: %w", err)
+		return fmt.Errorf("create the nodes' network: %w", err)
 	}
 	if err := s.startRegistry(ctx); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (s *supervisor) startControlPlane(ctx context.Context) error {
 	return s.startController("kube-scheduler", "system:kube-scheduler")
 }
 
-// startController starts one of the control plane's clients.
+// startController starts a controller of the control plane.
 func (s *supervisor) startController(program, user string, args ...string) error {
 	path, err := controlplane.Program(program)
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *supervisor) startController(program, user string, args ...string) error
 	if err := controlplane.WriteKubeconfig(file, config); err != nil {
 		return err
 	}
-	// There is one of each, and nobody asks it anything.
+	// There is one of each, and nothing connects to it.
 	p, err := startProgram(program, path, append(args, "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0")...)
 	if err != nil {
 		return err
@@ -131,7 +132,7 @@ func (s *supervisor) startNode(ctx context.Context, n node) error {
 		return err
 	}
 	if err := n.connect(ctx); err != nil {
-		return fmt.Errorf("connect it to the others: %w", err)
+		return fmt.Errorf("connect to the network: %w", err)
 	}
 	p, err := n.start()
 	if err != nil {
@@ -141,7 +142,7 @@ func (s *supervisor) startNode(ctx context.Context, n node) error {
 	return nil
 }
 
-// watch remembers a program: when it ends, so does the cluster.
+// watch adds a program. The cluster stops when it ends.
 func (s *supervisor) watch(name string, p *subprocess.Process) {
 	s.programs = append(s.programs, p)
 	go func() {
@@ -150,7 +151,7 @@ func (s *supervisor) watch(name string, p *subprocess.Process) {
 	}()
 }
 
-// stop ends everything at once: of a test cluster nothing is kept.
+// stop kills all processes, because a test cluster keeps nothing.
 func (s *supervisor) stop() error {
 	for _, p := range s.programs {
 		p.Kill()

@@ -11,35 +11,36 @@ import (
 	"testing"
 )
 
-// ordersAreRight compares what buyers were told with what they find: each order that was answered 201 once, and no other.
-func (s *traffic) ordersAreRight(t *testing.T) {
+// checkOrders compares the orders that were answered 201 with the orders that are listed: each must
+// exist once, and no other.
+func (s *traffic) checkOrders(t *testing.T) {
 	var sold int
 	for _, b := range s.buyers {
 		found := s.orders(t, b)
 		for id, n := range found {
 			if b.placed[id] == "" || n != 1 {
-				t.Errorf("%s has order %d %d times, which was placed with key %q", b.name, id, n, b.placed[id])
+				t.Errorf("%s lists order %d %d times, which was placed with key %q", b.name, id, n, b.placed[id])
 			}
 		}
 		for id, key := range b.placed {
 			if found[id] == 0 {
-				t.Errorf("%s was told 201 for order %d, key %s, and does not have it", b.name, id, key)
+				t.Errorf("order %[2]d of %[1]s, key %[3]s, was answered 201 and is not listed", b.name, id, key)
 			}
 		}
 		sold += len(found)
 	}
 	if sold == 0 {
-		t.Error("nothing was sold")
+		t.Error("no orders were placed")
 	}
 	var product struct{ Stock int }
 	s.read(t, s.buyers[0], fmt.Sprintf("/api/v1/products/%d", s.product), &product)
 	if product.Stock != stock-sold {
-		t.Errorf("%d pieces are left, want %d - %d = %d", product.Stock, stock, sold, stock-sold)
+		t.Errorf("the stock is %d, want %d - %d = %d", product.Stock, stock, sold, stock-sold)
 	}
 	t.Logf("%d orders", sold)
 }
 
-// orders are how often each order is listed.
+// orders returns how often each order of a buyer is listed.
 func (s *traffic) orders(t *testing.T, b *buyer) map[int64]int {
 	t.Helper()
 	found := map[int64]int{}
@@ -69,9 +70,10 @@ func (s *traffic) read(t *testing.T, b *buyer, path string, into any) {
 	}
 }
 
-// logIsComplete looks in the log channel for the message of each request that was answered. Kafka itself may not call anybody, not even
-// by its own name: a client does it.
-func (s *traffic) logIsComplete(t *testing.T) {
+// checkLog checks that the log channel has a message of each request that was answered. It runs a
+// client pod, because network policies do not let Kafka's pod connect to anything, not even to its
+// own Service.
+func (s *traffic) checkLog(t *testing.T) {
 	if len(s.ids) == 0 {
 		t.Fatal("no request was answered")
 	}
@@ -81,12 +83,12 @@ func (s *traffic) logIsComplete(t *testing.T) {
 		"--timeout-ms 10000 --formatter-property print.headers=true --formatter-property print.value=false 2>/dev/null | " +
 		"grep -o 'request_id:[^,[:space:]]*' | cut -d : -f 2 | sort -u"
 	c.eventually(fmt.Sprintf("the messages of %d requests are in Kafka", len(s.ids)), func() bool {
-		said, err := c.run(image, "merchstore.io/kafka-client=true", read)
+		output, err := c.run(image, "merchstore.io/kafka-client=true", read)
 		if err != nil {
 			t.Fatal(err)
 		}
 		logged := map[string]bool{}
-		for id := range strings.FieldsSeq(said) {
+		for id := range strings.FieldsSeq(output) {
 			logged[id] = true
 		}
 		missing := 0

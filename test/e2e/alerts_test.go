@@ -10,35 +10,37 @@ import (
 )
 
 const (
-	// toFire is what the slowest alert of these may take: it waits for a minute or two before it believes what it sees.
+	// toFire bounds the time until an alert fires, which includes its own "for" of a minute or two.
 	toFire = 6 * time.Minute
-	// toResolve is more than the quarter of an hour that has to pass without a restart.
+	// toResolve exceeds the quarter of an hour without a restart after which MerchstoreRestarting
+	// ends.
 	toResolve = 18 * time.Minute
 )
 
-// TestAlerts breaks the store in three ways, one after the other and under traffic. Each time an alert fires, and does no more when the store
-// is whole again. The one about restarts goes on for a quarter of an hour after the last, so it comes first and ends last.
+// TestAlerts injects three faults, one after the other and under traffic. Each time an alert fires,
+// and ends after the recovery. MerchstoreRestarting ends a quarter of an hour after the last
+// restart, so it is the first to be injected and the last to be checked.
 func TestAlerts(t *testing.T) {
 	c := cluster{t: t}
 	c.settle()
 	p := openPrometheus(t)
-	t.Run("Prometheus reads every pod, and takes the rules", func(t *testing.T) { readsEverything(p.in(t)) })
+	t.Run("Prometheus scrapes every pod and loads the rules", func(t *testing.T) { checkTargetsAndRules(p.in(t)) })
 	s := openShop(t, c)
 	s.open()
 	defer s.close()
 
 	const restarting = "MerchstoreRestarting"
-	t.Run("a process that ends again and again", func(t *testing.T) {
+	t.Run("a process restarts repeatedly", func(t *testing.T) {
 		p := p.in(t)
-		killAgainAndAgain(p)
+		killRepeatedly(p)
 		p.within(toFire, restarting+" fires", func() bool { return p.fires(restarting) })
 		p.settle()
 	})
-	t.Run("no Kafka", func(t *testing.T) {
+	t.Run("Kafka is unavailable", func(t *testing.T) {
 		fault(p.in(t), kafkaUnavailable, "MerchstoreLogMessagesDelayed", "MerchstoreKafkaTopicUnreachable")
 	})
-	t.Run("a table that is locked", func(t *testing.T) { fault(p.in(t), productsLocked, "MerchstoreLocksHeld") })
-	t.Run("the process that ended is well", func(t *testing.T) {
+	t.Run("a table is locked", func(t *testing.T) { fault(p.in(t), productsLocked, "MerchstoreLocksHeld") })
+	t.Run("the process no longer restarts", func(t *testing.T) {
 		p := p.in(t)
 		p.within(toResolve, restarting+" is resolved", func() bool { return !p.fires(restarting) })
 	})
@@ -48,7 +50,7 @@ func TestAlerts(t *testing.T) {
 func fault(p prometheus, inject func(cluster) (undo func()), alerts ...string) {
 	for _, alert := range alerts {
 		if p.fires(alert) {
-			p.t.Fatalf("%s fires before there is a reason", alert)
+			p.t.Fatalf("%s fires before the fault", alert)
 		}
 	}
 	undo := inject(p.cluster)
@@ -72,13 +74,14 @@ func fault(p prometheus, inject func(cluster) (undo func()), alerts ...string) {
 	}
 }
 
-// killAgainAndAgain ends the process of a logging pod, each time after Prometheus has seen the one before. Nobody notices: there is another pod.
-func killAgainAndAgain(p prometheus) {
+// killRepeatedly kills the process of a logging pod three times, each time after Prometheus has
+// scraped the previous one. The other logging pod takes over.
+func killRepeatedly(p prometheus) {
 	pod := p.pods("store-logging")[0]
 	for n := range 3 {
 		before := p.restarts(pod)
 		p.kill(pod)
-		p.eventually("the container is started again", func() bool { return p.restarts(pod) != before })
+		p.eventually("the container is restarted", func() bool { return p.restarts(pod) != before })
 		p.eventually("Prometheus has seen the new process", func() bool {
 			return len(p.query(fmt.Sprintf("changes(process_start_time_seconds{namespace=%q, pod=%q}[30m]) > %d", namespace, pod, n))) == 1
 		})
@@ -90,11 +93,11 @@ func kafkaUnavailable(c cluster) (undo func()) {
 	return func() { c.kubectl("scale", "statefulset/store-kafka", "--replicas=1") }
 }
 
-// locker is what PostgreSQL knows the one by who holds the lock.
+// locker is the application_name of the session that holds the lock.
 const locker = "alerts-test"
 
-// productsLocked has a transaction hold the table that all who buy or look at something need, as a migration by hand would that somebody has
-// forgotten about.
+// productsLocked locks the table products in a transaction that stays open, as a forgotten manual
+// migration would.
 func productsLocked(c cluster) (undo func()) {
 	psql := func(command string) []string {
 		return []string{
@@ -109,6 +112,6 @@ func productsLocked(c cluster) (undo func()) {
 	}
 	return func() {
 		c.kubectl(psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '" + locker + "' AND pid <> pg_backend_pid()")...)
-		_ = hold.Wait() // its connection was ended
+		_ = hold.Wait() // fails, because its session was terminated
 	}
 }

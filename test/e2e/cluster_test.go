@@ -23,17 +23,17 @@ import (
 
 const namespace = "shop"
 
-// cluster is what kubectl reaches.
+// cluster is the cluster of the current kubectl context.
 type cluster struct{ t *testing.T }
 
-// kubectl runs kubectl for the store's namespace and returns what it says.
+// kubectl runs kubectl in the store's namespace and returns its output.
 func (c cluster) kubectl(args ...string) string {
 	c.t.Helper()
-	said, err := c.try(args...)
+	output, err := c.try(args...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return said
+	return output
 }
 
 func (c cluster) try(args ...string) (string, error) {
@@ -45,10 +45,10 @@ func (c cluster) try(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// deployments are the store's, in the order that calls go.
+// deployments are the store's Deployments, in the direction of calls.
 var deployments = []string{"store-api", "store-db", "store-logging", "store-operator"}
 
-// settle returns when everything is as it should be.
+// settle waits until all workloads are rolled out.
 func (c cluster) settle() {
 	c.t.Helper()
 	for _, d := range deployments {
@@ -59,7 +59,7 @@ func (c cluster) settle() {
 	}
 }
 
-// pods are the names of a workload's pods that are not about to go.
+// pods returns the names of a workload's pods that are not being deleted.
 func (c cluster) pods(workload string) []string {
 	c.t.Helper()
 	all := c.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=store,app.kubernetes.io/name="+strings.TrimPrefix(workload, "store-"),
@@ -67,7 +67,7 @@ func (c cluster) pods(workload string) []string {
 	return strings.Fields(all)
 }
 
-// gone returns when pods are.
+// gone waits until the pods are deleted.
 func (c cluster) gone(pods ...string) {
 	c.t.Helper()
 	for _, p := range pods {
@@ -75,7 +75,7 @@ func (c cluster) gone(pods ...string) {
 	}
 }
 
-// replicas has the autoscaler of a deployment keep just so many pods.
+// replicas sets the number of pods of an autoscaled deployment.
 func (c cluster) replicas(deployment string, n int) {
 	c.t.Helper()
 	before := c.pods(deployment)
@@ -88,8 +88,8 @@ func (c cluster) replicas(deployment string, n int) {
 	c.gone(slices.DeleteFunc(before, func(p string) bool { return slices.Contains(after, p) })...)
 }
 
-// kill ends the process that a pod's container is made of, as the kernel does when memory is short. It is one of this machine: the
-// cluster's nodes are on it.
+// kill kills the process of a pod's container with SIGKILL, as the kernel does when memory is
+// short. The cluster's nodes run on this machine, and so does the process.
 func (c cluster) kill(pod string) {
 	c.t.Helper()
 	_, container, _ := strings.Cut(c.kubectl("get", "pod", pod, "--template={{(index .status.containerStatuses 0).containerID}}"), "://")
@@ -111,22 +111,23 @@ func (c cluster) kill(pod string) {
 		}
 		return
 	}
-	c.t.Fatalf("no process of pod %s is found on this machine", pod)
+	c.t.Fatalf("no process of pod %s found on this machine", pod)
 }
 
-// first tells whether a process is the first one in its own namespace.
+// first reports whether a process is the first one in its PID namespace.
 func first(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err == nil && regexp.MustCompile(`(?m)^NSpid:.*\t1$`).Match(status)
 }
 
-// restarts returns how often a pod's container was started again.
+// restarts returns the restart count of a pod's container.
 func (c cluster) restarts(pod string) string {
 	c.t.Helper()
 	return c.kubectl("get", "pod", pod, "--template={{(index .status.containerStatuses 0).restartCount}}")
 }
 
-// sum is that of a pod's metric, see [metrics.Families.Sum]. NetworkPolicies are no hindrance to a port that is forwarded.
+// sum returns the sum of a pod's metric, see [metrics.Families.Sum]. NetworkPolicies do not apply
+// to forwarded ports.
 func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	c.t.Helper()
 	url, end := c.forward("pod/" + pod)
@@ -138,12 +139,12 @@ func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	return read.Sum(metric, labels)
 }
 
-// forward returns where port 9090 of a pod or Service is reached until the end is called.
+// forward forwards port 9090 of a pod or Service until end is called, and returns its URL.
 func (c cluster) forward(to string) (url string, end func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", to, ":9090")
-	said, err := forward.StdoutPipe()
+	output, err := forward.StdoutPipe()
 	if err == nil {
 		err = forward.Start()
 	}
@@ -152,7 +153,7 @@ func (c cluster) forward(to string) (url string, end func()) {
 		c.t.Fatalf("forward a port of %s: %v", to, err)
 	}
 	end = func() { cancel(); _ = forward.Wait() }
-	line, err := bufio.NewReader(said).ReadString('\n')
+	line, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil {
 		end()
 		c.t.Fatalf("forward a port of %s: %v", to, err)
@@ -160,7 +161,7 @@ func (c cluster) forward(to string) (url string, end func()) {
 	return "http://" + strings.Fields(strings.TrimPrefix(line, "Forwarding from "))[0], end
 }
 
-// eventually asks again and again.
+// eventually polls until is returns true.
 func (c cluster) eventually(what string, is func() bool) {
 	c.t.Helper()
 	c.within(limit, what, is)
@@ -174,7 +175,7 @@ func (c cluster) within(limit time.Duration, what string, is func() bool) {
 		select {
 		case <-again.C:
 		case <-enough:
-			c.t.Fatalf("%s: not within %s", what, limit)
+			c.t.Fatalf("waited %[2]s for: %[1]s", what, limit)
 		}
 	}
 }

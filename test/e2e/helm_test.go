@@ -13,7 +13,7 @@ import (
 
 const chart = "../../charts/merchstore"
 
-// helm runs helm for the store's release and returns what it says.
+// helm runs helm in the store's namespace and returns its output.
 func (c cluster) helm(args ...string) string {
 	c.t.Helper()
 	out, err := exec.CommandContext(c.t.Context(), "helm", append([]string{"--namespace", namespace}, args...)...).CombinedOutput()
@@ -23,7 +23,8 @@ func (c cluster) helm(args ...string) string {
 	return string(out)
 }
 
-// reinstall takes the store away and puts it back. Volumes and the Secrets that belong to them stay, so everything is as it was.
+// reinstall uninstalls the store and installs it again. Volumes and their Secrets are kept, so all
+// data is the same.
 func reinstall(t *testing.T, s *traffic) {
 	c := cluster{t: t}
 	values := filepath.Join(t.TempDir(), "values.yaml")
@@ -32,14 +33,14 @@ func reinstall(t *testing.T, s *traffic) {
 	}
 	c.helm("uninstall", "store", "--wait", "--cascade=foreground", "--timeout="+limit.String())
 	if left := c.kubectl("get", "pods", "--output=name", "--selector=app.kubernetes.io/instance=store"); left != "" {
-		t.Errorf("these pods are left: %s", left)
+		t.Errorf("pods remain: %s", left)
 	}
 	c.helm("install", "store", chart, "--values="+values, "--wait", "--timeout="+limit.String())
 	c.settle()
-	for _, b := range s.buyers { // keys of tokens are made up anew
+	for _, b := range s.buyers { // the keys of tokens are generated anew
 		var answer struct{ Token string }
 		s.insist(b, http.MethodPost, "/api/v1/users/login", fmt.Sprintf(`{"username":%q,"password":%q}`, b.name, password), "", http.StatusOK, &answer)
 		b.token = answer.Token
 	}
-	s.ordersAreRight(t)
+	s.checkOrders(t)
 }

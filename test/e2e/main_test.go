@@ -1,7 +1,7 @@
 //go:build e2e
 
-// Package e2e tests the store as it runs on Kubernetes, under steady traffic: what `make up` has started, which `make e2e` does first.
-// It replaces, moves and kills the store's pods, and leaves a store that works.
+// Package e2e tests the store on the cluster of `make up`, under steady traffic. `make e2e` runs
+// it. It replaces, moves and kills the store's pods, and leaves a working store.
 package e2e
 
 import (
@@ -10,17 +10,18 @@ import (
 	"time"
 )
 
-var address = flag.String("url", "http://127.0.0.1:8081", "where the store is reached")
+var address = flag.String("url", "http://127.0.0.1:8081", "address of the store")
 
-// limit is what Kubernetes may take to start or end a few pods on a slow machine.
+// limit bounds the time to start or stop a few pods on a slow machine.
 const limit = 3 * time.Minute
 
-// TestStore goes from what must not be noticed to what may, and counts everything in the end. The parts share the traffic, and the
-// cluster: one after the other.
+// TestStore begins with changes that clients must not notice and ends with those that they may, and
+// checks all orders and log messages. The parts share the traffic and the cluster, so they run one
+// after the other.
 func TestStore(t *testing.T) {
 	c := cluster{t: t}
 	c.settle()
-	t.Run("fences", fences)
+	t.Run("isolation", isolation)
 
 	s := openShop(t, c)
 	s.open()
@@ -28,13 +29,13 @@ func TestStore(t *testing.T) {
 		name string
 		do   func(cluster, *traffic)
 	}{
-		{"every DB pod gets its share, also those that come later", everyPodGetsItsShare},
-		{"no update is noticed", updates},
-		{"scaling is not noticed", scaling},
-		{"no end of a pod is noticed", deletions},
-		{"the end of the cache is not noticed", cacheEnds},
-		{"draining a node is not noticed", drain},
-		{"DB pods share the work on pictures", pictures},
+		{"calls are spread evenly over DB pods, also over new ones", evenDistribution},
+		{"rolling updates fail no request", updates},
+		{"scaling fails no request", scaling},
+		{"deleting pods fails no request", deletions},
+		{"losing the cache fails no request", cacheLoss},
+		{"draining a node fails no request", drain},
+		{"DB pods share the scaling of pictures", pictures},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s.mark()
@@ -43,13 +44,13 @@ func TestStore(t *testing.T) {
 		})
 	}
 	s.close()
-	t.Run("every order is there once", s.ordersAreRight)
-	t.Run("every log message is in Kafka", s.logIsComplete)
+	t.Run("every order exists once", s.checkOrders)
+	t.Run("every log message is in Kafka", s.checkLog)
 
 	s.open()
-	t.Run("what is killed comes back, and nothing is lost", func(t *testing.T) { kills(t, s) })
+	t.Run("killed processes restart, and nothing is lost", func(t *testing.T) { kills(t, s) })
 	s.close()
-	t.Run("every order is there once, still", s.ordersAreRight)
-	t.Run("uninstalling and installing again keeps everything", func(t *testing.T) { reinstall(t, s) })
-	t.Run("helm test goes through the store", func(t *testing.T) { cluster{t: t}.helm("test", "store") })
+	t.Run("every order still exists once", s.checkOrders)
+	t.Run("reinstalling keeps all data", func(t *testing.T) { reinstall(t, s) })
+	t.Run("helm test passes", func(t *testing.T) { cluster{t: t}.helm("test", "store") })
 }

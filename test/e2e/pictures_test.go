@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// pictures uploads some, more quickly than one pod makes their sizes, and looks who does.
+// pictures uploads pictures faster than one pod scales them, and checks which pods do.
 func pictures(c cluster, s *traffic) {
 	seller := newBuyer("seller")
 	defer seller.client.CloseIdleConnections()
@@ -47,9 +47,9 @@ func pictures(c cluster, s *traffic) {
 	for _, pod := range c.pods("store-db") {
 		done = append(done, c.sum(pod, "merchstore_job_attempts_total", map[string]string{"kind": "scale_picture", "outcome": "completed"}))
 	}
-	c.t.Logf("the pods have made the sizes of %v pictures", done)
+	c.t.Logf("pictures scaled by each pod: %v", done)
 	if sharing := slices.DeleteFunc(done, func(n float64) bool { return n == 0 }); len(sharing) < 2 {
-		c.t.Error("one does all the work")
+		c.t.Error("one pod scaled all pictures")
 	}
 }
 
@@ -66,12 +66,12 @@ func setPicture(ctx context.Context, seller *buyer, product int64, content []byt
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("an upload is answered with %s", response.Status)
+		return fmt.Errorf("an upload has status %s", response.Status)
 	}
 	return nil
 }
 
-// noise is a picture like no other, that takes a moment to scale.
+// noise returns a unique picture that takes a moment to scale.
 func noise(c cluster) []byte {
 	c.t.Helper()
 	m := image.NewGray(image.Rect(0, 0, 2400, 1800))
@@ -85,12 +85,12 @@ func noise(c cluster) []byte {
 	return b.Bytes()
 }
 
-// cacheEnds takes the cache away, once at once and once in an orderly way.
-func cacheEnds(c cluster, _ *traffic) {
+// cacheLoss kills the cache, and then shuts it down gracefully.
+func cacheLoss(c cluster, _ *traffic) {
 	const pod = "store-valkey-0"
 	before := c.restarts(pod)
 	c.kill(pod)
-	c.eventually("the cache is started again", func() bool { return c.restarts(pod) != before })
+	c.eventually("the cache is restarted", func() bool { return c.restarts(pod) != before })
 	c.settle()
 	c.kubectl("delete", "pod", pod)
 	c.settle()

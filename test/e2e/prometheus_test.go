@@ -13,13 +13,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// prometheus is the one that the infrastructure chart brings.
+// prometheus is the Prometheus of the infrastructure chart.
 type prometheus struct {
 	cluster
 	api v1.API
 }
 
-// openPrometheus reaches it until the test ends.
+// openPrometheus connects to Prometheus until the test ends.
 func openPrometheus(t *testing.T) prometheus {
 	t.Helper()
 	c := cluster{t: t}
@@ -32,10 +32,10 @@ func openPrometheus(t *testing.T) prometheus {
 	return prometheus{c, v1.NewAPI(client)}
 }
 
-// in is the same for a part of the test.
+// in returns a copy for a subtest.
 func (p prometheus) in(t *testing.T) prometheus { return prometheus{cluster{t: t}, p.api} }
 
-// query returns the values of an expression now.
+// query returns the current values of an expression.
 func (p prometheus) query(expression string) model.Vector {
 	p.t.Helper()
 	value, warnings, _, err := p.api.Query(p.t.Context(), expression, time.Now())
@@ -49,7 +49,7 @@ func (p prometheus) query(expression string) model.Vector {
 	return found
 }
 
-// fires tells whether an alert about the store does.
+// fires reports whether an alert of the store fires.
 func (p prometheus) fires(alert string) bool {
 	p.t.Helper()
 	now, err := p.api.Alerts(p.t.Context())
@@ -61,8 +61,9 @@ func (p prometheus) fires(alert string) bool {
 	})
 }
 
-// readsEverything checks that Prometheus finds each pod of the store, and takes its rules.
-func readsEverything(p prometheus) {
+// checkTargetsAndRules checks that Prometheus scrapes each pod of the store and has loaded its
+// rules.
+func checkTargetsAndRules(p prometheus) {
 	p.eventually("every target is up", func() bool {
 		targets, err := p.api.Targets(p.t.Context())
 		return err == nil && len(targets.Active) > 0 &&
@@ -70,7 +71,7 @@ func readsEverything(p prometheus) {
 	})
 	for _, d := range deployments {
 		for _, pod := range p.pods(d) {
-			p.eventually("it is known what runs in "+pod, func() bool {
+			p.eventually("Prometheus knows which process runs in "+pod, func() bool {
 				return len(p.query(`merchstore_build_info{namespace="`+namespace+`", pod="`+pod+`"} == 1`)) == 1
 			})
 		}

@@ -18,26 +18,27 @@ import (
 
 const (
 	buyers = 8
-	// pause is what a buyer waits for after an order and a look at the product: together they make some 150 requests a second.
+	// pause is the interval of a buyer, who sends an order and a read: together about 150 requests
+	// per second.
 	pause = 100 * time.Millisecond
 	stock = 1_000_000
 
 	password = "a long password" // of each buyer
 )
 
-// traffic is people who buy and look around all the time. Who gets no answer, or one that says to come again, asks again with the
-// same key until there is one, and remembers that it was so.
+// traffic simulates buyers who order and read continuously. If there is no answer, or one that says
+// to retry, they retry with the same key, and record the failure.
 type traffic struct {
 	admin   string
 	product int64
 	buyers  []*buyer
-	round   string // keys of two runs on one store differ
+	round   string // makes keys of different runs unique
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu       sync.Mutex
-	trouble  []error         // since mark
+	failures []error         // since mark
 	requests int             // since mark
 	ids      map[string]bool // of all requests that were answered
 }
@@ -48,7 +49,7 @@ type buyer struct {
 	placed      map[int64]string // the keys of orders that were answered 201
 }
 
-// openShop makes the product, and accounts of its own for each run.
+// openShop creates a product and accounts that are unique to this run.
 func openShop(t *testing.T, c cluster) *traffic {
 	t.Helper()
 	s := &traffic{ids: map[string]bool{}, round: fmt.Sprintf("%x", time.Now().UnixNano())}
@@ -82,7 +83,7 @@ func (s *traffic) login(t *testing.T, b *buyer, username, password string) strin
 	return answer.Token
 }
 
-// must asks for something to be made, once.
+// must sends a POST request, once. The test fails unless it succeeds.
 func (s *traffic) must(t *testing.T, b *buyer, path, body string, into any) {
 	t.Helper()
 	a, err := s.ask(t.Context(), b, http.MethodPost, path, body, "")
@@ -96,7 +97,7 @@ func (s *traffic) must(t *testing.T, b *buyer, path, body string, into any) {
 	}
 }
 
-// open begins the traffic, and close ends it when all that was begun is answered.
+// open starts the traffic. close stops it and waits for all answers.
 func (s *traffic) open() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
@@ -130,10 +131,10 @@ func (s *traffic) shop(ctx context.Context, b *buyer) {
 	}
 }
 
-// patience is how long somebody asks for the same again.
+// patience bounds the retries of a request.
 const patience = 2 * time.Minute
 
-// insist asks until there is an answer.
+// insist sends a request until it has the wanted status.
 func (s *traffic) insist(b *buyer, method, path, body, key string, want int, into any) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -147,38 +148,40 @@ func (s *traffic) insist(b *buyer, method, path, body, key string, want int, int
 				return
 			}
 		}
-		s.complain(a, errors.Join(fmt.Errorf("%s %s %s: %d %s", time.Now().UTC().Format("15:04:05.000"), method, path, a.status, a.body), err))
+		s.recordFailure(a, errors.Join(fmt.Errorf("%s %s %s: %d %s", time.Now().UTC().Format("15:04:05.000"), method, path, a.status, a.body), err))
 		select {
-		case <-time.After(100 * time.Millisecond): // less patient than the answer says
+		case <-time.After(100 * time.Millisecond): // shorter than Retry-After
 		case <-ctx.Done():
-			s.complain(answer{}, fmt.Errorf("%s %s was never answered: %w", method, path, errFatal))
+			s.recordFailure(answer{}, fmt.Errorf("%s %s was never answered: %w", method, path, errFatal))
 			return
 		}
 	}
 }
 
-// errFatal is about what must not happen to anybody, ever.
-var errFatal = errors.New("not as promised")
+// errFatal marks failures that a retry does not solve.
+var errFatal = errors.New("not retryable")
 
-// complain remembers what went wrong. Only no answer at all, and the two that say to come again, are forgivable.
-func (s *traffic) complain(a answer, err error) {
-	again := a.status == 0 || a.status == http.StatusServiceUnavailable && a.again ||
+// recordFailure records a failure. It is fatal unless there was no answer, or one that says to
+// retry.
+func (s *traffic) recordFailure(a answer, err error) {
+	retryable := a.status == 0 || a.status == http.StatusServiceUnavailable && a.retryAfter ||
 		a.status == http.StatusConflict && bytes.Contains(a.body, []byte("in_flight"))
-	if !again {
+	if !retryable {
 		err = errors.Join(err, errFatal)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trouble = append(s.trouble, err)
+	s.failures = append(s.failures, err)
 }
 
 type answer struct {
-	status int
-	body   []byte
-	again  bool // it says when to come again
+	status     int
+	body       []byte
+	retryAfter bool // it has a Retry-After
 }
 
-// ask asks once. A body that can't be read twice keeps the client from sending it again without a word when a connection breaks.
+// ask sends a request once. The body cannot be read twice, so that http.Client does not silently
+// retry when a connection breaks.
 func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key string) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, *address+path, io.NopCloser(strings.NewReader(body)))
 	if err != nil {
@@ -189,7 +192,8 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 	if b.token != "" {
 		request.Header.Set("Authorization", "Bearer "+b.token)
 	}
-	// Half of all requests come over new connections, as those of new visitors do: each is a chance to be sent to a pod that is gone.
+	// Half of the requests use new connections, as new clients do: each could reach a pod that is
+	// gone.
 	request.Close = method == http.MethodGet
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)
@@ -199,7 +203,7 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 		return answer{}, err
 	}
 	defer response.Body.Close()
-	said, err := io.ReadAll(response.Body)
+	output, err := io.ReadAll(response.Body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -209,17 +213,17 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 	if response.StatusCode < 300 {
 		s.ids[response.Header.Get("X-Request-Id")] = true
 	}
-	return answer{response.StatusCode, said, response.Header.Get("Retry-After") != ""}, nil
+	return answer{response.StatusCode, output, response.Header.Get("Retry-After") != ""}, nil
 }
 
-// mark forgets what was before.
+// mark resets the recorded failures.
 func (s *traffic) mark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trouble, s.requests = nil, 0
+	s.failures, s.requests = nil, 0
 }
 
-// nothingFailed checks that since mark each request was answered at once, and as it should be.
+// nothingFailed checks that no request has failed since mark.
 func (s *traffic) nothingFailed(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
@@ -227,24 +231,24 @@ func (s *traffic) nothingFailed(t *testing.T) {
 	if s.requests == 0 {
 		t.Error("there was no traffic")
 	}
-	if n := len(s.trouble); n > 0 {
-		t.Errorf("%d of %d requests failed, the first ones:\n%v", n, s.requests, errors.Join(s.trouble[:min(n, 10)]...))
+	if n := len(s.failures); n > 0 {
+		t.Errorf("%d of %d requests failed, the first ones:\n%v", n, s.requests, errors.Join(s.failures[:min(n, 10)]...))
 	}
 	t.Logf("%d requests", s.requests)
 }
 
-// nothingWorse checks that since mark nothing happened that asking again does not mend.
-func (s *traffic) nothingWorse(t *testing.T) {
+// onlyRetries checks that since mark no request has failed after its retries.
+func (s *traffic) onlyRetries(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.requests == 0 {
 		t.Error("there was no traffic")
 	}
-	for _, err := range s.trouble {
+	for _, err := range s.failures {
 		if errors.Is(err, errFatal) {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d requests, %d of them had to be made again", s.requests, len(s.trouble))
+	t.Logf("%d requests, %d retries", s.requests, len(s.failures))
 }

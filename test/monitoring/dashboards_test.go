@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestEveryPanelExplainsItself(t *testing.T) {
+func TestEveryPanelIsComplete(t *testing.T) {
 	t.Parallel()
 	uids := map[string]bool{}
 	for _, b := range boards(t) {
@@ -21,7 +21,7 @@ func TestEveryPanelExplainsItself(t *testing.T) {
 				continue
 			}
 			if titles[p.Title] {
-				t.Errorf("%s: there are two panels %s", b.Title, p.Title)
+				t.Errorf("%s: two panels are titled %s", b.Title, p.Title)
 			}
 			titles[p.Title] = true
 			if p.Title == "" || p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 {
@@ -29,24 +29,25 @@ func TestEveryPanelExplainsItself(t *testing.T) {
 			}
 			for _, q := range p.Targets {
 				if strings.Contains(q.Expr, "job=") {
-					t.Errorf("%s: %s: jobs have any name: %s", b.Title, p.Title, q.Expr)
+					t.Errorf("%s: %s: the query depends on a job name: %s", b.Title, p.Title, q.Expr)
 				}
 				if p.Type == "stat" && !q.Instant {
-					t.Errorf("%s: %s: it would show the last value there was as if it were of now", b.Title, p.Title)
+					t.Errorf("%s: %s: it would show an old value as the current one", b.Title, p.Title)
 				}
 			}
 			for _, l := range p.Links {
 				runbook, is := strings.CutPrefix(l.URL, "${runbooks}/")
 				if _, err := os.Stat(filepath.Join("../../docs/runbooks", runbook)); is && err != nil {
-					t.Errorf("%s: %s: the link leads nowhere: %v", b.Title, p.Title, err)
+					t.Errorf("%s: %s: broken link: %v", b.Title, p.Title, err)
 				}
 			}
 		}
 	}
 }
 
-// TestTheCatalogueKnowsEveryMetric that an alert or a panel asks for, but for those that others have made and named.
-func TestTheCatalogueKnowsEveryMetric(t *testing.T) {
+// TestEveryMetricIsDocumented: docs/metrics.md lists every metric of the store that a rule or a
+// panel uses.
+func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
 	for _, name := range catalogued(t) {
@@ -65,7 +66,7 @@ func TestTheCatalogueKnowsEveryMetric(t *testing.T) {
 	}
 }
 
-// everyQuery is what rules and panels ask for, by where it is.
+// everyQuery returns the queries of all rules and panels by where they are.
 func everyQuery(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -11,14 +11,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Where things are, seen from here.
+// Paths relative to this package.
 const (
 	rulesFile  = "../../charts/merchstore/rules/merchstore.yaml"
 	dashboards = "../../charts/merchstore/dashboards/*.json"
 	catalogue  = "../../docs/metrics.md"
 )
 
-// rule is an alert, or something that is recorded.
+// rule is an alerting or recording rule.
 type rule struct {
 	Alert, Record, Expr string
 	Labels, Annotations map[string]string
@@ -35,7 +35,7 @@ func rules(t *testing.T) []rule {
 		all = append(all, g.Rules...)
 	}
 	if len(all) == 0 {
-		t.Fatal("there are no rules")
+		t.Fatal("no rules found")
 	}
 	return all
 }
@@ -56,7 +56,7 @@ func read(t *testing.T, file string, into any) {
 	}
 }
 
-// dashboard is what these tests want to know of one.
+// dashboard is the part of a dashboard that these tests read.
 type dashboard struct {
 	UID, Title string
 	Panels     []panel
@@ -81,7 +81,7 @@ func boards(t *testing.T) []dashboard {
 	t.Helper()
 	files, err := filepath.Glob(dashboards)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no dashboards: %v", err)
+		t.Fatalf("no dashboards found: %v", err)
 	}
 	all := make([]dashboard, len(files))
 	for i, file := range files {
@@ -95,12 +95,13 @@ var (
 	metricName    = regexp.MustCompile(`\b(?:namespace:)?(?:merchstore|http|grpc|go|process|controller_runtime|workqueue|leader_election)_[a-z0-9_:]+`)
 )
 
-// metricsIn are the names of the metrics that a query asks for.
+// metricsIn returns the names of the metrics in a query.
 func metricsIn(expr string) []string {
 	return metricName.FindAllString(labelsOfQuery.ReplaceAllString(expr, ""), -1)
 }
 
-// catalogued are the names in the catalogue's first column. A name that begins with an ellipsis has the beginning of the one before it.
+// catalogued returns the names in the first column of docs/metrics.md. A name that begins with an
+// ellipsis has the prefix of the previous name.
 func catalogued(t *testing.T) []string {
 	t.Helper()
 	content, err := os.ReadFile(catalogue)
@@ -122,16 +123,17 @@ func catalogued(t *testing.T) []string {
 		}
 	}
 	if len(names) < 50 {
-		t.Fatalf("%s lists %d metrics only: %v", catalogue, len(names), names)
+		t.Fatalf("%s lists only %d metrics: %v", catalogue, len(names), names)
 	}
 	return names
 }
 
-// continued gives a shortened name the words of the one before that it does not have: "…_waits_total" after "merchstore_db_pool_acquires_total".
+// continued expands a shortened name such as "…_waits_total" after
+// "merchstore_db_pool_acquires_total".
 func continued(t *testing.T, names []string, rest string) string {
 	t.Helper()
 	if len(names) == 0 {
-		t.Fatalf("%s: nothing comes before …%s", catalogue, rest)
+		t.Fatalf("%s: no name precedes …%s", catalogue, rest)
 	}
 	for _, stem := range []string{
 		"merchstore_db_pool", "merchstore_log_messages", "merchstore_logging_messages",
@@ -140,6 +142,6 @@ func continued(t *testing.T, names []string, rest string) string {
 			return stem + rest
 		}
 	}
-	t.Fatalf("%s: it is not clear what …%s is short for", catalogue, rest)
+	t.Fatalf("%s: …%s has no known prefix", catalogue, rest)
 	return ""
 }

@@ -9,7 +9,7 @@ import (
 	"merchstore.io/merchstore/test/metrics"
 )
 
-// checkMetrics has promtool look at what a process serves.
+// checkMetrics checks the metrics of a process with promtool.
 func checkMetrics(t *testing.T, pod, url string) {
 	t.Helper()
 	text, err := metrics.Text(t.Context(), url)

@@ -19,7 +19,7 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// load does a little of everything that buyers, sellers and admins do, so that every metric moves.
+// load uses all features of the store, so that every metric changes.
 type load struct {
 	t        *testing.T
 	url      string
@@ -31,7 +31,7 @@ type load struct {
 
 const password = "a password for tests"
 
-// startLoad goes on until the test ends.
+// startLoad generates load until the test ends.
 func startLoad(t *testing.T, s *stack.Stack, database string) {
 	t.Helper()
 	l := &load{t: t, url: s.URL, token: s.Account(t, "peter"), client: &http.Client{Transport: new(http.Transport)}, database: database}
@@ -53,7 +53,7 @@ func startLoad(t *testing.T, s *stack.Stack, database string) {
 	})
 }
 
-// everything is one round.
+// everything is one round of requests.
 func (l *load) everything(ctx context.Context) error {
 	l.round++
 	order := map[string]any{"product_id": 1, "quantity": 1}
@@ -62,7 +62,7 @@ func (l *load) everything(ctx context.Context) error {
 		return err
 	}
 	var placed struct{ ID int64 }
-	if err := l.json(ctx, http.MethodPost, "/api/v1/orders", order, key, http.StatusCreated, &placed); err != nil { // the same again
+	if err := l.json(ctx, http.MethodPost, "/api/v1/orders", order, key, http.StatusCreated, &placed); err != nil { // a replay
 		return err
 	}
 	for _, step := range []struct {
@@ -92,7 +92,7 @@ func (l *load) everything(ctx context.Context) error {
 	return l.lockOut(ctx)
 }
 
-// json makes a request, and decodes the answer into out unless that is nil.
+// json sends a request with a JSON body, and decodes the response into out unless it is nil.
 func (l *load) json(ctx context.Context, method, path string, body any, header http.Header, status int, out any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
@@ -111,7 +111,7 @@ func (l *load) json(ctx context.Context, method, path string, body any, header h
 		return err
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("decode response to %s %s: %w", method, path, err)
 	}
 	return nil
 }
@@ -119,18 +119,18 @@ func (l *load) json(ctx context.Context, method, path string, body any, header h
 func (l *load) do(ctx context.Context, method, path string, body io.Reader, header http.Header, status int) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, l.url+path, body)
 	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
+		return nil, fmt.Errorf("create request: %w", err)
 	}
 	request.Header = header
 	request.Header.Set("Authorization", "Bearer "+l.token)
 	response, err := l.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask: %w", err)
+		return nil, fmt.Errorf("send request: %w", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+		return nil, fmt.Errorf("read response to %s %s: %w", method, path, err)
 	}
 	if response.StatusCode != status {
 		return nil, fmt.Errorf("%s %s: status %d, want %d: %s", method, path, response.StatusCode, status, answer)
@@ -138,7 +138,7 @@ func (l *load) do(ctx context.Context, method, path string, body io.Reader, head
 	return answer, nil
 }
 
-// picture leaves a job: a picture that is like no other.
+// picture uploads a unique picture, which enqueues a job.
 func (l *load) picture(ctx context.Context) error {
 	drawn := image.NewNRGBA(image.Rect(0, 0, 64, 64))
 	drawn.Set(l.round%64, l.round/64%64, color.Black)
@@ -146,30 +146,30 @@ func (l *load) picture(ctx context.Context) error {
 	form := multipart.NewWriter(&body)
 	file, err := form.CreateFormFile("image", "picture.png")
 	if err != nil {
-		return fmt.Errorf("make a form: %w", err)
+		return fmt.Errorf("create form: %w", err)
 	}
 	if err := png.Encode(file, drawn); err != nil {
-		return fmt.Errorf("draw: %w", err)
+		return fmt.Errorf("encode picture: %w", err)
 	}
 	if err := form.Close(); err != nil {
-		return fmt.Errorf("make a form: %w", err)
+		return fmt.Errorf("create form: %w", err)
 	}
 	_, err = l.do(ctx, http.MethodPut, "/api/v1/products/1/image", &body, http.Header{"Content-Type": {form.FormDataContentType()}}, http.StatusOK)
 	return err
 }
 
-// tail reads the live log for a moment.
+// tail follows the log for a moment.
 func (l *load) tail(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	defer cancel()
 	_, err := l.do(ctx, http.MethodGet, "/api/v1/logs", http.NoBody, http.Header{}, http.StatusOK)
 	if ctx.Err() != nil {
-		return nil // the stream ends when its reader leaves
+		return nil // the stream has no end
 	}
 	return err
 }
 
-// lockOut keeps an order waiting for longer than it waits.
+// lockOut locks a product for longer than an order waits for it.
 func (l *load) lockOut(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, l.database)
 	if err != nil {
@@ -180,7 +180,7 @@ func (l *load) lockOut(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it goes with the connection
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // closing the connection rolls back
 	if _, err := tx.Exec(ctx, `SELECT id FROM products WHERE id = 3 FOR UPDATE`); err != nil {
 		return fmt.Errorf("lock a product: %w", err)
 	}

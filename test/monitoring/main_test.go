@@ -1,4 +1,4 @@
-// Package monitoring tests what watches the store: its metrics, the rules and the dashboards, with a real Prometheus.
+// Package monitoring tests the metrics, rules and dashboards with a real Prometheus.
 package monitoring
 
 import (

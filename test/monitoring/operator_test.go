@@ -19,7 +19,8 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// startOperator starts the operator, gives it something to do of every kind, and returns its operations port, as host:port.
+// startOperator starts the operator with objects that exercise all of its metrics, and returns the
+// address of its operations port.
 func startOperator(t *testing.T, programs string) string {
 	t.Helper()
 	plane := controlplane.Shared(t)
@@ -28,9 +29,9 @@ func startOperator(t *testing.T, programs string) string {
 		"WATCH_NAMESPACES="+namespace, "KUBECONFIG="+plane.Kubeconfig(t, plane.Grant(t, namespace, "../../k8s/operator/role.yaml")),
 		"RESYNC=1s", "MAX_BACKOFF=2s", "DELETION_DEADLINE=1s")
 	c := &cluster{t: t, namespace: namespace, Client: newClient(t, plane)}
-	c.schemaThatIsNotReady(plane)
-	c.topicThatIsPutRight()
-	c.topicThatIsLeft()
+	c.createUnreadySchema(plane)
+	c.createChangedTopic()
+	c.createUndeletableTopic()
 	return ops
 }
 
@@ -63,17 +64,18 @@ func (c *cluster) named(name string) metav1.ObjectMeta {
 func (c *cluster) make(obj client.Object) {
 	c.t.Helper()
 	if err := c.Create(c.t.Context(), obj); err != nil {
-		c.t.Fatalf("make %s: %v", obj.GetName(), err)
+		c.t.Fatalf("create %s: %v", obj.GetName(), err)
 	}
 }
 
-// schemaThatIsNotReady has a certificate and a password, and a database that is away.
-func (c *cluster) schemaThatIsNotReady(plane *controlplane.ControlPlane) {
+// createUnreadySchema creates a DatabaseSchema with a certificate and a password, and an
+// unavailable database.
+func (c *cluster) createUnreadySchema(plane *controlplane.ControlPlane) {
 	c.make(&corev1.Secret{ObjectMeta: c.named("database"), StringData: map[string]string{
 		"url": "postgres://nobody@127.0.0.1:1/none", "ca.crt": string(plane.Config().CAData),
 	}})
 	c.make(&corev1.ConfigMap{ObjectMeta: c.named("migrations"), Data: map[string]string{"0001_first.sql": "-- +goose Up\nSELECT 1;\n"}})
-	c.make(&v1alpha1.DatabaseSchema{ObjectMeta: c.named("away"), Spec: v1alpha1.DatabaseSchemaSpec{
+	c.make(&v1alpha1.DatabaseSchema{ObjectMeta: c.named("unreachable"), Spec: v1alpha1.DatabaseSchemaSpec{
 		Connection: v1alpha1.DatabaseConnection{SecretName: "database"}, Migrations: []v1alpha1.MigrationSource{{ConfigMapName: "migrations"}},
 	}})
 }
@@ -90,15 +92,15 @@ func (c *cluster) topic(name string, from v1alpha1.KafkaConnection) *v1alpha1.Ka
 			return err
 		}
 		if !meta.IsStatusConditionTrue(topic.Status.Conditions, v1alpha1.Ready) {
-			return fmt.Errorf("it is not ready: %v", topic.Status.Conditions)
+			return fmt.Errorf("not ready: %v", topic.Status.Conditions)
 		}
 		return nil
 	})
 	return topic
 }
 
-// topicThatIsPutRight is changed behind the operator's back.
-func (c *cluster) topicThatIsPutRight() {
+// createChangedTopic creates a topic and changes it, so that the operator corrects the drift.
+func (c *cluster) createChangedTopic() {
 	broker := kafka.Shared(c.t)
 	topic := c.topic("changed", v1alpha1.KafkaConnection{BootstrapServers: broker.Addr()})
 	admin, err := confluent.NewAdminClient(&confluent.ConfigMap{"bootstrap.servers": broker.Addr(), "log_level": 0})
@@ -111,12 +113,13 @@ func (c *cluster) topicThatIsPutRight() {
 		Config: []confluent.ConfigEntry{{Name: "retention.ms", Value: "5", IncrementalOperation: confluent.AlterConfigOpTypeSet}},
 	}})
 	if err != nil || result[0].Error.Code() != confluent.ErrNoError {
-		c.t.Fatalf("change a topic: %v %v", err, result)
+		c.t.Fatalf("change topic: %v %v", err, result)
 	}
 }
 
-// topicThatIsLeft cannot be deleted, for nobody knows any more how to reach Kafka, and is let go.
-func (c *cluster) topicThatIsLeft() {
+// createUndeletableTopic creates a topic and deletes its Secret first, so that the operator cannot
+// delete it and releases the object.
+func (c *cluster) createUndeletableTopic() {
 	secret := &corev1.Secret{ObjectMeta: c.named("kafka"), StringData: map[string]string{"bootstrapServers": kafka.Shared(c.t).Addr()}}
 	c.make(secret)
 	topic := c.topic("left", v1alpha1.KafkaConnection{SecretName: "kafka"})

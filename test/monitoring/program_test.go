@@ -11,10 +11,11 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-// limit is far above what each wait takes on a machine under load.
+// limit bounds each wait, generously for machines under load.
 const limit = 2 * time.Minute
 
-// startProgram starts a program that is no part of a stack, and returns its operations port, as host:port, when it is ready.
+// startProgram starts a program that is not part of a stack, waits until it is ready, and returns
+// the address of its operations port.
 func startProgram(t *testing.T, path string, settings ...string) string {
 	t.Helper()
 	free, err := ports.Free(t.Context(), 1)
@@ -34,7 +35,7 @@ func startProgram(t *testing.T, path string, settings ...string) string {
 	t.Cleanup(func() {
 		process.Kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), subprocess.Tail(logFile, 8<<10))
+			t.Logf("end of the log of %s:\n%s", filepath.Base(path), subprocess.Tail(logFile, 8<<10))
 		}
 	})
 	if err := process.AwaitReady(t.Context(), "http://"+ops+"/readyz"); err != nil {

@@ -21,7 +21,7 @@ func testFiles(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no tests of rules: %v", err)
+		t.Fatalf("no tests of rules found: %v", err)
 	}
 	return files
 }
@@ -37,8 +37,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestEveryAlertIsSeenFiringAndNot in the files above.
-func TestEveryAlertIsSeenFiringAndNot(t *testing.T) {
+// TestEveryAlertIsTestedFiringAndNotFiring checks the coverage of the files in testdata.
+func TestEveryAlertIsTestedFiringAndNotFiring(t *testing.T) {
 	t.Parallel()
 	type seen struct{ firing, quiet bool }
 	alerts := map[string]*seen{}
@@ -74,25 +74,25 @@ func TestEveryAlertIsSeenFiringAndNot(t *testing.T) {
 	}
 	for name, s := range alerts {
 		if !s.firing || !s.quiet {
-			t.Errorf("%s: a test sees it firing: %t; another sees it not firing: %t", name, s.firing, s.quiet)
+			t.Errorf("%s: tested firing: %t; tested not firing: %t", name, s.firing, s.quiet)
 		}
 	}
 }
 
-func TestEveryAlertSaysWhatToDo(t *testing.T) {
+func TestEveryAlertHasASeverityAndARunbook(t *testing.T) {
 	t.Parallel()
 	for _, r := range rules(t) {
 		if r.Alert == "" {
 			continue
 		}
 		if s := r.Labels["severity"]; s != "page" && s != "ticket" {
-			t.Errorf("%s: the severity is %q", r.Alert, s)
+			t.Errorf("%s: severity is %q", r.Alert, s)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s: it has no summary or no description", r.Alert)
 		}
 		if want := "docs/runbooks/" + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
-			t.Errorf("%s: the runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
+			t.Errorf("%s: runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
 	}
 }

@@ -25,12 +25,12 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-// rateInterval is above the few rounds of load that it takes until everything has happened.
+// rateInterval is the window of rates. It includes some complete rounds of load.
 const rateInterval = "20s"
 
-// watched is a store, its load generator and an operator with something to do, and a Prometheus that watches them.
+// watched is a store with its load generator and operator, and a Prometheus that scrapes them.
 type watched struct {
-	targets map[string]string // operations ports, host:port, by the names of pods
+	targets map[string]string // address of the operations port by pod name
 	api     v1.API
 }
 
@@ -58,7 +58,7 @@ func startWatched(t *testing.T) *watched {
 	return w
 }
 
-// config scrapes every process as if it were a pod of the namespace shop.
+// config returns a configuration that scrapes every process as a pod of the namespace shop.
 func (w *watched) config(t *testing.T) string {
 	t.Helper()
 	file, err := filepath.Abs(rulesFile)
@@ -73,8 +73,8 @@ func (w *watched) config(t *testing.T) string {
 	return b.String()
 }
 
-// TestARunningStoreIsSeen in every panel, by every rule, and in every metric that the catalogue names.
-func TestARunningStoreIsSeen(t *testing.T) {
+// TestRunningStore checks every panel, rule and documented metric against a store under load.
+func TestRunningStore(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t)
 	t.Run("every panel has data", func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestARunningStoreIsSeen(t *testing.T) {
 			eventually.NoError(t, limit, b.Title, func() error { return w.complete(t.Context(), b) })
 		}
 	})
-	t.Run("every metric is there", func(t *testing.T) {
+	t.Run("every documented metric exists", func(t *testing.T) {
 		wanted := catalogued(t)
 		for _, expr := range everyQuery(t) {
 			wanted = append(wanted, metricsIn(expr)...)
@@ -92,14 +92,14 @@ func TestARunningStoreIsSeen(t *testing.T) {
 	t.Run("every rule is evaluated", func(t *testing.T) {
 		eventually.NoError(t, limit, "rules", func() error { return w.evaluated(t.Context()) })
 	})
-	t.Run("promtool finds nothing wrong with any metric", func(t *testing.T) {
+	t.Run("promtool accepts every metric", func(t *testing.T) {
 		for pod, target := range w.targets {
 			checkMetrics(t, pod, "http://"+target)
 		}
 	})
 }
 
-// complete tells which panels of a dashboard show nothing.
+// complete returns an error if panels of a dashboard show no data.
 func (w *watched) complete(ctx context.Context, b dashboard) error {
 	variables, err := w.choose(ctx, b)
 	if err != nil {
@@ -124,7 +124,8 @@ func (w *watched) complete(ctx context.Context, b dashboard) error {
 
 var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
 
-// choose gives each variable of a dashboard what Grafana would: the namespace, and all of its pods.
+// choose replaces the variables of a dashboard as Grafana does, with the namespace and all of its
+// pods.
 func (w *watched) choose(ctx context.Context, b dashboard) (*strings.Replacer, error) {
 	chosen := []string{"$__rate_interval", rateInterval}
 	for _, v := range b.Templating.List {
@@ -138,7 +139,7 @@ func (w *watched) choose(ctx context.Context, b dashboard) (*strings.Replacer, e
 		match := strings.NewReplacer(chosen...).Replace(parts[1])
 		values, _, _, err := w.api.LabelValues(ctx, parts[2], []string{match}, time.Now().Add(-time.Hour), time.Now())
 		if err != nil {
-			return nil, fmt.Errorf("ask for the values of %s: %w", v.Name, err)
+			return nil, fmt.Errorf("get values of %s: %w", v.Name, err)
 		}
 		if len(values) == 0 {
 			return nil, fmt.Errorf("variable %s has no values: %s", v.Name, match)
@@ -152,27 +153,27 @@ func (w *watched) choose(ctx context.Context, b dashboard) (*strings.Replacer, e
 	return strings.NewReplacer(chosen...), nil
 }
 
-// data is an error unless the query gives a number.
+// data returns an error unless the result of the query contains a number.
 func (w *watched) data(ctx context.Context, expr string) error {
 	value, _, _, err := w.api.Query(ctx, expr, time.Now())
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", expr, err)
+		return fmt.Errorf("query %s: %w", expr, err)
 	}
 	vector, ok := value.(model.Vector)
 	if !ok {
-		return fmt.Errorf("%s gives %s", expr, value.Type())
+		return fmt.Errorf("%s returns a %s", expr, value.Type())
 	}
 	if !slices.ContainsFunc(vector, func(s *model.Sample) bool { return !math.IsNaN(float64(s.Value)) }) {
-		return fmt.Errorf("%s gives %v", expr, vector)
+		return fmt.Errorf("%s returns %v", expr, vector)
 	}
 	return nil
 }
 
-// exemplars is an error unless the query has some that name a trace.
+// exemplars returns an error unless the query has exemplars with a trace id.
 func (w *watched) exemplars(ctx context.Context, expr string) error {
 	found, err := w.api.QueryExemplars(ctx, expr, time.Now().Add(-time.Hour), time.Now())
 	if err != nil {
-		return fmt.Errorf("ask for exemplars of %s: %w", expr, err)
+		return fmt.Errorf("query exemplars of %s: %w", expr, err)
 	}
 	for _, series := range found {
 		for _, e := range series.Exemplars {
@@ -181,20 +182,20 @@ func (w *watched) exemplars(ctx context.Context, expr string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s has no exemplars that name a trace: %v", expr, found)
+	return fmt.Errorf("%s has no exemplars with a trace id: %v", expr, found)
 }
 
-// exist tells which metrics Prometheus does not have. A name that ends in a star is the beginning of some.
+// exist returns an error if Prometheus lacks metrics. A name that ends with a star is a prefix.
 func (w *watched) exist(ctx context.Context, names []string) error {
 	there, _, _, err := w.api.LabelValues(ctx, model.MetricNameLabel, nil, time.Now().Add(-time.Hour), time.Now())
 	if err != nil {
-		return fmt.Errorf("ask for the names of metrics: %w", err)
+		return fmt.Errorf("get names of metrics: %w", err)
 	}
 	missing := map[string]bool{}
 	for _, name := range names {
-		beginning, some := strings.CutSuffix(name, "*")
+		prefix, isPrefix := strings.CutSuffix(name, "*")
 		if !slices.ContainsFunc(there, func(v model.LabelValue) bool {
-			return string(v) == name || string(v) == name+"_bucket" || some && strings.HasPrefix(string(v), beginning)
+			return string(v) == name || string(v) == name+"_bucket" || isPrefix && strings.HasPrefix(string(v), prefix)
 		}) {
 			missing[name] = true
 		}
@@ -205,11 +206,12 @@ func (w *watched) exist(ctx context.Context, names []string) error {
 	return nil
 }
 
-// evaluated tells which rules cannot be evaluated, or say something that is not what was meant.
+// evaluated returns an error if rules cannot be evaluated, or if annotations are rendered
+// incorrectly.
 func (w *watched) evaluated(ctx context.Context) error {
 	found, err := w.api.Rules(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("ask for rules: %w", err)
+		return fmt.Errorf("get rules: %w", err)
 	}
 	var errs []error
 	for _, g := range found.Groups {
@@ -225,7 +227,7 @@ func (w *watched) evaluated(ctx context.Context) error {
 				}
 				for _, a := range r.Alerts {
 					if text := fmt.Sprint(a.Annotations); strings.Contains(text, "<error") || strings.Contains(text, "no value") {
-						errs = append(errs, fmt.Errorf("%s says %s", r.Name, text))
+						errs = append(errs, fmt.Errorf("%s has the annotations %s", r.Name, text))
 					}
 				}
 			}

@@ -18,7 +18,7 @@ func withoutProducts(o *stack.Options) {
 	o.Env = map[string]map[string]string{stack.DB: {"SEED_PRODUCTS": "false"}}
 }
 
-// TestBadInput: each gets a clear error, never a 500, and changes nothing.
+// TestBadInput: invalid requests get a clear error, never a 500, and change nothing.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts)
@@ -133,11 +133,11 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(before, s.everything(admin)); diff != "" {
-		t.Errorf("something has changed (-before +after):\n%s", diff)
+		t.Errorf("the data has changed (-before +after):\n%s", diff)
 	}
 }
 
-// doProblem makes a call that must be refused in the one form that refusals have.
+// doProblem sends a request that must fail with a complete problem document.
 func (s *store) doProblem(name string, c call) problem {
 	s.t.Helper()
 	r := s.do(c)
@@ -154,13 +154,13 @@ func (s *store) doProblem(name string, c call) problem {
 	}
 	for _, inside := range []string{"SQL", "rpc error", "pgx", "goroutine", "127.0.0.1", "panic"} {
 		if strings.Contains(string(r.body), inside) {
-			s.t.Errorf("%s: the answer tells of the inside: %s", name, r.body)
+			s.t.Errorf("%s: the response reveals internals: %s", name, r.body)
 		}
 	}
 	return p
 }
 
-// everything is all that an admin can see.
+// everything returns all data that an admin can read.
 func (s *store) everything(admin string) map[string]json.RawMessage {
 	s.t.Helper()
 	all := map[string]json.RawMessage{}
@@ -170,7 +170,7 @@ func (s *store) everything(admin string) map[string]json.RawMessage {
 	return all
 }
 
-// forged makes a token that must not be accepted.
+// forged returns an invalid token.
 func (s *store) forged(t *testing.T, how string) string {
 	t.Helper()
 	sign := func(keys *token.Keys, err error, ttl time.Duration) string {
@@ -187,7 +187,7 @@ func (s *store) forged(t *testing.T, how string) string {
 	good := sign(keys, err, time.Hour)
 	parts := strings.Split(good, ".")
 	switch how {
-	case "forged": // the claims of another, under a signature that was for us
+	case "forged": // the signature of other claims
 		claims := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"merchstore","sub":"2","sid":"2","username":"yoga","role":"admin","exp":4102444800}`))
 		return parts[0] + "." + claims + "." + parts[2]
 	case "none":

@@ -15,12 +15,12 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-// cached is a store with two of the API and two of the DB service behind them, which share a cache.
+// cached is a store with two APIs and two DB services that share a cache.
 type cached struct {
 	*store
 
 	server *valkey.Server
-	apis   []*stack.Stack // each calls one of the DB services
+	apis   []*stack.Stack // each calls another DB service
 }
 
 func startCached(t *testing.T) *cached {
@@ -37,7 +37,7 @@ func startCached(t *testing.T) *cached {
 	return c
 }
 
-// dbs are the DB services.
+// dbs returns the names of the DB services.
 func (c *cached) dbs() []string { return []string{stack.DB, "db-2"} }
 
 func (c *cached) awaitUse() {
@@ -47,7 +47,7 @@ func (c *cached) awaitUse() {
 	}
 }
 
-// hits are reads that needed nothing but what is in the process.
+// hits returns the number of reads that were answered from the process's own cache.
 func (c *cached) hits(db string) int {
 	c.t.Helper()
 	read, err := metrics.Read(c.t.Context(), c.OpsURL(db))
@@ -57,7 +57,7 @@ func (c *cached) hits(db string) int {
 	return int(read.Sum("merchstore_cache_requests_total", map[string]string{"result": "local_hit"}))
 }
 
-// ask makes a request through one of the APIs, from any goroutine.
+// ask sends a request to one of the APIs. It may be called by any goroutine.
 func (c *cached) ask(api int, method, path, token string, body any, status int) ([]byte, error) {
 	got, answer, err := c.apis[api].Do(c.t.Context(), method, path, token, body)
 	if err == nil && got != status {
@@ -66,7 +66,7 @@ func (c *cached) ask(api int, method, path, token string, body any, status int) 
 	return answer, err
 }
 
-// stock is how many pieces of a product there are, according to one of the APIs.
+// stock returns the stock of a product according to one of the APIs.
 func (c *cached) stock(api int, token string, id int32) (int32, error) {
 	answer, err := c.ask(api, http.MethodGet, fmt.Sprintf("/api/v1/products/%d", id), token, nil, http.StatusOK)
 	if err != nil {
@@ -77,15 +77,16 @@ func (c *cached) stock(api int, token string, id int32) (int32, error) {
 	return p.Stock, err
 }
 
-// newProduct puts a product on the shelf.
+// newProduct adds a product and returns its id.
 func (c *cached) newProduct(token string, stock int) int32 {
 	c.t.Helper()
 	body := fmt.Sprintf(`{"name":"Mug","price":49.5,"stock":%d}`, stock)
 	return decode[product](c.t, c.do(call{method: "POST", path: "/api/v1/products", token: token, body: body, status: 201})).ID
 }
 
-// TestAWriteIsSeenThroughEveryAPI: at once through the one that wrote, and through the other long before a product is read anew.
-func TestAWriteIsSeenThroughEveryAPI(t *testing.T) {
+// TestWritesAreSeenThroughEveryAPI: at once through the API that wrote, and through the other long
+// before the cached value expires.
+func TestWritesAreSeenThroughEveryAPI(t *testing.T) {
 	t.Parallel()
 	const soon = time.Second
 	c := startCached(t)
@@ -130,14 +131,14 @@ func TestAWriteIsSeenThroughEveryAPI(t *testing.T) {
 	wg.Wait()
 	for _, db := range c.dbs() {
 		if c.hits(db) == 0 {
-			t.Errorf("%s has used no copy", db)
+			t.Errorf("%s has no cache hits", db)
 		}
 	}
 }
 
-// TestADeactivatedAccountIsRefusedEverywhere although both DB services have a copy of it: at once where it was deactivated, and
-// within a second through the other.
-func TestADeactivatedAccountIsRefusedEverywhere(t *testing.T) {
+// TestDeactivatedAccountIsRejectedEverywhere: both DB services have cached the account. It is
+// rejected at once where it was deactivated, and within a second by the other.
+func TestDeactivatedAccountIsRejectedEverywhere(t *testing.T) {
 	t.Parallel()
 	c := startCached(t)
 	c.signUp("0", "admin")
@@ -173,14 +174,15 @@ func TestADeactivatedAccountIsRefusedEverywhere(t *testing.T) {
 	}
 }
 
-// TestTheCacheGoesAwayUnderTraffic: it is killed, comes back, hangs, and comes back. No request fails, and every piece is accounted for.
-func TestTheCacheGoesAwayUnderTraffic(t *testing.T) {
+// TestCacheOutageUnderTraffic: the cache is killed, restarted, paused and resumed. No request
+// fails, and the stock is exact.
+func TestCacheOutageUnderTraffic(t *testing.T) {
 	t.Parallel()
 	c := startCached(t)
 	c.signUp("1", "peter")
 	token := c.login("peter")
-	const pieces = 1_000_000
-	id := c.newProduct(token, pieces)
+	const units = 1_000_000
+	id := c.newProduct(token, units)
 
 	var reads, orders atomic.Int64
 	stop := make(chan struct{})
@@ -211,48 +213,49 @@ func TestTheCacheGoesAwayUnderTraffic(t *testing.T) {
 			}
 		})
 	}
-	// More requests than are under way at the same time: those that come last have begun in the state that it is in now.
-	flow := func(what string) {
+	// More requests than are in flight at once, so that the last ones began in the cache's current
+	// state.
+	awaitRequests := func(what string) {
 		from := reads.Load()
 		was := orders.Load()
 		eventually.True(t, time.Minute, what, func() bool { return t.Failed() || reads.Load() > from+200 && orders.Load() > was+20 })
 	}
-	noticed := func() {
+	awaitFailure := func() {
 		for _, db := range c.dbs() {
-			eventually.True(t, 30*time.Second, db+" to notice", func() bool { return c.metric(db, "merchstore_cache_available") == 0 })
+			eventually.True(t, 30*time.Second, db+" to stop using the cache", func() bool { return c.metric(db, "merchstore_cache_available") == 0 })
 		}
 	}
-	flow("requests with the cache")
+	awaitRequests("requests with the cache")
 	c.server.Kill()
-	noticed()
-	flow("requests without the cache")
+	awaitFailure()
+	awaitRequests("requests without the cache")
 	if err := c.server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitUse()
-	flow("requests with the cache again")
+	awaitRequests("requests with the cache again")
 	if err := c.server.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	noticed()
-	flow("requests with a cache that hangs")
+	awaitFailure()
+	awaitRequests("requests with a cache that hangs")
 	if err := c.server.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitUse()
-	flow("requests with the cache at the end")
+	awaitRequests("requests with the cache at the end")
 	end()
 	wg.Wait()
 
 	t.Logf("%d reads, %d orders", reads.Load(), orders.Load())
-	if held := c.count(`SELECT count(*) FROM orders`); held != int(orders.Load()) {
-		t.Errorf("%d orders were answered, the database holds %d", orders.Load(), held)
+	if stored := c.count(`SELECT count(*) FROM orders`); stored != int(orders.Load()) {
+		t.Errorf("%d orders were answered, the database has %d", orders.Load(), stored)
 	}
 	for api := range c.apis {
-		eventually.NoError(t, time.Second, "the stock that is left", func() error {
+		eventually.NoError(t, time.Second, "the remaining stock", func() error {
 			got, err := c.stock(api, token, id)
-			if err == nil && int64(got) != pieces-orders.Load() {
-				err = fmt.Errorf("API %d says that %d are left of %d after %d orders", api+1, got, pieces, orders.Load())
+			if err == nil && int64(got) != units-orders.Load() {
+				err = fmt.Errorf("API %d has a stock of %d of %d after %d orders", api+1, got, units, orders.Load())
 			}
 			return err
 		})

@@ -17,8 +17,8 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// TestClientsCannotMakeTimeSeries: whatever is asked for, the processes measure it under names that they chose themselves.
-func TestClientsCannotMakeTimeSeries(t *testing.T) {
+// TestClientsCannotCreateTimeSeries: no value that a client chooses becomes a label.
+func TestClientsCannotCreateTimeSeries(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.signUp("1", "peter")
@@ -29,7 +29,7 @@ func TestClientsCannotMakeTimeSeries(t *testing.T) {
 	first := s.series()
 	s.askAtRandom(token, 5000)
 	for name, n := range s.series() {
-		// A route that is rarely hit may have had its first answer of a kind in the second half.
+		// Some combinations of route and status may occur only in the second half.
 		if grown := n - first[name]; grown > 30 {
 			t.Errorf("%s has %d time series, %d more than after half of the requests", name, n, grown)
 		}
@@ -39,17 +39,18 @@ func TestClientsCannotMakeTimeSeries(t *testing.T) {
 	}
 }
 
-// marker is in everything that clients make up here.
+// marker is part of every value that clients choose here.
 const marker = "zq7x"
 
-// askAtRandom makes n requests to paths, with methods and for gRPC methods that nobody knows, and some that exist, with values that do not.
+// askAtRandom sends n requests with random paths and methods, some of existing routes with random
+// ids, and random gRPC calls.
 func (s *store) askAtRandom(token string, n int) {
 	s.t.Helper()
-	const askers = 16
+	const clients = 16
 	var wg sync.WaitGroup
-	for range askers {
+	for range clients {
 		wg.Go(func() {
-			for range n / askers {
+			for range n / clients {
 				word := fmt.Sprintf("%s%d", marker, rand.N(1_000_000))
 				paths := []string{
 					"/" + word, "/api/v1/" + word, "/api/v1/users/" + word, "/api/v1/products/" + fmt.Sprint(rand.N(1_000_000)), "/api/v1/orders/" + word,
@@ -66,7 +67,7 @@ func (s *store) askAtRandom(token string, n int) {
 		})
 	}
 	wg.Wait()
-	for i := range 50 { // products come and go, each under a new id
+	for i := range 50 { // each with a new id
 		word := fmt.Sprintf("%s%d", marker, i)
 		status, _, err := s.Do(s.t.Context(), http.MethodPost, "/api/v1/products", token, map[string]any{"name": word, "category": word, "price": 1, "stock": i})
 		if err != nil || status != http.StatusCreated {
@@ -81,7 +82,7 @@ func (s *store) askAtRandom(token string, n int) {
 		for range 100 {
 			method := fmt.Sprintf("/%s%d/%s%d", marker, rand.N(1_000_000), marker, rand.N(1_000_000))
 			if err := conn.Invoke(s.t.Context(), method, new(emptypb.Empty), new(emptypb.Empty)); err == nil {
-				s.t.Errorf("%s is answered", method)
+				s.t.Errorf("%s succeeds", method)
 			}
 		}
 		if err := conn.Close(); err != nil {
@@ -90,7 +91,8 @@ func (s *store) askAtRandom(token string, n int) {
 	}
 }
 
-// series counts each process's time series but for histograms' buckets, and fails the test if a label holds what a client has made up.
+// series counts the time series of each process, without histogram buckets. The test fails if a
+// label contains the marker.
 func (s *store) series() map[string]int {
 	s.t.Helper()
 	count := map[string]int{}
@@ -103,11 +105,11 @@ func (s *store) series() map[string]int {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
-			if !strings.Contains(line, "_bucket{") { // there are as many for each histogram
+			if !strings.Contains(line, "_bucket{") { // every histogram has the same number
 				count[process]++
 			}
 			if strings.Contains(strings.ToLower(line), marker) {
-				s.t.Errorf("%s measures under a name that a client has made up: %s", process, line)
+				s.t.Errorf("%s has a label that a client chose: %s", process, line)
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"merchstore.io/merchstore/test/kafka"
 )
 
-// TestTheOlderSurface is the older storefront's curl session, to the letter.
-func TestTheOlderSurface(t *testing.T) {
+// TestLegacyAPI checks the exact responses of the legacy API.
+func TestLegacyAPI(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts)
 	exactly := func(c call, want string) reply {
@@ -45,8 +45,8 @@ func TestTheOlderSurface(t *testing.T) {
 	exactly(call{method: "GET", path: "/api/items", status: 200}, `[{"id":1,"name":"Item1","description":""}]`)
 }
 
-// TestTheLogLines walks through version 1 and reads what a console consumer shows of it.
-func TestTheLogLines(t *testing.T) {
+// TestLogLines uses every endpoint of version 1 and reads the log with a console consumer.
+func TestLogLines(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts)
 	s.do(call{method: "GET", path: "/api/v1", status: 200})
@@ -115,7 +115,7 @@ func TestTheLogLines(t *testing.T) {
 	}
 }
 
-// TestVersion1 is the flow of a buyer and of a seller.
+// TestVersion1 goes through the requests of a buyer and of a seller.
 func TestVersion1(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -125,9 +125,9 @@ func TestVersion1(t *testing.T) {
 	}
 	sellers, buyers := s.login("seller"), s.login("buyer")
 
-	shelf := decode[struct{ Products []product }](t, s.do(call{method: "GET", path: "/api/v1/products?limit=2", token: buyers, status: 200}))
-	if len(shelf.Products) != 2 || shelf.Products[0].Name != "SUSTech Hoodie" {
-		t.Errorf("the first page of a new store's shelf is %+v", shelf)
+	listed := decode[struct{ Products []product }](t, s.do(call{method: "GET", path: "/api/v1/products?limit=2", token: buyers, status: 200}))
+	if len(listed.Products) != 2 || listed.Products[0].Name != "SUSTech Hoodie" {
+		t.Errorf("the first page of products is %+v", listed)
 	}
 	added := s.do(call{method: "POST", path: "/api/v1/products", token: sellers, status: 201, body: `{"name":"Cap","price":99.99,"stock":5,"category":"clothing"}`})
 	cap := decode[product](t, added)
@@ -136,10 +136,10 @@ func TestVersion1(t *testing.T) {
 		t.Errorf("added %s at %q", added.body, path)
 	}
 
-	// Reading with an ETag, changing with it.
+	// Conditional reads and updates.
 	read := s.do(call{method: "GET", path: path, token: buyers, status: 200})
 	tag := read.header["Etag"]
-	for _, method := range []string{"GET", "HEAD"} { // what the API has written before
+	for _, method := range []string{"GET", "HEAD"} { // repeated reads
 		again := s.do(call{method: method, path: path, token: buyers, status: 200})
 		if !slices.Equal(again.header["Etag"], tag) || again.header.Get("Content-Length") != fmt.Sprint(len(read.body)) ||
 			method == "GET" && !bytes.Equal(again.body, read.body) {
@@ -152,7 +152,7 @@ func TestVersion1(t *testing.T) {
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": tag}, status: 412})
 	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 200})
 
-	// Buying, with a key, twice.
+	// Ordering twice with the same key.
 	buy := call{
 		method: "POST", path: "/api/v1/orders", token: buyers, status: 201, header: http.Header{"Idempotency-Key": {"one"}},
 		body: fmt.Sprintf(`{"product_id":%d,"quantity":2}`, cap.ID),
@@ -177,10 +177,10 @@ func TestVersion1(t *testing.T) {
 	}
 	s.do(call{
 		method: "POST", path: "/api/v1/orders", token: buyers, status: 201,
-		body: fmt.Sprintf(`{"items":[{"product_id":%d,"quantity":1},{"product_id":%d,"quantity":2}]}`, shelf.Products[0].ID, shelf.Products[1].ID),
+		body: fmt.Sprintf(`{"items":[{"product_id":%d,"quantity":1},{"product_id":%d,"quantity":2}]}`, listed.Products[0].ID, listed.Products[1].ID),
 	})
 
-	// Cancelling, once.
+	// Cancelling twice.
 	location := first.header.Get("Location")
 	s.do(call{method: "GET", path: location, token: buyers, status: 200})
 	s.do(call{method: "POST", path: location + "/cancel", token: buyers, status: 200})
@@ -196,11 +196,11 @@ func TestVersion1(t *testing.T) {
 		t.Errorf("the buyer's orders are %+v", mine)
 	}
 
-	// Changing the password, and leaving.
+	// Changing the password, and deactivating the account.
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one"}`, status: 422})
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one","current_password":"password123"}`, status: 200})
-	gone := decode[user](t, s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", token: buyers, status: 200}))
-	if gone.Active {
+	deactivated := decode[user](t, s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", token: buyers, status: 200}))
+	if deactivated.Active {
 		t.Error("the account is still active")
 	}
 	s.do(call{method: "GET", path: "/api/v1/products", token: buyers, status: 401})

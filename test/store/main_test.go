@@ -1,5 +1,5 @@
-// Package store tests the store as its users see it: real processes, a real PostgreSQL, a real Kafka broker, and nothing known of
-// what is inside.
+// Package store tests the store as its users see it, as a black box: real processes, with a real
+// PostgreSQL and a real Kafka broker.
 package store
 
 import (
@@ -51,7 +51,7 @@ func start(t *testing.T, change ...func(*stack.Options)) *store {
 	}
 }
 
-// openAPI reads the document that the API serves, so that every answer can be held against it.
+// openAPI returns a validator of responses against the API's OpenAPI document.
 func openAPI(t *testing.T) validator.Validator {
 	t.Helper()
 	document, err := libopenapi.NewDocument(openapi.Document)
@@ -65,22 +65,23 @@ func openAPI(t *testing.T) validator.Validator {
 	return v
 }
 
-// call is a request, and what must come of it.
+// call is a request and the wanted status.
 type call struct {
 	method, path string
 	token        string
 	body         string
-	header       http.Header // nil values take a default header away
+	header       http.Header // a nil value removes a default header
 	status       int
 }
 
-// reply is an answer as it came.
+// reply is a response.
 type reply struct {
 	header http.Header
 	body   []byte
 }
 
-// do makes a call; it fails the test unless the status is the one wanted, and the answer is as the OpenAPI document says.
+// do sends a request. The test fails if the status is not the wanted one, or if the response does
+// not match the OpenAPI document.
 func (s *store) do(c call) reply {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), c.method, s.URL+c.path, strings.NewReader(c.body))
@@ -109,10 +110,10 @@ func (s *store) do(c call) reply {
 		s.t.Fatalf("%s %s %.200s: status %d, want %d: %s", c.method, c.path, c.body, response.StatusCode, c.status, body)
 	}
 	if response.Header.Get("X-Request-Id") == "" {
-		s.t.Errorf("%s %s: the answer has no request id", c.method, c.path)
+		s.t.Errorf("%s %s: the response has no request id", c.method, c.path)
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	if fine, errs := s.document.ValidateHttpResponse(request, response); !fine && documented(c) {
+	if valid, errs := s.document.ValidateHttpResponse(request, response); !valid && documented(c) {
 		for _, e := range errs {
 			s.t.Errorf("%s %s: status %d is not as documented: %s: %s\n%s", c.method, c.path, c.status, e.Message, e.Reason, body)
 		}
@@ -120,12 +121,13 @@ func (s *store) do(c call) reply {
 	return reply{response.Header, body}
 }
 
-// documented tells whether the document has something to say of a call: not of paths and methods that do not exist.
+// documented reports whether the document describes a call. It does not describe unknown paths and
+// methods.
 func documented(c call) bool {
 	return c.status != http.StatusMethodNotAllowed && !strings.HasPrefix(c.path, "/nowhere")
 }
 
-// decode reads an answer's body.
+// decode decodes a response's body.
 func decode[T any](t *testing.T, r reply) (v T) {
 	t.Helper()
 	if err := json.Unmarshal(r.body, &v); err != nil {
@@ -134,7 +136,7 @@ func decode[T any](t *testing.T, r reply) (v T) {
 	return v
 }
 
-// What version 1 answers.
+// Response bodies of version 1.
 type (
 	user struct {
 		ID       int32
@@ -161,14 +163,14 @@ type (
 	}
 )
 
-// signUp makes an account on version 1.
+// signUp creates an account.
 func (s *store) signUp(sid, username string) user {
 	s.t.Helper()
 	body := `{"sid":"` + sid + `","username":"` + username + `","email":"` + username + `@example.com","password":"` + goodPassword + `"}`
 	return decode[user](s.t, s.do(call{method: "POST", path: "/api/v1/users/create", body: body, status: http.StatusCreated}))
 }
 
-// login gives a token.
+// login returns a token.
 func (s *store) login(username string) string {
 	s.t.Helper()
 	body := `{"username":"` + username + `","password":"` + goodPassword + `"}`

@@ -22,7 +22,7 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// shown is how a product tells of its picture.
+// shown is the picture of a product in a response.
 type shown struct {
 	ID          int32
 	ImageURL    string `json:"image_url"`
@@ -31,7 +31,7 @@ type shown struct {
 	Images      *struct{ Thumbnail, Card, Full string }
 }
 
-// drawn is a picture that is like no other with another number.
+// drawn returns a PNG that is different for each number.
 func drawn(t *testing.T, number int) string {
 	t.Helper()
 	m := image.NewNRGBA(image.Rect(0, 0, 900, 600))
@@ -50,7 +50,8 @@ func drawn(t *testing.T, number int) string {
 	return b.String()
 }
 
-// form is a multipart/form-data body of these fields, name and value in turn; "image" is a file.
+// form returns a multipart/form-data body of pairs of names and values. The field "image" is a
+// file.
 func form(t *testing.T, pairs ...string) (body string, header http.Header) {
 	t.Helper()
 	var b bytes.Buffer
@@ -74,7 +75,7 @@ func form(t *testing.T, pairs ...string) (body string, header http.Header) {
 	return b.String(), http.Header{"Content-Type": {w.FormDataContentType()}}
 }
 
-// settled waits until a product's picture is not being processed any more.
+// settled waits until a product's picture is no longer being processed.
 func (s *store) settled(token string, id int32) (p shown) {
 	s.t.Helper()
 	eventually.True(s.t, time.Minute, "the picture's sizes", func() bool {
@@ -86,7 +87,7 @@ func (s *store) settled(token string, id int32) (p shown) {
 
 var asPNG = http.Header{"Content-Type": {"image/png"}}
 
-func TestPicturesFromUploadToBrowser(t *testing.T) {
+func TestUploadedPictureIsServedInItsSizes(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.signUp("1", "peter")
@@ -128,7 +129,7 @@ func TestPicturesFromUploadToBrowser(t *testing.T) {
 	s.do(call{method: "PUT", path: image1, token: token, header: header, body: body, status: 200})
 	removed := s.do(call{method: "DELETE", path: image1, token: token, status: 200})
 	if decode[shown](t, removed).ImageURL != "" {
-		t.Errorf("a removed picture is still shown: %s", removed.body)
+		t.Errorf("a removed picture is still in the response: %s", removed.body)
 	}
 	for _, gone := range []string{p.Images.Card, before.Images.Full} {
 		eventually.True(t, time.Minute, gone+" is forgotten", func() bool {
@@ -144,9 +145,9 @@ func TestPicturesFromUploadToBrowser(t *testing.T) {
 	}
 }
 
-const image1 = "/api/v1/products/4/image" // the store has three of its own
+const image1 = "/api/v1/products/4/image" // the store has three products
 
-func TestBadPicturesChangeNothing(t *testing.T) {
+func TestInvalidPicturesChangeNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.signUp("1", "peter")
@@ -206,7 +207,8 @@ func TestBadPicturesChangeNothing(t *testing.T) {
 	}
 }
 
-// TestNoUploadIsLost kills a DB service again and again while pictures are uploaded, and looks for accepted ones without their sizes.
+// TestNoUploadIsLost repeatedly kills a DB service while pictures are uploaded. Every accepted
+// picture gets its sizes.
 func TestNoUploadIsLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *stack.Options) {
@@ -262,7 +264,7 @@ func (s *store) settledWithin(token string, id int32, limit time.Duration) (p sh
 	return p
 }
 
-// tryUpload adds a product with a picture; that nobody may be there is what the test is about.
+// tryUpload adds a product with a picture. It reports false if the DB service is unavailable.
 func (s *store) tryUpload(token, image string) (id int32, ok bool) {
 	body, header := form(s.t, "name", "Cap", "price", "1", "image", image)
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
@@ -285,7 +287,7 @@ func (s *store) tryUpload(token, image string) (id int32, ok bool) {
 	case response.StatusCode == http.StatusServiceUnavailable:
 		return 0, false
 	case response.StatusCode != http.StatusCreated || err != nil:
-		s.t.Errorf("an upload was answered with %d, %v", response.StatusCode, err)
+		s.t.Errorf("an upload has status %d, %v", response.StatusCode, err)
 		return 0, false
 	}
 	return p.ID, true

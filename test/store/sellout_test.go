@@ -20,13 +20,14 @@ import (
 )
 
 const (
-	buyers  = 10_000
-	atATime = 64
-	pieces  = 1000
+	buyers      = 10_000
+	concurrency = 64
+	units       = 1000
 )
 
-// TestTenThousandBuyersForAThousandPieces lets 10,000 buyers, 64 at a time, at 1,000 pieces.
-func TestTenThousandBuyersForAThousandPieces(t *testing.T) {
+// TestTenThousandBuyersOfAThousandUnits: stock is not oversold, and each buyer gets at most one
+// unit.
+func TestTenThousandBuyersOfAThousandUnits(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts)
 	sale := s.openSale()
@@ -34,9 +35,9 @@ func TestTenThousandBuyersForAThousandPieces(t *testing.T) {
 	sale.check(t)
 }
 
-// TestTheSameWithTheDBServiceKilled kills the DB service in the middle of the rush; every buyer asks again with the same key until
-// there is an answer.
-func TestTheSameWithTheDBServiceKilled(t *testing.T) {
+// TestTenThousandBuyersWhileTheDBServiceIsKilled kills the DB service in the middle of the sale.
+// Every buyer retries with the same key until there is an answer.
+func TestTenThousandBuyersWhileTheDBServiceIsKilled(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts)
 	sale := s.openSale()
@@ -52,30 +53,30 @@ func TestTheSameWithTheDBServiceKilled(t *testing.T) {
 		t.Fatalf("start the DB service again: %v", err)
 	}
 	sale.check(t)
-	if sale.askedAgain.Load() == 0 {
-		t.Error("nobody noticed that the DB service was killed")
+	if sale.retries.Load() == 0 {
+		t.Error("no request was retried while the DB service was down")
 	}
 }
 
-// sale is 1,000 pieces of a product, and 10,000 who want one.
+// sale is a product with 1,000 units, and 10,000 buyers who want one each.
 type sale struct {
-	store      *store
-	tokens     []string
-	bodies     []string // of those answered 201, by buyer
-	sold       atomic.Int64
-	soldOut    atomic.Int64
-	askedAgain atomic.Int64
-	halfSold   chan struct{}
+	store    *store
+	tokens   []string
+	bodies   []string // of the responses 201, by buyer
+	sold     atomic.Int64
+	soldOut  atomic.Int64
+	retries  atomic.Int64
+	halfSold chan struct{}
 }
 
-// openSale puts the product on the shelf, and makes the accounts straight in the database: hashing 10,000 passwords would take
-// minutes. Their tokens are signed here for the same reason.
+// openSale adds the product, and creates the accounts directly in the database, because hashing
+// 10,000 passwords would take minutes. It signs their tokens for the same reason.
 func (s *store) openSale() *sale {
 	s.t.Helper()
 	s.signUp("1", "peter")
 	s.do(call{
 		method: "POST", path: "/api/v1/products", token: s.login("peter"), status: 201,
-		body: fmt.Sprintf(`{"name":"The last hoodie","price":199,"stock":%d}`, pieces),
+		body: fmt.Sprintf(`{"name":"The last hoodie","price":199,"stock":%d}`, units),
 	})
 	conn := s.connect()
 	rows, err := conn.Query(s.t.Context(), `INSERT INTO users (sid, username, password_hash, role)
@@ -101,20 +102,20 @@ func (s *store) openSale() *sale {
 	return &sale{store: s, tokens: tokens, bodies: make([]string, buyers), halfSold: make(chan struct{})}
 }
 
-// connect opens the store's database behind its back.
+// connect returns a connection to the store's database.
 func (s *store) connect() *pgx.Conn {
 	s.t.Helper()
 	return database.Connect(s.t, s.databases)
 }
 
-// run has all buyers buy.
+// run lets all buyers order, and returns when all have an answer.
 func (s *sale) run(t *testing.T) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atATime}, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range atATime {
+	for range concurrency {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
@@ -131,7 +132,7 @@ func (s *sale) run(t *testing.T) {
 	wg.Wait()
 }
 
-// buy asks for a piece until there is an answer that is final.
+// buy orders one unit, and retries until the answer is final.
 func (s *sale) buy(ctx context.Context, client *http.Client, i int) error {
 	for {
 		status, body, err := s.ask(ctx, client, i)
@@ -140,7 +141,7 @@ func (s *sale) buy(ctx context.Context, client *http.Client, i int) error {
 			return err
 		case status == http.StatusCreated:
 			s.bodies[i] = body
-			if s.sold.Add(1) == pieces/2 {
+			if s.sold.Add(1) == units/2 {
 				close(s.halfSold)
 			}
 			return nil
@@ -148,9 +149,9 @@ func (s *sale) buy(ctx context.Context, client *http.Client, i int) error {
 			s.soldOut.Add(1)
 			return nil
 		case status == http.StatusServiceUnavailable, status == http.StatusConflict && strings.Contains(body, "in_flight"):
-			s.askedAgain.Add(1)
+			s.retries.Add(1)
 			select {
-			case <-time.After(20 * time.Millisecond): // as the answer asks, only less patiently
+			case <-time.After(20 * time.Millisecond): // shorter than Retry-After
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -180,11 +181,11 @@ func (s *sale) ask(ctx context.Context, client *http.Client, i int) (status int,
 	return response.StatusCode, string(b), err
 }
 
-// check compares what buyers were told with what the database holds.
+// check compares the responses with the database.
 func (s *sale) check(t *testing.T) {
 	t.Helper()
-	if s.sold.Load() != pieces || s.soldOut.Load() != buyers-pieces {
-		t.Errorf("%d were told that they have one, %d that it is sold out; want %d and %d", s.sold.Load(), s.soldOut.Load(), pieces, buyers-pieces)
+	if s.sold.Load() != units || s.soldOut.Load() != buyers-units {
+		t.Errorf("%d orders were placed and %d refused, want %d and %d", s.sold.Load(), s.soldOut.Load(), units, buyers-units)
 	}
 	conn := s.store.connect()
 	var stock, orders, sold, twice int
@@ -193,29 +194,29 @@ func (s *sale) check(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stock != 0 || orders != pieces || sold != pieces || twice != 0 {
-		t.Errorf("stock %d, %d orders of %d pieces, %d by who has one already; want 0, %d, %d, 0", stock, orders, sold, twice, pieces, pieces)
+	if stock != 0 || orders != units || sold != units || twice != 0 {
+		t.Errorf("stock %d, %d orders of %d units, %d second orders of a buyer; want 0, %d, %d, 0", stock, orders, sold, twice, units, units)
 	}
-	// Whoever was told 201 has that very order.
-	var told []int64
+	// Every order that was answered 201 exists.
+	var answered []int64
 	for i, body := range s.bodies {
 		if body == "" {
 			continue
 		}
 		var o order
 		if err := json.Unmarshal([]byte(body), &o); err != nil {
-			t.Errorf("buyer %d was told %s: %v", i, body, err)
+			t.Errorf("buyer %d got %s: %v", i, body, err)
 		}
-		told = append(told, o.ID)
+		answered = append(answered, o.ID)
 	}
-	var held int
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM orders WHERE id = ANY($1)`, told).Scan(&held); err != nil {
+	var stored int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM orders WHERE id = ANY($1)`, answered).Scan(&stored); err != nil {
 		t.Fatal(err)
 	}
-	if held != pieces {
-		t.Errorf("the database holds %d of the %d orders that were answered 201", held, len(told))
+	if stored != units {
+		t.Errorf("the database has %d of the %d orders that were answered 201", stored, len(answered))
 	}
-	// Asking again tells the same, to the letter.
+	// A replay has the same body, byte for byte.
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	checked := 0
@@ -225,7 +226,7 @@ func (s *sale) check(t *testing.T) {
 		}
 		checked++
 		if status, again, err := s.ask(t.Context(), client, i); err != nil || status != http.StatusCreated || again != body {
-			t.Errorf("buyer %d was told %s; asking again tells %d %s, %v", i, body, status, again, err)
+			t.Errorf("buyer %d got %s; the replay is %d %s, %v", i, body, status, again, err)
 		}
 	}
 }

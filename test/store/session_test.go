@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// session logs in as the store's own pages do, and gives the header that a browser would send from then on.
+// session logs in as the store's pages do, and returns the header that a browser would send
+// afterwards.
 func (s *store) session(username string) http.Header {
 	s.t.Helper()
 	r := s.do(call{method: "POST", path: "/api/v1/session", body: `{"username":"` + username + `","password":"` + goodPassword + `"}`, status: 200})
 	cookie, flags, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
 	for _, flag := range []string{"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="} {
 		if !strings.Contains(flags, flag) {
-			s.t.Errorf("the cookie has not %s: %s", flag, flags)
+			s.t.Errorf("the cookie lacks %s: %s", flag, flags)
 		}
 	}
 	if strings.Contains(flags, "Secure") {
@@ -34,11 +35,11 @@ func TestPagesLogInWithACookie(t *testing.T) {
 		return string(s.do(call{method: "GET", path: "/api/v1/session", header: h, status: 200}).body)
 	}
 	if got := get(nil); got != nobody {
-		t.Errorf("a visitor is %s", got)
+		t.Errorf("without a session, the user is %s", got)
 	}
 	peter := s.session("peter")
 	if got := get(peter); !strings.Contains(got, `"username":"peter"`) {
-		t.Errorf("who has logged in is %s", got)
+		t.Errorf("after the login, the user is %s", got)
 	}
 	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 200})
 
@@ -50,9 +51,9 @@ func TestPagesLogInWithACookie(t *testing.T) {
 	const body = `{"name":"Cap","price":1}`
 	s.do(call{method: "POST", path: "/api/v1/products", header: from("same-origin"), body: body, status: 201})
 	for name, h := range map[string]http.Header{
-		"another site":                    from("cross-site"),
-		"another host of this site":       from("same-site"),
-		"another origin, in old browsers": {"Cookie": peter["Cookie"], "Origin": {"https://evil.example"}},
+		"another site":                      from("cross-site"),
+		"another host of this site":         from("same-site"),
+		"another origin, in an old browser": {"Cookie": peter["Cookie"], "Origin": {"https://evil.example"}},
 	} {
 		r := s.do(call{method: "POST", path: "/api/v1/products", header: h, body: body, status: 403})
 		if got := decode[problem](t, r); got.Code != "cross_site_request" {
@@ -70,21 +71,21 @@ func TestPagesLogInWithACookie(t *testing.T) {
 	}
 	wrong := s.do(call{method: "POST", path: "/api/v1/session", body: `{"username":"peter","password":"not this one"}`, status: 401})
 	if wrong.header.Get("Set-Cookie") != "" {
-		t.Error("a wrong password gets a cookie")
+		t.Error("a wrong password sets a cookie")
 	}
 	out := s.do(call{method: "DELETE", path: "/api/v1/session", header: peter, status: 204})
 	if !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
-		t.Errorf("who logs out keeps the cookie: %s", out.header.Get("Set-Cookie"))
+		t.Errorf("logging out keeps the cookie: %s", out.header.Get("Set-Cookie"))
 	}
 	s.do(call{method: "POST", path: "/api/v1/users/1/deactivate", header: peter, status: 200})
 	r := s.do(call{method: "GET", path: "/api/v1/session", header: peter, status: 200})
 	if string(r.body) != nobody || !strings.Contains(r.header.Get("Set-Cookie"), "Max-Age=0") {
-		t.Errorf("who has been deactivated is %s", r.body)
+		t.Errorf("after the deactivation, the user is %s", r.body)
 	}
 	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 401})
 }
 
-func TestAdminsReadTheLogLive(t *testing.T) {
+func TestAdminsFollowTheLog(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.signUp("1", "peter")
@@ -117,5 +118,5 @@ func TestAdminsReadTheLogLive(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("the message does not come: %v", lines.Err())
+	t.Errorf("the message does not arrive: %v", lines.Err())
 }

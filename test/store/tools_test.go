@@ -11,7 +11,7 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// TestGrpcurl calls the services with a client that was not made from our generated code: it learns everything by reflection.
+// TestGrpcurl calls the services with a client that uses reflection instead of generated code.
 func TestGrpcurl(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -36,7 +36,7 @@ func TestGrpcurl(t *testing.T) {
 	const service = "merchstore.v1.DBService/"
 	created := call(s.DBAddr(), service+"CreateUser", `{"sid":"12113053","username":"peter","password":"password123"}`)
 	if !strings.Contains(created, `"role": "ROLE_ADMIN"`) || strings.Contains(created, "assword") {
-		t.Errorf("CreateUser answers %s", created)
+		t.Errorf("CreateUser returns %s", created)
 	}
 	var login struct{ Token string }
 	if err := json.Unmarshal([]byte(call(s.DBAddr(), service+"Login", `{"username":"peter","password":"password123"}`)), &login); err != nil {
@@ -45,7 +45,7 @@ func TestGrpcurl(t *testing.T) {
 	authorization := []string{"-H", "authorization: Bearer " + login.Token}
 	updated := call(s.DBAddr(), service+"UpdateUser", `{"sid":"12113053","username":"sreyny"}`, authorization...)
 	if !strings.Contains(updated, `"username": "sreyny"`) {
-		t.Errorf("UpdateUser answers %s", updated)
+		t.Errorf("UpdateUser returns %s", updated)
 	}
 	out, err := grpcurl(s.DBAddr(), "-d", "{}", "ADDR", service+"ListProducts")
 	if err == nil || !strings.Contains(out, "Code: Unauthenticated") {
@@ -63,16 +63,16 @@ func TestGrpcurl(t *testing.T) {
 	stored := call(s.LoggingAddr(), "merchstore.v1.LoggingService/StreamLogs",
 		`{"service":"grpcurl","text":"one"} {"service":"grpcurl","text":"two"}`)
 	if !strings.Contains(stored, `"stored": "2"`) {
-		t.Errorf("StreamLogs answers %s", stored)
+		t.Errorf("StreamLogs returns %s", stored)
 	}
 	tail := exec.CommandContext(t.Context(), "grpcurl", append([]string{"-plaintext", "-max-time", "10"}, append(authorization,
 		"-d", `{"from_beginning":true,"service":"grpcurl"}`, s.LoggingAddr(), "merchstore.v1.LoggingService/TailLogs")...)...)
-	if seen, _ := tail.Output(); !strings.Contains(string(seen), `"text": "one"`) || strings.Contains(string(seen), "REST API") { // it ends by its deadline
+	if seen, _ := tail.Output(); !strings.Contains(string(seen), `"text": "one"`) || strings.Contains(string(seen), "REST API") { // ends at its deadline
 		t.Errorf("TailLogs sends %s", seen)
 	}
 }
 
-// TestPostman runs the collection, twice on one store.
+// TestPostman runs the collection twice on the same store.
 func TestPostman(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *stack.Options) {

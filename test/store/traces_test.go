@@ -16,13 +16,13 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// Of a client that wants its requests to be traced under an id of its choice.
+// The traceparent of a client that wants its requests to be traced.
 const (
 	forgedTrace = "0af7651916cd43dd8448eb211c80319c"
 	forgedSpan  = "b7ad6b7169203331"
 )
 
-// buy places an order, asking to be traced, and gives the id of the request.
+// buy places an order with a traceparent, and returns the request id.
 func (s *store) buy(token string) (requestID string) {
 	s.t.Helper()
 	return s.do(call{
@@ -31,7 +31,7 @@ func (s *store) buy(token string) (requestID string) {
 	}).header.Get("X-Request-Id")
 }
 
-// finish ends the store, which sends what it still has: log messages and spans.
+// finish stops the store, which flushes its log messages and spans.
 func (s *store) finish() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -41,7 +41,7 @@ func (s *store) finish() {
 	}
 }
 
-// record finds what a request has put into Kafka.
+// record returns the log record of a request.
 func (s *store) record(requestID string) kafka.Record {
 	s.t.Helper()
 	records := kafka.Shared(s.t).Records(s.t, s.topic, 1)
@@ -52,7 +52,7 @@ func (s *store) record(requestID string) kafka.Record {
 	return records[i]
 }
 
-// loggedTrace is the trace id in the API's own line about a request.
+// loggedTrace returns the trace id in the API's log line about a request.
 func loggedTrace(t *testing.T, logFile, requestID string) string {
 	t.Helper()
 	log, err := os.ReadFile(logFile)
@@ -73,23 +73,23 @@ func loggedTrace(t *testing.T, logFile, requestID string) string {
 	return ""
 }
 
-// trace is the spans of one.
+// trace is the spans of a trace.
 type trace struct {
 	t     *testing.T
 	spans []otlp.Span
 }
 
-// child is the one span of a kind inside another that fits.
-func (tr trace) child(of otlp.Span, service, kind string, fits func(otlp.Span) bool) otlp.Span {
+// child returns the only child of a span that has the service, the kind, and matches.
+func (tr trace) child(of otlp.Span, service, kind string, matches func(otlp.Span) bool) otlp.Span {
 	tr.t.Helper()
 	var found []otlp.Span
 	for _, s := range tr.spans {
-		if s.Parent == of.ID && s.Service == service && s.Kind == kind && fits(s) {
+		if s.Parent == of.ID && s.Service == service && s.Kind == kind && matches(s) {
 			found = append(found, s)
 		}
 	}
 	if len(found) != 1 {
-		tr.t.Fatalf("%d spans of %s, %s, fit inside of %q, want 1; there are\n%s", len(found), service, kind, of.Name, tr)
+		tr.t.Fatalf("%d spans of %s, %s, are children of %q, want 1; the trace is\n%s", len(found), service, kind, of.Name, tr)
 	}
 	return found[0]
 }
@@ -104,7 +104,7 @@ func (tr trace) String() string {
 
 func named(name string) func(otlp.Span) bool { return func(s otlp.Span) bool { return s.Name == name } }
 
-func TestOneTraceShowsAnOrderFromTheRequestToItsRows(t *testing.T) {
+func TestTraceOfAnOrderIncludesAllServices(t *testing.T) {
 	t.Parallel()
 	receiver := otlp.Receive(t)
 	s := start(t, func(o *stack.Options) {
@@ -126,7 +126,7 @@ func TestOneTraceShowsAnOrderFromTheRequestToItsRows(t *testing.T) {
 		t.Errorf("the trace begins with %+v", root)
 	}
 	if root.TraceID == forgedTrace || !slices.Equal(root.Links, []string{forgedTrace + "/" + forgedSpan}) {
-		t.Errorf("the client's own trace is not just linked to: %+v", root)
+		t.Errorf("the client's trace is not only linked: %+v", root)
 	}
 	if root.Resource["service.instance.id"] != "api" || root.Resource["service.version"] == "" {
 		t.Errorf("resource is %v", root.Resource)
@@ -156,17 +156,17 @@ func TestOneTraceShowsAnOrderFromTheRequestToItsRows(t *testing.T) {
 	}
 }
 
-// checkStatements finds what the group has done in the database, each statement in the batch that it went with.
+// checkStatements checks the spans of the group's statements, each within its batch.
 func checkStatements(tr trace, group otlp.Span) {
 	tr.t.Helper()
-	in := map[string]string{} // batches, by beginnings of their statements
+	in := map[string]string{} // batch by the beginning of the statement
 	for _, s := range tr.spans {
 		if sql := s.Attributes["db.query.text"]; sql != "" {
 			in[strings.Join(strings.Fields(sql)[:min(3, len(strings.Fields(sql)))], " ")] = s.Parent
 		}
 		for name, value := range s.Attributes {
 			if strings.Contains(value, "a-key-of-peter") || strings.Contains(value, "peter@") {
-				tr.t.Errorf("span %q tells of a bound value: %s is %s", s.Name, name, value)
+				tr.t.Errorf("span %q contains a bound value: %s is %s", s.Name, name, value)
 			}
 		}
 	}
@@ -180,12 +180,12 @@ func checkStatements(tr trace, group otlp.Span) {
 	}
 }
 
-func TestAClientCanNotHaveItselfTraced(t *testing.T) {
+func TestClientsCannotForceTracing(t *testing.T) {
 	t.Parallel()
 	receiver := otlp.Receive(t)
 	for name, env := range map[string]map[string]string{
-		"when no request is to be traced": {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL(), "OTEL_TRACES_SAMPLER_ARG": "0"},
-		"when tracing is off":             {"OTEL_TRACES_SAMPLER_ARG": "1"},
+		"with a sample ratio of 0": {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL(), "OTEL_TRACES_SAMPLER_ARG": "0"},
+		"with tracing disabled":    {"OTEL_TRACES_SAMPLER_ARG": "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,7 +207,7 @@ func TestAClientCanNotHaveItselfTraced(t *testing.T) {
 	}
 }
 
-func TestTheStoreDoesWithoutTheCollectorOfItsTraces(t *testing.T) {
+func TestCollectorOutage(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *stack.Options) {
 		o.Env = map[string]map[string]string{"": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER_ARG": "1"}}
@@ -215,8 +215,8 @@ func TestTheStoreDoesWithoutTheCollectorOfItsTraces(t *testing.T) {
 	s.signUp("12113053", "peter")
 	s.buy(s.login("peter"))
 	logFile := s.Process(stack.API).LogFile()
-	s.finish() // which fails the test if a process had to be killed, or ended with an error
+	s.finish() // fails the test if a process had to be killed, or ended with an error
 	if log, err := os.ReadFile(logFile); err != nil || !bytes.Contains(log, []byte("traces were not exported before shutdown")) {
-		t.Errorf("the API's log does not say that traces were lost: %v\n%s", err, log)
+		t.Errorf("the API's log does not report that traces were dropped: %v\n%s", err, log)
 	}
 }

@@ -1,5 +1,5 @@
-// Package logmeasure compares the way through the logging service with a producer that has Kafka to itself. It is for
-// benchmarks: both ways write the same records (value, key and headers) with the same producer settings.
+// Package logmeasure measures log messages through the logging service and with a bare producer.
+// Both write the same records (value, key and headers) with the same producer settings.
 package logmeasure
 
 import (
@@ -27,23 +27,23 @@ const (
 	requestID = "0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 	text      = "User 'peter' access place order endpoint"
 	writers   = 8
-	// bareQueue bounds what the bare producer has under way: the Kafka library's own default. Without a bound it would
-	// be faster, and use as much memory as there are messages.
+	// bareQueue bounds the records in flight of the bare producer. It is the Kafka library's
+	// default. Without a bound, it would be faster and keep all messages in memory.
 	bareQueue = 100_000
 )
 
-// Bare writes n records with a producer of its own and gives how many Kafka took per second.
+// Bare writes n records with a bare producer, and returns the acknowledged records per second.
 func Bare(ctx context.Context, brokers, topic string, n int) (perSecond float64, err error) {
 	logs := make(chan confluent.LogEvent, 100)
 	defer close(logs)
 	go func() {
-		for range logs { // nobody wants them
+		for range logs { // discard
 		}
 	}()
 	settings := kafka.Settings{Brokers: brokers, Topic: topic, SecurityProtocol: "PLAINTEXT"}
 	producer, err := confluent.NewProducer(settings.ProducerConfig(logs))
 	if err != nil {
-		return 0, fmt.Errorf("make the bare producer: %w", err)
+		return 0, fmt.Errorf("create the bare producer: %w", err)
 	}
 	defer producer.Close()
 	records := prepare(topic)
@@ -80,7 +80,7 @@ func Bare(ctx context.Context, brokers, topic string, n int) (perSecond float64,
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// prepare makes some records ahead, so that the bare producer has nothing else to do than to produce.
+// prepare creates some records in advance, so that only producing is measured.
 func prepare(topic string) []*confluent.Message {
 	records := make([]*confluent.Message, 1024)
 	for i := range records {
@@ -101,8 +101,8 @@ func prepare(topic string) []*confluent.Message {
 	return records
 }
 
-// Streamed logs n messages from several goroutines through the logging service behind conn, with the client that the
-// store's processes use, and gives how many were acknowledged per second.
+// Streamed logs n messages from several goroutines through the logging service behind conn, with
+// the client of the store's processes, and returns the acknowledged messages per second.
 func Streamed(ctx context.Context, conn grpc.ClientConnInterface, n int) (perSecond float64, err error) {
 	client := logstream.New(conn, logstream.Options{Service: service, Pod: pod, QueueSize: n, QueueBytes: 1 << 30},
 		prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
@@ -124,7 +124,7 @@ func Streamed(ctx context.Context, conn grpc.ClientConnInterface, n int) (perSec
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// share is how many of n fall to one of some.
+// share returns the part of n of one of several goroutines.
 func share(n, some, one int) int {
 	if one < n%some {
 		return n/some + 1

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Adds to the files that packages have made, in a folder, what makes an image of them. The links are for the chart, which uses the names
-# of the official images.
-# Usage: customize.sh FOLDER JARS PROMETHEUS
+# Turns the files of packages, in a folder, into those of an image. The links are for the chart,
+# which uses the paths of the official images. Usage: customize.sh FOLDER JARS PROMETHEUS
 set -euo pipefail
 root=$1 jars=$2 prometheus=$3
 scripts=$(dirname "$0")
@@ -16,5 +15,5 @@ ln -s redis-server "$root/usr/bin/valkey-server"
 ln -s redis-cli "$root/usr/bin/valkey-cli"
 # The users of the official images, which PostgreSQL looks up.
 printf 'database:x:999:999::/tmp:/bin/sh\nkafka:x:1000:1000::/tmp:/bin/sh\n' >>"$root/etc/passwd"
-# What this machine is told about packages is its own business, and a database comes with the package.
+# Remove the package configuration of this machine, and the database of the package.
 rm -rf "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/postgresql/*

@@ -1,10 +1,10 @@
 #!/bin/sh
-# As the entrypoint of PostgreSQL's official image, as far as the chart needs it: sets up an empty data folder, then becomes what it is
-# told to run.
+# Does what the entrypoint of PostgreSQL's official image does, as far as the chart needs it:
+# initializes an empty data directory, then executes the command.
 set -eu
 
 if [ "$1" = postgres ] && [ ! -e "$PGDATA/PG_VERSION" ]; then
-	# Beside the data folder and then renamed: who is killed half-way begins anew.
+	# In another directory, which is renamed at the end: after a crash, initialization starts again.
 	new=$PGDATA.new
 	rm -rf "$new"
 	password=$(mktemp)

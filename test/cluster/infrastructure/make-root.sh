@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes the archive of all files of an image with PostgreSQL, Kafka, Redis and Prometheus, from the Debian or Ubuntu packages that this machine
-# gets its own from, Kafka's jars, and the program prometheus: the package's finds no pods.
-# Usage: make-root.sh ROOT.tar JARS PROMETHEUS
+# Writes an archive of the files of an image with PostgreSQL, Kafka, Redis and Prometheus, from this
+# machine's Debian or Ubuntu repositories, Kafka's jars, and a Prometheus program, because the
+# package's lacks Kubernetes service discovery. Usage: make-root.sh ROOT.tar JARS PROMETHEUS
 set -euo pipefail
 root=$1 jars=$2 prometheus=$3
 scripts=$(dirname "$0")
@@ -13,9 +13,9 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-apt-config dump Acquire >"$work/apt.conf" # how packages are got at, by a proxy for instance
+apt-config dump Acquire >"$work/apt.conf" # apt's access to the repositories, for example a proxy
 
-# PostgreSQL compiles queries only where it finds the means to, which are larger than itself.
+# Without LLVM, which is larger than PostgreSQL itself, queries are not JIT-compiled.
 mmdebstrap --quiet --mode=root --variant=essential --include=postgresql,default-jre-headless,redis-server \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 	--dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/llvmjit*' --dpkgopt='path-exclude=/usr/lib/postgresql/*/lib/bitcode/*' \

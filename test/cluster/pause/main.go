@@ -1,5 +1,5 @@
-// Command pause does nothing until it is told to end. It is the first container of every pod, whose network lives as long as it
-// does.
+// Command pause waits for a signal. It runs in the first container of every pod, which holds the
+// pod's network namespace.
 package main
 
 import (

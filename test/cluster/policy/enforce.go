@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Enforce keeps the rules of a node as the cluster's policies have them, until ctx ends. Rules that are to replace all earlier
-// ones are handed to apply.
+// Enforce enforces the cluster's policies on a node until ctx is done. It calls apply with rules
+// that replace all earlier ones.
 func Enforce(ctx context.Context, config *rest.Config, node string, apply func(ctx context.Context, rules string) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -47,7 +47,8 @@ func Enforce(ctx context.Context, config *rest.Config, node string, apply func(c
 	}
 }
 
-// watch returns what sees all that rules depend on, once it is started, and what tells of each change.
+// watch returns a cache of the objects that rules depend on, which the caller has to start, and a
+// channel that signals changes.
 func watch(ctx context.Context, config *rest.Config) (cache.Cache, <-chan struct{}, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme} {
@@ -63,7 +64,7 @@ func watch(ctx context.Context, config *rest.Config) (cache.Cache, <-chan struct
 	note := func() {
 		select {
 		case changed <- struct{}{}:
-		default: // known already
+		default: // already signalled
 		}
 	}
 	for _, kind := range []client.Object{&corev1.Pod{}, &corev1.Namespace{}, &networkingv1.NetworkPolicy{}} {
@@ -89,7 +90,7 @@ func currentRules(ctx context.Context, seen client.Reader, node string) (string,
 	var policies networkingv1.NetworkPolicyList
 	for _, list := range []client.ObjectList{&pods, &namespaces, &policies} {
 		if err := seen.List(ctx, list); err != nil {
-			return "", fmt.Errorf("list what rules are made of: %w", err)
+			return "", fmt.Errorf("list objects: %w", err)
 		}
 	}
 	return Cluster{Policies: policies.Items, Pods: pods.Items, Namespaces: namespaces.Items}.Rules(node)

@@ -1,5 +1,6 @@
-// Package policy enforces NetworkPolicies on a node: it turns them into nftables rules. It is made for tests, small rather than
-// fast: whenever a pod, a namespace or a policy changes, all rules of the node are made anew.
+// Package policy enforces NetworkPolicies on a node with nftables. It is for tests, and simple
+// rather than fast: whenever a pod, a namespace or a policy changes, it replaces all rules of the
+// node.
 package policy
 
 import (
@@ -13,18 +14,18 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// table is where all rules are.
+// table is the table of all rules.
 const table = "inet network-policies"
 
-// Cluster is what rules are made of.
+// Cluster is the input of rules.
 type Cluster struct {
 	Policies   []networkingv1.NetworkPolicy
 	Pods       []corev1.Pod
 	Namespaces []corev1.Namespace
 }
 
-// Rules are the rules of a node, as nft reads them, in place of those that are there. What a pod
-// sends, and what it is sent, is checked on the node that it runs on; a node itself reaches its pods always.
+// Rules returns a node's rules for nft, which replace the existing ones. Both directions of a pod's
+// traffic are checked on the pod's node. The node itself can always reach its pods.
 func (c Cluster) Rules(node string) (string, error) {
 	var jumps, chains strings.Builder
 	for _, pod := range c.Pods {
@@ -48,19 +49,21 @@ func (c Cluster) Rules(node string) (string, error) {
 			chains.WriteString("\t\tdrop\n\t}\n")
 		}
 	}
-	// All at once: at no time is there less than the old rules or the new ones.
+	// One transaction, so that there is no moment without rules.
 	return "table " + table + "\ndelete table " + table + "\ntable " + table + " {\n" + chains.String() +
 		"\tchain forward {\n\t\ttype filter hook forward priority filter\n\t\tct state established,related accept\n" +
 		jumps.String() + "\t}\n}\n", nil
 }
 
-// hasAddress says whether a pod has an address of its own, and not its node's, or one that is another's by now.
+// hasAddress reports whether a pod has its own address. A pod in the host's network has not, and
+// the address of an ended pod may be reused.
 func hasAddress(pod corev1.Pod) bool {
 	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	return pod.Status.PodIP != "" && !pod.Spec.HostNetwork && !ended
 }
 
-// ours is where the address of the pod is found in what goes in a direction, theirs where the other's is.
+// ours returns the packet field with the pod's address in the given direction, theirs the field
+// with the peer's.
 func ours(direction networkingv1.PolicyType) string {
 	if direction == networkingv1.PolicyTypeEgress {
 		return "saddr"
@@ -75,13 +78,14 @@ func theirs(direction networkingv1.PolicyType) string {
 	return "saddr"
 }
 
-// traffic is a rule of a policy, which says the same in both directions.
+// traffic is an ingress or egress rule of a policy.
 type traffic struct {
 	peers []networkingv1.NetworkPolicyPeer
 	ports []networkingv1.NetworkPolicyPort
 }
 
-// allowed are the matches of what the policies for a pod let through in a direction, and whether there is such a policy.
+// allowed returns matches of the traffic that policies allow for a pod in a direction. isolated
+// reports whether any policy applies.
 func (c Cluster) allowed(pod corev1.Pod, direction networkingv1.PolicyType) (all []string, isolated bool, err error) {
 	for _, policy := range c.Policies {
 		chosen, err := selects(&policy.Spec.PodSelector, pod.Labels)
@@ -117,7 +121,7 @@ func rulesOf(policy networkingv1.NetworkPolicy, direction networkingv1.PolicyTyp
 	return all
 }
 
-// matches are the nftables matches of one rule of a policy.
+// matches returns the nftables matches of a policy's rule.
 func (c Cluster) matches(pod corev1.Pod, namespace string, direction networkingv1.PolicyType, rule traffic) ([]string, error) {
 	if len(rule.peers) == 0 { // everyone
 		return portMatches("", rule.ports, pod), nil
@@ -137,7 +141,7 @@ func (c Cluster) matches(pod corev1.Pod, namespace string, direction networkingv
 			return nil, err
 		}
 		for _, other := range others {
-			target := pod // whose ports are meant by their names
+			target := pod // the pod whose port names are used
 			if direction == networkingv1.PolicyTypeEgress {
 				target = other
 			}
@@ -147,7 +151,7 @@ func (c Cluster) matches(pod corev1.Pod, namespace string, direction networkingv
 	return all, nil
 }
 
-// peers are the pods that a peer of a policy in a namespace stands for.
+// peers returns the pods that a peer of a policy selects. namespace is the policy's.
 func (c Cluster) peers(peer networkingv1.NetworkPolicyPeer, namespace string) ([]corev1.Pod, error) {
 	in := map[string]bool{namespace: peer.NamespaceSelector == nil}
 	for _, other := range c.Namespaces {
@@ -176,8 +180,8 @@ func (c Cluster) peers(peer networkingv1.NetworkPolicyPeer, namespace string) ([
 	return all, nil
 }
 
-// portMatches adds ports to a match: one match for each port, or the match itself when there are none. A name that the target
-// has no port of matches nothing.
+// portMatches adds ports to a match: it returns a match per port, or the match itself if there are
+// no ports. A name that no port of the target has matches nothing.
 func portMatches(match string, ports []networkingv1.NetworkPolicyPort, target corev1.Pod) []string {
 	if len(ports) == 0 {
 		return []string{match}
@@ -220,7 +224,7 @@ func portsNamed(pod corev1.Pod, name string, protocol corev1.Protocol) []int32 {
 func selects(selector *metav1.LabelSelector, of map[string]string) (bool, error) {
 	s, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
-		return false, fmt.Errorf("read a selector: %w", err)
+		return false, fmt.Errorf("parse selector: %w", err)
 	}
 	return s.Matches(labels.Set(of)), nil
 }

@@ -15,7 +15,7 @@ import (
 
 type labels = map[string]string
 
-// pod is one of namespace shop on node here, unless it is changed.
+// pod returns a pod in namespace shop on node here, after the changes.
 func pod(name, address string, of labels, change ...func(*corev1.Pod)) corev1.Pod {
 	p := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: of},
@@ -32,7 +32,8 @@ func pod(name, address string, of labels, change ...func(*corev1.Pod)) corev1.Po
 
 func chosen(of labels) *metav1.LabelSelector { return &metav1.LabelSelector{MatchLabels: of} }
 
-// cluster has a database, an API that may or may not use it, and DNS in a namespace of its own on another node.
+// cluster returns a cluster with a database, an API, and DNS in another namespace and on another
+// node.
 func cluster(spec ...networkingv1.NetworkPolicySpec) policy.Cluster {
 	c := policy.Cluster{
 		Namespaces: []corev1.Namespace{
@@ -93,7 +94,7 @@ func upTo(last int32) func(*networkingv1.NetworkPolicyPort) {
 	return func(p *networkingv1.NetworkPolicyPort) { p.EndPort = &last }
 }
 
-func TestAPodGetsWhatItsPoliciesAllowAndNothingElse(t *testing.T) {
+func TestOnlyAllowedTrafficPasses(t *testing.T) {
 	t.Parallel()
 	type peer = networkingv1.NetworkPolicyPeer
 	api := peer{PodSelector: chosen(labels{"app": "api"})}
@@ -103,33 +104,33 @@ func TestAPodGetsWhatItsPoliciesAllowAndNothingElse(t *testing.T) {
 		chain    string
 		want     []string
 	}{
-		"no policy: no chain, everything passes": {nil, "ingress-10.0.1.1", nil},
-		"a policy without rules: nothing passes": {
+		"without a policy there is no chain": {nil, "ingress-10.0.1.1", nil},
+		"a policy without rules drops everything": {
 			[]networkingv1.NetworkPolicySpec{into("db")}, "ingress-10.0.1.1", []string{"drop"},
 		},
-		"a policy for what comes in leaves what goes out alone": {
+		"an ingress policy does not affect egress": {
 			[]networkingv1.NetworkPolicySpec{into("db")}, "egress-10.0.1.1", nil,
 		},
-		"a rule that names nobody lets everybody in": {
+		"a rule without peers allows all": {
 			[]networkingv1.NetworkPolicySpec{into("db", from())}, "ingress-10.0.1.1", []string{"return", "drop"},
 		},
-		"pods of its own namespace; one with its node's address is not told from the node": {
+		"pods of the policy's namespace, except those in the host's network": {
 			[]networkingv1.NetworkPolicySpec{into("db", from(api))}, "ingress-10.0.1.1", []string{"ip saddr 10.0.1.2 return", "drop"},
 		},
 		"all pods of a namespace": {
 			[]networkingv1.NetworkPolicySpec{into("db", from(system))}, "ingress-10.0.1.1", []string{"ip saddr 10.0.2.1 return", "drop"},
 		},
-		"pods of other namespaces are not meant by their labels alone": {
+		"a pod selector alone does not select pods of other namespaces": {
 			[]networkingv1.NetworkPolicySpec{into("db", from(peer{PodSelector: chosen(labels{"app": "dns"})}))},
 			"ingress-10.0.1.1",
 			[]string{"drop"},
 		},
-		"two policies allow what either does": {
+		"two policies allow what either allows": {
 			[]networkingv1.NetworkPolicySpec{into("db", from(api)), into("db", from(system))},
 			"ingress-10.0.1.1",
 			[]string{"ip saddr 10.0.1.2 return", "ip saddr 10.0.2.1 return", "drop"},
 		},
-		"a range of addresses, except some": {
+		"an address range with exceptions": {
 			[]networkingv1.NetworkPolicySpec{into("db", from(peer{
 				IPBlock: &networkingv1.IPBlock{CIDR: "10.1.0.0/16", Except: []string{"10.1.2.0/24", "10.1.3.0/24"}},
 			}))},
@@ -143,7 +144,7 @@ func TestAPodGetsWhatItsPoliciesAllowAndNothingElse(t *testing.T) {
 			"ingress-10.0.1.1",
 			[]string{"tcp dport 80 return", "tcp dport 5432 return", "tcp dport 90-99 return", "meta l4proto udp return", "drop"},
 		},
-		"what goes out, to a port that the other pod names": {
+		"egress to a named port of the peer": {
 			[]networkingv1.NetworkPolicySpec{outOf("api", networkingv1.NetworkPolicyEgressRule{
 				To:    []peer{{PodSelector: chosen(labels{"app": "db"})}},
 				Ports: []networkingv1.NetworkPolicyPort{port("sql")},
@@ -162,13 +163,13 @@ func TestAPodGetsWhatItsPoliciesAllowAndNothingElse(t *testing.T) {
 				t.Errorf("chain %s has %q, want %q; all rules:\n%s", c.chain, got, c.want, rules)
 			}
 			if jumps := strings.Contains(rules, " jump "+c.chain+"\n"); jumps != (c.want != nil) {
-				t.Errorf("whether the chain is used: %t; all rules:\n%s", jumps, rules)
+				t.Errorf("the chain is used: %t; all rules:\n%s", jumps, rules)
 			}
 		})
 	}
 }
 
-func TestOnlyPodsOfTheNodeHaveRules(t *testing.T) {
+func TestRulesAreOnlyForPodsOfTheNode(t *testing.T) {
 	t.Parallel()
 	rules, err := cluster(into("db")).Rules("there")
 	if err != nil {
@@ -179,7 +180,7 @@ func TestOnlyPodsOfTheNodeHaveRules(t *testing.T) {
 	}
 }
 
-// chainOf are the lines of a chain, nil when there is none.
+// chainOf returns the lines of a chain, or nil if there is none.
 func chainOf(rules, chain string) []string {
 	_, after, _ := strings.Cut(rules, "chain "+chain+" {")
 	body, _, _ := strings.Cut(after, "}\n")

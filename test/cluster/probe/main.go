@@ -1,4 +1,5 @@
-// Command probe is what the cluster's tests run in pods: a server that says where it runs, and a client that asks one.
+// Command probe runs in the pods of the cluster's tests: a server that responds with its pod's
+// name, and a client.
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 	"time"
 )
 
-// timeout is what an answer may take; one that never comes is told from one that does not come soon.
+// timeout bounds a request.
 const timeout = 2 * time.Second
 
 func main() {
@@ -37,11 +38,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 }
 
-// serve answers every request on port 8080 with the name of the pod, and says who asked.
+// serve responds to every request on port 8080 with the name of the pod, and logs the client.
 func serve(ctx context.Context, out io.Writer) error {
 	name, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("find out where it runs: %w", err)
+		return fmt.Errorf("get host name: %w", err)
 	}
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(out, r.Method, r.URL.Path, "from", r.RemoteAddr)
@@ -59,20 +60,20 @@ func serve(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// get prints what a server answers.
+// get prints the response of a server.
 func get(ctx context.Context, url string, out io.Writer) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask: %w", err)
+		return fmt.Errorf("send request: %w", err)
 	}
 	client := http.Client{Timeout: timeout}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask: %w", err)
+		return fmt.Errorf("send request: %w", err)
 	}
 	defer answer.Body.Close()
 	if _, err := io.Copy(out, answer.Body); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read response: %w", err)
 	}
 	return nil
 }

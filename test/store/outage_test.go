@@ -17,8 +17,8 @@ import (
 	"merchstore.io/merchstore/test/stack"
 )
 
-// TestKafkaIsAwayForHalfAMinute: no request notices, and afterwards every log message is there.
-func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
+// TestKafkaOutage: requests are not affected, and afterwards Kafka has every log message.
+func TestKafkaOutage(t *testing.T) {
 	t.Parallel()
 	broker, err := kafka.Start(t.Context(), t.TempDir())
 	if err != nil {
@@ -35,7 +35,7 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 	token := s.login("peter")
 
 	requests := 0
-	flow := func(d time.Duration) (median time.Duration) {
+	requestFor := func(d time.Duration) (median time.Duration) {
 		var took []time.Duration
 		for end := time.Now().Add(d); time.Now().Before(end); requests++ {
 			from := time.Now()
@@ -45,22 +45,22 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 		slices.Sort(took)
 		return took[len(took)/2]
 	}
-	before := flow(2 * time.Second)
+	before := requestFor(2 * time.Second)
 	if err := broker.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	during := flow(30 * time.Second)
+	during := requestFor(30 * time.Second)
 	if err := broker.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	flow(2 * time.Second)
-	// Other tests run at the same time, so only a difference that no noise explains counts.
+	requestFor(2 * time.Second)
+	// Other tests run concurrently, so only a large difference counts.
 	t.Logf("%d requests; median %s with Kafka, %s without", requests, before, during)
 	if during > 10*before+100*time.Millisecond {
-		t.Errorf("requests got slower without Kafka: median %s, before %s", during, before)
+		t.Errorf("requests are slower without Kafka: median %s, before %s", during, before)
 	}
 
-	const other = 3 // lines of signing up and logging in
+	const other = 3 // messages about the sign-up and the login
 	eventually.True(t, time.Minute, "every message to be acknowledged", func() bool {
 		return s.metric(stack.API, "merchstore_log_messages_acknowledged_total")+s.metric(stack.API, "merchstore_log_messages_dropped_total") >= requests+other
 	})
@@ -76,7 +76,7 @@ func TestKafkaIsAwayForHalfAMinute(t *testing.T) {
 	}
 }
 
-// metric reads a counter or gauge of a process, summed over its labels.
+// metric returns the value of a counter or gauge of a process, summed over its labels.
 func (s *store) metric(process, name string) int {
 	s.t.Helper()
 	read, err := metrics.Read(s.t.Context(), s.OpsURL(process))
@@ -86,8 +86,9 @@ func (s *store) metric(process, name string) int {
 	return int(read.Sum(name, nil))
 }
 
-// TestPostgreSQLIsAway: 503 with Retry-After at once, readiness off, and back by itself.
-func TestPostgreSQLIsAway(t *testing.T) {
+// TestPostgreSQLOutage: requests are answered 503 with Retry-After in time, the DB service is not
+// ready but alive, and recovers by itself.
+func TestPostgreSQLOutage(t *testing.T) {
 	t.Parallel()
 	server := database.StartServer(t, nil)
 	if err := schema.Migrate(t.Context(), server.URL("postgres")); err != nil {
@@ -114,49 +115,49 @@ func TestPostgreSQLIsAway(t *testing.T) {
 			t.Errorf("%s %s: Retry-After is %q", c.method, c.path, r.header.Get("Retry-After"))
 		}
 		if took := time.Since(from); took > 8*time.Second {
-			t.Errorf("%s %s: it took %s to say that the database is away", c.method, c.path, took)
+			t.Errorf("%s %s: the response took %s", c.method, c.path, took)
 		}
 		if strings.Contains(string(r.body), "127.0.0.1") {
-			t.Errorf("the answer tells where the database is: %s", r.body)
+			t.Errorf("the response contains the address of the database: %s", r.body)
 		}
 	}
 	ready := func(process string) bool { return s.opsStatus(process, "/readyz") == http.StatusOK }
-	eventually.True(t, 10*time.Second, "the DB service's readiness to go off", func() bool { return !ready(stack.DB) })
+	eventually.True(t, 10*time.Second, "the DB service to be not ready", func() bool { return !ready(stack.DB) })
 	if s.opsStatus(stack.DB, "/healthz") != http.StatusOK {
-		t.Error("the DB service says that it is not alive: it would be restarted for nothing")
+		t.Error("the DB service reports that it is not alive: it would be restarted without need")
 	}
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 30*time.Second, "readiness to come back", func() bool { return ready(stack.DB) })
-	eventually.True(t, 30*time.Second, "orders to be taken again", func() bool {
+	eventually.True(t, 30*time.Second, "the DB service to be ready", func() bool { return ready(stack.DB) })
+	eventually.True(t, 30*time.Second, "requests to succeed", func() bool {
 		status, _, err := s.Do(t.Context(), http.MethodGet, "/api/v1/products", token, nil)
 		return err == nil && status == http.StatusOK
 	})
 	buy.status = 201
 	s.do(buy)
 
-	var said []string
-	eventually.True(t, 30*time.Second, "the DB service to have said so in the log channel", func() bool {
-		said = nil
+	var messages []string
+	eventually.True(t, 30*time.Second, "messages of the DB service in the log channel", func() bool {
+		messages = nil
 		for _, r := range kafka.Shared(t).Records(t, s.topic, 1) {
 			if r.Headers["service"] == "DB service" {
-				said = append(said, r.Value[strings.Index(r.Value, " - ")+3:])
+				messages = append(messages, r.Value[strings.Index(r.Value, " - ")+3:])
 			}
 		}
-		return len(said) == 2
+		return len(messages) == 2
 	})
 	want := []string{
 		"DB service: error: UNAVAILABLE - the database is unavailable, or its schema is too old",
 		"DB service: the database is available again",
 	}
-	if !slices.Equal(said, want) {
-		t.Errorf("the log channel says %q", said)
+	if !slices.Equal(messages, want) {
+		t.Errorf("the log channel has %q, want %q", messages, want)
 	}
 }
 
-// TestStoppingLosesNothing stops the API (SIGTERM) while requests are under way.
-func TestStoppingLosesNothing(t *testing.T) {
+// TestShutdownLosesNothing stops the API (SIGTERM) while requests are in flight.
+func TestShutdownLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, withoutProducts, func(o *stack.Options) { o.Replicas = map[string]int{stack.API: 2} })
 	s.signUp("1", "peter")
@@ -176,7 +177,7 @@ func TestStoppingLosesNothing(t *testing.T) {
 			}
 			status, answer, err := s.Do(t.Context(), http.MethodPost, "/api/v1/orders", token, map[string]int{"product_id": 1, "quantity": 1})
 			switch {
-			case err != nil: // the listener has closed: nothing was taken
+			case err != nil: // the listener has closed: no order was placed
 				return
 			case status != http.StatusCreated:
 				t.Errorf("status %d: %s", status, answer)
@@ -185,19 +186,19 @@ func TestStoppingLosesNothing(t *testing.T) {
 			n++
 		}
 	}()
-	eventually.True(t, 10*time.Second, "orders to flow", func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
+	eventually.True(t, 10*time.Second, "orders to be placed", func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
 	if err := s.Process(stack.API).Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 	close(stop)
-	told := <-placed
-	if held := s.count(`SELECT count(*) FROM orders`); held != told {
-		t.Errorf("%d orders were answered, the database holds %d", told, held)
+	answered := <-placed
+	if stored := s.count(`SELECT count(*) FROM orders`); stored != answered {
+		t.Errorf("%d orders were answered, the database has %d", answered, stored)
 	}
 	const other = 4
-	records := kafka.Shared(t).Records(t, s.topic, told+other)
-	if len(records) < told+other {
-		t.Errorf("%d log records for %d orders", len(records), told)
+	records := kafka.Shared(t).Records(t, s.topic, answered+other)
+	if len(records) < answered+other {
+		t.Errorf("%d log records for %d orders", len(records), answered)
 	}
 }
 
@@ -206,7 +207,7 @@ func (s *store) count(sql string) int {
 	return database.Ask[int](s.t, s.connect(), sql)
 }
 
-// opsStatus asks a process's operations port.
+// opsStatus returns the status of a GET request to a process's operations port.
 func (s *store) opsStatus(process, path string) int {
 	s.t.Helper()
 	other := *s.Stack

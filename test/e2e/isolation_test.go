@@ -10,33 +10,34 @@ import (
 	"testing"
 )
 
-// fences checks what pods must not do.
-func fences(t *testing.T) {
+// isolation checks network policies and the pod security standard.
+func isolation(t *testing.T) {
 	c := cluster{t: t}
 	image := c.kubectl("get", "pod", "store-postgresql-0", "--template={{(index .spec.containers 0).image}}")
-	t.Run("who is no client of PostgreSQL can't reach it", func(t *testing.T) {
+	t.Run("only clients reach PostgreSQL", func(t *testing.T) {
 		c := cluster{t: t}
 		const ask = "pg_isready --host store-postgresql --timeout 3"
-		if said, err := c.run(image, "merchstore.io/postgresql-client=true", ask); err != nil {
-			t.Errorf("a pod with the label of a client can't reach PostgreSQL: %v %s", err, said)
+		if output, err := c.run(image, "merchstore.io/postgresql-client=true", ask); err != nil {
+			t.Errorf("a pod with the label of a client does not reach PostgreSQL: %v %s", err, output)
 		}
-		if said, err := c.run(image, "merchstore.io/postgresql-client=false", ask); err == nil {
-			t.Errorf("a pod without the label of a client reaches PostgreSQL: %s", said)
+		if output, err := c.run(image, "merchstore.io/postgresql-client=false", ask); err == nil {
+			t.Errorf("a pod without the label of a client reaches PostgreSQL: %s", output)
 		}
 	})
-	t.Run("a pod that breaks the restricted standard is refused", func(t *testing.T) {
+	t.Run("a pod that violates the restricted standard is rejected", func(t *testing.T) {
 		c := cluster{t: t}
 		_, err := c.try("run", "rootful", "--image="+image, "--restart=Never", "--dry-run=server", "--command", "--", "true")
 		if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted`) {
-			t.Errorf("a pod that may be root is not refused: %v", err)
+			t.Errorf("a pod that may run as root is not rejected: %v", err)
 		}
 	})
 }
 
-// run runs a command in a pod of its own to its end, and returns what it says. The pod has a label that NetworkPolicies may know.
+// run runs a command in a new pod with the given label, which NetworkPolicies may select, and
+// returns its output.
 func (c cluster) run(image, label, command string) (string, error) {
 	c.t.Helper()
-	const name = "visitor"
+	const name = "command"
 	remove := func() {
 		if err := exec.CommandContext(context.Background(), "kubectl", "--namespace", namespace, "delete", "pod", name, "--ignore-not-found").Run(); err != nil {
 			c.t.Errorf("remove pod %s: %v", name, err)
@@ -49,13 +50,13 @@ func (c cluster) run(image, label, command string) (string, error) {
 		"containers":[{"name":%q,"image":%q,"command":["/bin/sh","-c",%q],
 			"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`, name, image, command))
 	var phase string
-	c.eventually("the visitor's command ends", func() bool {
+	c.eventually("the command ends", func() bool {
 		phase = c.kubectl("get", "pod", name, "--template={{.status.phase}}")
 		return phase == "Succeeded" || phase == "Failed"
 	})
-	said := c.kubectl("logs", name)
+	output := c.kubectl("logs", name)
 	if phase == "Failed" {
-		return said, fmt.Errorf("the command in pod %s failed: %s", name, said)
+		return output, fmt.Errorf("the command in pod %s failed: %s", name, output)
 	}
-	return said, nil
+	return output, nil
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// everyPodGetsItsShare counts the calls that DB pods get, three of which one is new.
-func everyPodGetsItsShare(c cluster, _ *traffic) {
+// evenDistribution counts the calls of three DB pods, one of which is new.
+func evenDistribution(c cluster, _ *traffic) {
 	orders := map[string]string{"grpc_method": "PlaceOrder", "grpc_code": "OK"}
 	c.replicas("store-db", 3)
 	defer c.replicas("store-db", 2)
@@ -21,7 +21,8 @@ func everyPodGetsItsShare(c cluster, _ *traffic) {
 		return all
 	}
 	c.eventually("all pods are called", func() bool { return !slices.Contains(count(), 0) })
-	// That is when one client has heard of the new pod; the last one does when a connection of its own comes of age, after a minute.
+	// One client has found the new pod. The last one does when its connections reach their maximum
+	// age, after a minute.
 	<-time.After(70 * time.Second)
 	before := count()
 	<-time.After(30 * time.Second)
@@ -35,7 +36,7 @@ func everyPodGetsItsShare(c cluster, _ *traffic) {
 	c.t.Logf("calls of %v in half a minute: %v", pods, shares)
 	for i, share := range shares {
 		if share < 0.8*fair || share > 1.2*fair {
-			c.t.Errorf("%s got %.0f calls, its share would be %.0f", pods[i], share, fair)
+			c.t.Errorf("%s got %.0f calls, want about %.0f", pods[i], share, fair)
 		}
 	}
 }
@@ -52,12 +53,13 @@ func updates(c cluster, _ *traffic) {
 func scaling(c cluster, _ *traffic) {
 	c.replicas("store-api", 6)
 	for _, p := range c.pods("store-api") {
-		c.eventually("pod "+p+" is asked", func() bool { return c.sum(p, "http_requests_total", nil) > 0 })
+		c.eventually("pod "+p+" gets requests", func() bool { return c.sum(p, "http_requests_total", nil) > 0 })
 	}
 	c.replicas("store-api", 2)
 }
 
-// deletions deletes each pod in turn. There is but one of PostgreSQL's: without it nothing can be bought, see kills.
+// deletions deletes each pod in turn, except PostgreSQL's only one: without it no order can be
+// placed, see kills.
 func deletions(c cluster, _ *traffic) {
 	for _, d := range deployments {
 		for _, p := range c.pods(d) {
@@ -69,8 +71,8 @@ func deletions(c cluster, _ *traffic) {
 	c.settle()
 }
 
-// drain empties a node and lets it have pods again: of those that neither PostgreSQL nor Kafka is on, the one that has most of the
-// store's pods.
+// drain drains a node and makes it schedulable again: of the nodes without PostgreSQL and Kafka,
+// the one with the most pods of the store.
 func drain(c cluster, _ *traffic) {
 	busy := strings.Fields(c.kubectl("get", "pod", "store-postgresql-0", "store-kafka-0", "--template={{range .items}}{{.spec.nodeName}} {{end}}"))
 	all := c.kubectl("get", "nodes", "--selector=!node-role.kubernetes.io/control-plane", "--template={{range .items}}{{.metadata.name}} {{end}}")
@@ -84,7 +86,7 @@ func drain(c cluster, _ *traffic) {
 		}
 	}
 	if fullest == "" {
-		c.t.Fatalf("none of the nodes %s has pods of the store, but for %s, which are PostgreSQL's and Kafka's", all, busy)
+		c.t.Fatalf("no node of %s has pods of the store, except those of PostgreSQL and Kafka, %s", all, busy)
 	}
 	c.t.Logf("%s has %s", fullest, most)
 	defer c.kubectl("uncordon", fullest)
