@@ -24,7 +24,7 @@ func TestConnectionErrorsAreReported(t *testing.T) {
 			[]string{"0001_file.sql", "57P01", "the connection to the database was lost"},
 		},
 		"there is no place for a ledger": {
-			"&search_path=nowhere", "SELECT 1", v1alpha1.ReasonRetrying, []string{"the database has no schema to make tables in"},
+			"&search_path=nowhere", "SELECT 1", v1alpha1.ReasonRetrying, []string{"the database has no schema to create tables in"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

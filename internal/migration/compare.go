@@ -12,8 +12,8 @@ type Comparison struct {
 	Missing []Applied
 	// OutOfOrder files are not applied, although a newer one is.
 	OutOfOrder []File
-	// Unsigned files were applied by a program that records no checksums.
-	Unsigned []File
+	// WithoutChecksum are files that were applied by a program that records no checksums.
+	WithoutChecksum []File
 	// Resumable migrations were interrupted, and their files are unchanged. Those of Dirty ones are
 	// changed or gone.
 	Resumable, Dirty []Interrupted
@@ -31,7 +31,7 @@ func Compare(files []File, ledger Ledger) Comparison {
 		known[f.Version] = f
 		switch a, done := applied[f.Version]; {
 		case done && a.Checksum == "":
-			c.Unsigned = append(c.Unsigned, f)
+			c.WithoutChecksum = append(c.WithoutChecksum, f)
 		case done && a.Checksum != f.Checksum:
 			c.Tampered = append(c.Tampered, f)
 		case done:

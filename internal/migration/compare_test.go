@@ -51,7 +51,7 @@ func TestCompare(t *testing.T) {
 		},
 		"applied by goose's own command": {
 			files: []migration.File{file(1, "a")}, ledger: ledger{Applied: []migration.Applied{applied(1, "")}},
-			want: migration.Comparison{Current: 1, Unsigned: []migration.File{file(1, "a")}},
+			want: migration.Comparison{Current: 1, WithoutChecksum: []migration.File{file(1, "a")}},
 		},
 		"interrupted": {
 			files:  []migration.File{file(1, "a"), file(2, "b")},

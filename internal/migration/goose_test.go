@@ -54,8 +54,8 @@ func gooseUp(t *testing.T, url string, files []migration.File, want ...int64) {
 	}
 }
 
-// wantSigned checks that the ledger has a row with name and checksum for each file.
-func wantSigned(t *testing.T, url string, files []migration.File) {
+// wantChecksums checks that the ledger has a row with name and checksum for each file.
+func wantChecksums(t *testing.T, url string, files []migration.File) {
 	t.Helper()
 	var want []migration.Applied
 	for _, f := range files {
@@ -88,11 +88,11 @@ func TestContinuesWhatGooseApplied(t *testing.T) {
 		t.Errorf("the ledger of goose is read as %+v", l)
 	}
 	migrate(t, url, files[:1]) // there is nothing to run, but a checksum to record
-	wantSigned(t, url, files[:1])
+	wantChecksums(t, url, files[:1])
 	refused(t, url, up(t, "CREATE TABLE a (y int)"), "edited")
 	gooseUp(t, url, files[:2], 2)
 	migrate(t, url, files)
-	wantSigned(t, url, files)
+	wantChecksums(t, url, files)
 }
 
 func TestGooseContinuesWhatWasApplied(t *testing.T) {
@@ -113,7 +113,7 @@ func TestGooseContinuesWhatWasApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	migrate(t, url, files) // version 4 anew, and the checksum of 3
-	wantSigned(t, url, files)
+	wantChecksums(t, url, files)
 	gooseUp(t, url, files)
 }
 

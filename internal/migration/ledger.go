@@ -82,8 +82,8 @@ func collect[T any](ctx context.Context, conn *pgx.Conn, sql string) ([]T, error
 }
 
 // Prepare creates the ledger's tables, or the columns that goose's own table lacks, and records the
-// checksums of unsigned files. It needs the lock.
-func (s *Session) Prepare(ctx context.Context, unsigned []File) error {
+// checksums of the given files. It needs the lock.
+func (s *Session) Prepare(ctx context.Context, withoutChecksum []File) error {
 	var complete bool
 	err := s.conn.QueryRow(ctx, `
 		SELECT count(DISTINCT a.attname) = 3 AND to_regclass('goose_db_running') IS NOT NULL,
@@ -95,9 +95,9 @@ func (s *Session) Prepare(ctx context.Context, unsigned []File) error {
 		return fmt.Errorf("look for ledger: %w", err)
 	}
 	if s.schema == "" {
-		return errors.New("prepare ledger: the database has no schema to make tables in")
+		return errors.New("prepare ledger: the database has no schema to create tables in")
 	}
-	if complete && len(unsigned) == 0 {
+	if complete && len(withoutChecksum) == 0 {
 		return nil
 	}
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
@@ -106,7 +106,7 @@ func (s *Session) Prepare(ctx context.Context, unsigned []File) error {
 				return err
 			}
 		}
-		for _, f := range unsigned {
+		for _, f := range withoutChecksum {
 			_, err := tx.Exec(ctx, `
 				UPDATE `+s.schema+`.goose_db_version SET name = $2, checksum = $3
 				WHERE version_id = $1 AND is_applied AND checksum IS NULL`,

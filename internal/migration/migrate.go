@@ -22,7 +22,7 @@ func Migrate(ctx context.Context, url string, files []File) error {
 	}
 	defer session.Close()
 	todo, err := session.compare(ctx, files)
-	if err != nil || len(todo.Pending)+len(todo.Unsigned) == 0 {
+	if err != nil || len(todo.Pending)+len(todo.WithoutChecksum) == 0 {
 		return err
 	}
 	if err := session.Lock(ctx, 0); err != nil {
@@ -36,7 +36,7 @@ func Migrate(ctx context.Context, url string, files []File) error {
 			return err
 		}
 	}
-	if err := session.Prepare(ctx, todo.Unsigned); err != nil {
+	if err := session.Prepare(ctx, todo.WithoutChecksum); err != nil {
 		return err
 	}
 	for _, f := range todo.Pending {

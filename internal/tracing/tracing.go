@@ -36,7 +36,7 @@ type Tracing struct {
 // New returns a Tracing that exports spans to the collector in s, or one that is off if there is
 // none. service names the process and instance its pod; an empty instance means the host name. An
 // unreachable collector is not an error, because it may become reachable. The result must be
-// stopped, see Part.
+// stopped, see Component.
 func New(ctx context.Context, s Settings, service, instance string, log *slog.Logger) (*Tracing, error) {
 	if s.Endpoint == "" {
 		return new(Tracing), nil

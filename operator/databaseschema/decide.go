@@ -112,7 +112,7 @@ func decide(s *v1alpha1.DatabaseSchema, a analysis, seen observed) decision {
 	if reason, message := drift(a); reason != "" {
 		return decision{reason: reason, message: message + "; nothing is run", drifted: true}
 	}
-	d := decision{adopt: a.Unsigned, plan: newPlan(a, seen.types)}
+	d := decision{adopt: a.WithoutChecksum, plan: newPlan(a, seen.types)}
 	if f := s.Status.Failed; f != nil && f.PlanHash == a.hash && f.Generation == s.Generation && len(a.pending) > 0 {
 		d.failed = f
 	}

@@ -42,7 +42,7 @@ func machine() (all, stolen time.Duration) {
 	for i, field := range strings.Fields(first)[1:] { // skips the word "cpu"
 		n, _ := strconv.Atoi(field)
 		spent := time.Duration(n) * tick
-		if i < 8 { // guest times, which are included in the first fields
+		if i < 8 { // the rest are guest times, which are included in the user times
 			all += spent
 		}
 		if i == 7 {

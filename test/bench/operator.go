@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	topics       = 200
-	convergence  = 5 * time.Minute // timeout of convergence
-	settling     = 3 * time.Second
-	observedFor  = 5 * time.Minute // of a converged cluster, at the default resync
-	operatorTeam = "bench"
+	topics            = 200
+	convergence       = 5 * time.Minute // timeout of convergence
+	settling          = 3 * time.Second
+	observedFor       = 5 * time.Minute // of a converged cluster, at the default resync
+	operatorNamespace = "bench"
 )
 
 // operator measures how fast the operator creates topics, and what it does once they have
@@ -58,7 +58,7 @@ func (b *bench) operator(ctx context.Context) (err error) {
 	}
 	ops := b.addrs["operator-ops"]
 	err = b.programs.start(ctx, "operator", "", ops, "build/bin/operator", nil,
-		"WATCH_NAMESPACES="+operatorTeam, "KUBECONFIG="+kubeconfig, "OPS_ADDR="+ops)
+		"WATCH_NAMESPACES="+operatorNamespace, "KUBECONFIG="+kubeconfig, "OPS_ADDR="+ops)
 	if err != nil {
 		return err
 	}
@@ -109,12 +109,12 @@ func newClient(plane *controlplane.ControlPlane) (client.WithWatch, error) {
 }
 
 func declareTopics(ctx context.Context, c client.Client, bootstrap string) error {
-	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorTeam}}); err != nil {
+	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}); err != nil {
 		return fmt.Errorf("create namespace: %w", err)
 	}
 	for i := range topics {
 		topic := &v1alpha1.KafkaTopic{
-			ObjectMeta: metav1.ObjectMeta{Namespace: operatorTeam, Name: fmt.Sprintf("topic-%03d", i)},
+			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: fmt.Sprintf("topic-%03d", i)},
 			Spec: v1alpha1.KafkaTopicSpec{
 				Connection: v1alpha1.KafkaConnection{BootstrapServers: bootstrap},
 				Partitions: 1, ReplicationFactor: 1, Config: map[string]v1alpha1.ConfigValue{"retention.ms": "3600000"},
@@ -131,7 +131,7 @@ func declareTopics(ctx context.Context, c client.Client, bootstrap string) error
 func awaitTopics(ctx context.Context, c client.WithWatch) error {
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()
-	watch, err := c.Watch(ctx, new(v1alpha1.KafkaTopicList), client.InNamespace(operatorTeam))
+	watch, err := c.Watch(ctx, new(v1alpha1.KafkaTopicList), client.InNamespace(operatorNamespace))
 	if err != nil {
 		return fmt.Errorf("watch topics: %w", err)
 	}

@@ -37,10 +37,10 @@ type panel struct {
 type kind int
 
 const (
-	lineChart kind = iota
-	numberPanel
+	timeSeriesPanel kind = iota
+	statPanel
 	tablePanel
-	statePanel
+	stateTimelinePanel
 	heatmapPanel
 )
 
@@ -64,9 +64,9 @@ const (
 	third, half, full = 8, 12, 24
 )
 
-// ask returns a query. In expr, {in} selects the chosen namespace and pods, {all} the whole namespace
+// promQL returns a query. In expr, {in} selects the chosen namespace and pods, {all} the whole namespace
 // whichever pods are chosen.
-func ask(legend, expr string) query {
+func promQL(legend, expr string) query {
 	const namespace, pods = `namespace="$namespace"`, `namespace="$namespace", pod=~"$pod"`
 	selectors := strings.NewReplacer("{in}", "{"+pods+"}", "{in,", "{"+pods+",", "{all}", "{"+namespace+"}", "{all,", "{"+namespace+",")
 	return query{legend: legend, expr: selectors.Replace(expr)}
@@ -82,7 +82,7 @@ func quantiles(histogram, by string) []query {
 		legend = " {{" + strings.ReplaceAll(by, ", ", "}} {{") + "}}"
 	}
 	quantile := func(q, name string) query {
-		return ask(name+legend, "histogram_quantile("+q+", sum by ("+labels+") (rate("+bucket+"[$__rate_interval])))")
+		return promQL(name+legend, "histogram_quantile("+q+", sum by ("+labels+") (rate("+bucket+"[$__rate_interval])))")
 	}
 	highest := quantile("0.99", "p99")
 	if by != "" {
@@ -91,40 +91,40 @@ func quantiles(histogram, by string) []query {
 	return []query{quantile("0.5", "p50"), quantile("0.9", "p90"), highest}
 }
 
-// dots adds the exemplars of the highest quantile: single requests, each with its trace id.
-func dots(queries []query) []query {
+// withExemplars adds the exemplars of the highest quantile: single requests, each with its trace id.
+func withExemplars(queries []query) []query {
 	queries[len(queries)-1].exemplars = true
 	return queries
 }
 
-func lines(title, unit, about string, queries ...query) panel {
+func newTimeSeries(title, unit, about string, queries ...query) panel {
 	return panel{title: title, unit: unit, about: about, queries: queries, width: third, height: 8}
 }
 
-// number shows the current value, or that there is none.
-func number(title, unit, about string, queries ...query) panel {
-	return panel{kind: numberPanel, title: title, unit: unit, about: about, queries: queries, width: 4, height: 4}
+// newStat shows the current value, or that there is none.
+func newStat(title, unit, about string, queries ...query) panel {
+	return panel{kind: statPanel, title: title, unit: unit, about: about, queries: queries, width: 4, height: 4}
 }
 
-// table has a row for each series and a column for each label.
-func table(title, unit, about string, queries ...query) panel {
+// newTable has a row for each series and a column for each label.
+func newTable(title, unit, about string, queries ...query) panel {
 	return panel{kind: tablePanel, title: title, unit: unit, about: about, queries: queries, width: full, height: 7}
 }
 
-// states has a bar for each series, coloured by its value over time.
-func states(title, about string, steps []step, queries ...query) panel {
-	return panel{kind: statePanel, title: title, unit: "short", about: about, queries: queries, steps: steps, width: half, height: 8}
+// newStateTimeline has a bar for each series, coloured by its value over time.
+func newStateTimeline(title, about string, steps []step, queries ...query) panel {
+	return panel{kind: stateTimelinePanel, title: title, unit: "short", about: about, queries: queries, steps: steps, width: half, height: 8}
 }
 
-// heat shows the number of observations in each bucket of a histogram.
-func heat(title, unit, about, histogram string) panel {
+// newHeatmap shows the number of observations in each bucket of a histogram.
+func newHeatmap(title, unit, about, histogram string) panel {
 	bucket := strings.Replace(histogram, "{", "_bucket{", 1)
-	q := ask("{{le}}", "sum by (le) (rate("+bucket+"[$__rate_interval]))")
+	q := promQL("{{le}}", "sum by (le) (rate("+bucket+"[$__rate_interval]))")
 	return panel{kind: heatmapPanel, title: title, unit: unit, about: about, queries: []query{q}, width: third, height: 8}
 }
 
-// yes is green for 1 and red for 0.
-func yes() []step { return []step{{0, red}, {1, green}} }
+// greenIfOne is green for 1 and red for 0.
+func greenIfOne() []step { return []step{{0, red}, {1, green}} }
 
 // atMost is green below the first value, red from the second on.
 func atMost(warning, bad float64) []step { return []step{{0, green}, {warning, yellow}, {bad, red}} }
@@ -132,7 +132,7 @@ func atMost(warning, bad float64) []step { return []step{{0, green}, {warning, y
 // atLeast is red below the first value, green from the second on.
 func atLeast(warning, good float64) []step { return []step{{0, red}, {warning, yellow}, {good, green}} }
 
-func (p panel) limits(steps []step) panel { p.steps = steps; return p }
+func (p panel) thresholds(steps []step) panel { p.steps = steps; return p }
 
 // runbook links the runbooks of the alerts that this panel explains.
 func (p panel) runbook(alerts ...string) panel { p.runbooks = alerts; return p }
@@ -140,12 +140,12 @@ func (p panel) runbook(alerts ...string) panel { p.runbooks = alerts; return p }
 // traces links the traces of a service (api, db or logging) in the time range shown.
 func (p panel) traces(service string) panel { p.service = service; return p }
 
-// leadsTo links a table's rows.
-func (p panel) leadsTo(url string) panel { p.row = url; return p }
+// rowLink links a table's rows.
+func (p panel) rowLink(url string) panel { p.row = url; return p }
 
 // wide makes a panel half of the dashboard's width.
 func (p panel) wide() panel { p.width = half; return p }
 
 func (p panel) stacked() panel { p.stack = true; return p }
 
-func (p panel) upTo(end float64) panel { p.full = end; return p }
+func (p panel) maxValue(end float64) panel { p.full = end; return p }

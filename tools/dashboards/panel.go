@@ -31,7 +31,7 @@ type grafana[B any] interface {
 func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Panel] {
 	byValue := dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdThresholds)
 	switch p.kind {
-	case numberPanel:
+	case statPanel:
 		return describe(stat.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ColorMode(common.BigValueColorModeBackground).
 			GraphMode(common.BigValueGraphModeNone).Orientation(common.VizOrientationAuto).
 			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
@@ -44,7 +44,7 @@ func (p panel) builder(id uint32, at dashboard.GridPos) cog.Builder[dashboard.Pa
 			made.DataLinks([]cog.Builder[dashboard.DashboardLink]{link("Runbook", p.row)})
 		}
 		return made
-	case statePanel:
+	case stateTimelinePanel:
 		return describe(statetimeline.NewPanelBuilder(), p, id, at).ColorScheme(byValue).ShowValue(common.VisibilityModeNever).MergeValues(true).
 			Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeSingle).Sort(common.SortOrderNone))
 	case heatmapPanel:
@@ -100,7 +100,7 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	for i, q := range p.queries {
 		target := prometheus.NewDataqueryBuilder().RefId(string(rune('A' + i))).Expr(q.expr).LegendFormat(q.legend).Datasource(source())
 		switch p.kind {
-		case numberPanel: // a range would show the last value for an hour after the store is gone
+		case statPanel: // a range would show the last value for an hour after the store is gone
 			target.Instant()
 		case tablePanel:
 			target.Instant().Format(prometheus.PromQueryFormatTable)

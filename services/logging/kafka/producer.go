@@ -107,7 +107,7 @@ func (p *Producer) handleEvents() {
 	}
 }
 
-// fail ends the process, see Part. It purges records in flight, so that the streams they came from
+// fail ends the process, see Component. It purges records in flight, so that the streams they came from
 // end now.
 func (p *Producer) fail(err error) {
 	select {
