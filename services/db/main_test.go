@@ -44,7 +44,8 @@ type service struct {
 	ops  string
 	keys *token.Keys
 	stop func()
-	// abandon stops a service whose database is gone. It cannot finish its jobs, and ends with an error.
+	// abandon stops a service whose database is gone. It cannot finish its jobs, and ends with an
+	// error.
 	abandon func()
 }
 

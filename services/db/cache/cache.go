@@ -1,13 +1,12 @@
-// Package cache reads accounts and products through a Valkey or Redis, and keeps copies of what it
-// has read there in the process.
+// Package cache caches accounts and products in a Valkey or Redis and in the process.
 //
-// It is client-side caching with server-assisted invalidation, as rueidis offers it: the server
-// remembers which process has read which key, and tells it when the key changes. Writers call
-// [Cache.Changed] after their commit and before they answer. Their own process reads no old value
-// from then on; others hear of the change within milliseconds. Should that fail, an old value ends
-// with its time to live: one second for accounts, CACHE_TTL for products.
+// It uses rueidis' client-side caching with server-assisted invalidation: the server tracks which
+// process has read which key, and notifies it when the key changes. Writers call [Cache.Changed]
+// after their commit and before they respond. From then on their own process reads no old value;
+// other processes are notified within milliseconds. If that fails, an old value expires with its
+// time to live: one second for accounts, CACHE_TTL for products.
 //
-// While the server does not answer, everything is read from PostgreSQL.
+// While the server does not respond, everything is read from PostgreSQL.
 package cache
 
 import (
@@ -28,19 +27,19 @@ import (
 const (
 	// accountTTL bounds how long other processes accept the tokens of a deactivated account.
 	accountTTL = time.Second
-	// answerTimeout is for each command and for a new connection. When a server begins to hang,
-	// requests under way wait for it once; later ones do not ask.
+	// answerTimeout bounds each command and a new connection. When the server begins to hang,
+	// requests in flight wait for it once; later ones do not use it.
 	answerTimeout = 50 * time.Millisecond
-	// checkInterval is how often the server is asked whether it answers.
+	// checkInterval is the interval of pings.
 	checkInterval = time.Second
-	// localBytes is the memory for copies in this process.
+	// localBytes bounds the memory of the process's own cache.
 	localBytes = 32 << 20
 )
 
 // Settings configure a Cache.
 type Settings struct {
-	URL settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, rediss:// for TLS, no other store's; empty: no cache"`
-	TTL time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"a product is read anew after this, changed or not; an account after a second"`
+	URL settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, or rediss:// for TLS; not shared with another store; no cache if empty"`
+	TTL time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"maximum age of cached products; accounts are cached for a second"`
 }
 
 // Validate implements settings.Validator.
@@ -51,15 +50,16 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// Reader reads from PostgreSQL, or through a Cache. What it returns is shared and must not be changed.
+// Reader reads from PostgreSQL, or through a Cache. Callers must not modify the results, which are
+// shared.
 type Reader interface {
-	// StartUser begins to read an account. wait returns it, or nil if there is none.
+	// StartUser starts to read an account. wait returns it, or nil if there is none.
 	StartUser(ctx context.Context, id int32) (wait func() (*shop.User, error))
 	// ProductByID returns a product, or nil if there is none.
 	ProductByID(ctx context.Context, id int32) (*shop.Product, error)
 }
 
-// Cache is a Reader before another one. It is safe for concurrent use.
+// Cache is a Reader that caches another one. It is safe for concurrent use.
 type Cache struct {
 	source   Reader
 	users    *kind[shop.User]
@@ -67,30 +67,30 @@ type Cache struct {
 
 	client    rueidis.Client
 	ttl       time.Duration
-	available atomic.Bool  // the server has answered the last command
-	readAfter atomic.Int64 // until then, in Unix nanoseconds, it may have what was not deleted
-	stop      func()       // ends check
+	available atomic.Bool  // the last command succeeded
+	readAfter atomic.Int64 // Unix nanoseconds; before, the server may have values that could not be deleted
+	stop      func()       // stops check
 
 	metrics metrics
 	log     *slog.Logger
 }
 
-// New returns a Cache before source, which must be closed. The server may be away.
+// New returns a Cache of source, which must be closed. The server may be unavailable.
 func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (*Cache, error) {
 	option, err := rueidis.ParseURL(string(s.URL))
-	if err != nil { // it repeats the URL, and the password in it
-		return nil, errors.New("read CACHE_URL: it must be like redis://user:password@host:6379/0, special characters written as %40")
+	if err != nil { // the error contains the URL with its password
+		return nil, errors.New("read CACHE_URL: it must be like redis://user:password@host:6379/0, with special characters escaped as in %40")
 	}
 	option.ClientName = "merchstore-db"
 	option.CacheSizeEachConn = localBytes
-	option.ForceSingleClient = true // which connects later if it cannot now
+	option.ForceSingleClient = true // connects later if the server is unavailable
 	option.DisableRetry = true
 	option.PipelineMultiplex = -1 // one connection, see remove
 	option.AlwaysPipelining = true
 	option.Dialer.Timeout, option.ConnWriteTimeout = checkInterval, checkInterval
 	client, err := rueidis.NewClient(option)
 	if client == nil {
-		return nil, fmt.Errorf("open the cache: %w", err)
+		return nil, fmt.Errorf("create client of the cache: %w", err)
 	}
 	c := &Cache{source: source, client: client, ttl: s.TTL, log: log}
 	c.metrics = newMetrics(r, c.usable)
@@ -130,9 +130,9 @@ func (c *Cache) ProductByID(ctx context.Context, id int32) (*shop.Product, error
 	return c.products.get(ctx, id)
 }
 
-// Changed removes what a transaction has changed, made or deleted, after its commit. When it
-// returns, this process does not read what was there before. It ignores the end of ctx: the change
-// is made.
+// Changed invalidates what a transaction has created, changed or deleted. It must be called after
+// the commit. When it returns, this process reads no older values. It ignores the cancellation of
+// ctx, because the change is committed.
 func (c *Cache) Changed(ctx context.Context, users, products []int32) {
 	keys := append(c.users.keys(users), c.products.keys(products)...)
 	if len(keys) == 0 {
@@ -140,12 +140,12 @@ func (c *Cache) Changed(ctx context.Context, users, products []int32) {
 	}
 	c.metrics.invalidations.Add(float64(len(keys)))
 	if !c.available.Load() || c.remove(ctx, keys) != nil {
-		c.readAfter.Store(time.Now().Add(c.ttl).UnixNano()) // by then, all that could be read has ended
+		c.readAfter.Store(time.Now().Add(c.ttl).UnixNano()) // by then, all older values have expired
 	}
 }
 
-// remove returns when keys are deleted in the server and in this process. The server sends its
-// invalidations right after its answer to DEL, so that they are here when the answer to PING is.
+// remove deletes keys in the server and in this process. The server sends invalidations right after
+// its response to DEL, so they have arrived when the response to PING has.
 func (c *Cache) remove(ctx context.Context, keys []string) error {
 	return c.do(ctx, "invalidate", func(ctx context.Context) error {
 		answers := c.client.DoMulti(ctx, c.client.B().Del().Key(keys...).Build(), c.client.B().Ping().Build())
@@ -158,8 +158,8 @@ func (c *Cache) usable() bool {
 	return c.available.Load() && time.Now().UnixNano() >= c.readAfter.Load()
 }
 
-// do runs commands within answerTimeout, even if the caller goes away: others may be waiting for
-// the same answer. After a failure the server is not asked until check finds that it answers.
+// do runs commands within answerTimeout, even if the caller is cancelled, because other callers may
+// wait for the same response. After a failure the server is not used until check succeeds.
 func (c *Cache) do(ctx context.Context, operation string, command func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
@@ -171,7 +171,7 @@ func (c *Cache) do(ctx context.Context, operation string, command func(context.C
 	return err
 }
 
-// check asks the server at intervals whether it answers.
+// check pings the server at intervals.
 func (c *Cache) check(ctx context.Context) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
@@ -190,12 +190,12 @@ func (c *Cache) check(ctx context.Context) {
 	}
 }
 
-// setAvailable records whether the server has answered, and logs when that changes.
+// setAvailable records whether the server responds, and logs changes.
 func (c *Cache) setAvailable(err error) {
 	switch was := c.available.Swap(err == nil); {
 	case err == nil && !was:
-		c.log.Info("the cache answers")
+		c.log.Info("the cache is available again")
 	case err != nil && was:
-		c.log.Warn("the cache does not answer: reading from the database", "error", err)
+		c.log.Warn("the cache is unavailable, reading from the database", "error", err)
 	}
 }

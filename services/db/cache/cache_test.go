@@ -16,7 +16,7 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-func TestReadsComeFromTheNearestCopy(t *testing.T) {
+func TestReadsUseTheProcessThenTheServer(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
@@ -33,7 +33,7 @@ func TestReadsComeFromTheNearestCopy(t *testing.T) {
 		t.Errorf("the second process: want -, got +\n%s", diff)
 	}
 	if n := source.readsSoFar(); n != 1 {
-		t.Errorf("the database was asked %d times", n)
+		t.Errorf("%d reads from the database", n)
 	}
 	got, err := two.ProductByID(t.Context(), 7)
 	if diff := cmp.Diff(source.products[7], *got); err != nil || diff != "" {
@@ -41,7 +41,7 @@ func TestReadsComeFromTheNearestCopy(t *testing.T) {
 	}
 }
 
-func TestTheAbsenceOfAProductIsCached(t *testing.T) {
+func TestAbsenceOfAProductIsCached(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
@@ -50,7 +50,7 @@ func TestTheAbsenceOfAProductIsCached(t *testing.T) {
 		two.want(8, 0)
 	}
 	if n := source.readsSoFar(); n != 1 {
-		t.Errorf("the database was asked %d times", n)
+		t.Errorf("%d reads from the database", n)
 	}
 	source.sell(8)
 	one.Changed(t.Context(), nil, []int32{8})
@@ -61,28 +61,28 @@ func TestReadersDoNotWaitForALoader(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
-	letGo := source.holdBack()
+	unblock := source.block()
 	loaded := make(chan int64)
 	go func() { loaded <- one.version(7) }()
-	source.awaitHeld()
+	source.awaitBlocked()
 	one.want(7, 1)
 	two.want(7, 1)
-	letGo()
+	unblock()
 	if got := <-loaded; got != 1 {
-		t.Errorf("the loader reads version %d", got)
+		t.Errorf("the loader read version %d", got)
 	}
 	if diff := cmp.Diff(map[string]int{"miss": 1, "bypass": 1}, one.results("product")); diff != "" {
 		t.Errorf("want -, got +\n%s", diff)
 	}
 }
 
-func TestAFailureIsNotCached(t *testing.T) {
+func TestFailuresAreNotCached(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one := start(t, server.URL(), source)
 	source.broken = errors.New("no database")
 	if _, err := one.ProductByID(t.Context(), 7); !errors.Is(err, source.broken) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("error %v", err)
 	}
 	source.broken = nil
 	one.want(7, 1)
@@ -94,9 +94,9 @@ func TestAFailureIsNotCached(t *testing.T) {
 func TestUnreadableValuesAreReadFromTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"the mark of a loader that has died": "?dead",
-		"a value of another type":            `{"ID":"seven"}`,
-		"no JSON":                            "hello",
+		"the mark of a loader that crashed": "?dead",
+		"a value of another type":           `{"ID":"seven"}`,
+		"not JSON":                          "hello",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,8 @@ func TestUnreadableValuesAreReadFromTheDatabase(t *testing.T) {
 	}
 }
 
-// TestFormat lists what leaves the process. After a change here, keyPrefix needs a new number; and nothing secret may be among it.
+// TestFormat checks the stored values. If it changes, keyPrefix needs a new version. Values must
+// not contain secrets.
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	server := valkey.Start(t)
@@ -139,18 +140,18 @@ func TestFormat(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	if _, err := settings.Parse[cache.Settings]([]string{"CACHE_TTL=999ms"}); err == nil {
-		t.Error("a time to live below that of accounts is accepted")
+		t.Error("a time to live below the one of accounts is accepted")
 	}
-	const password = "hunter%2" // a percent sign that stands for nothing
+	const password = "hunter%2" // an invalid escape
 	s := cache.Settings{URL: settings.Secret(fmt.Sprintf("redis://:%s@127.0.0.1:6379/0", password)), TTL: time.Second}
 	_, err := cache.New(s, newDatabase(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err == nil || strings.Contains(err.Error(), "hunter") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("error %v", err)
 	}
 }
 
-// TestLimitedRights are the ones that docs/production.md asks for.
-func TestLimitedRights(t *testing.T) {
+// TestLimitedPermissions uses an account with the permissions that docs/production.md lists.
+func TestLimitedPermissions(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	admin := client(t, server)

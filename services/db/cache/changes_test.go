@@ -9,8 +9,8 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-// TestTheWriterSeesItsChangeAtOnce, and another process soon: far sooner than values live.
-func TestTheWriterSeesItsChangeAtOnce(t *testing.T) {
+// TestChangesAreSeen: by the writer at once, and by another process long before values expire.
+func TestChangesAreSeen(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one, two := start(t, server.URL(), source), start(t, server.URL(), source)
@@ -31,23 +31,24 @@ func TestTheWriterSeesItsChangeAtOnce(t *testing.T) {
 		}
 		slowest = max(slowest, time.Since(from))
 	}
-	t.Logf("the slowest of 200 changes was seen after %s", slowest)
+	t.Logf("slowest of 200 changes: %s", slowest)
 	if n := one.sum("merchstore_cache_invalidations_total", nil); n != 200 {
-		t.Errorf("%d invalidations are counted", n)
+		t.Errorf("%d invalidations", n)
 	}
 	if n := two.results("product")["local_hit"]; n < 200 {
-		t.Errorf("%d reads have found a copy", n)
+		t.Errorf("%d local hits", n)
 	}
 }
 
-// TestAValueReadBeforeACommitIsNotStoredAfterIt holds a reader back that has read the old version, until the change is announced.
-func TestAValueReadBeforeACommitIsNotStoredAfterIt(t *testing.T) {
+// TestValueReadBeforeACommitIsNotStoredAfterIt blocks a reader that has read the old version until
+// the change is invalidated.
+func TestValueReadBeforeACommitIsNotStoredAfterIt(t *testing.T) {
 	t.Parallel()
 	for name, inBetween := range map[string]func(writer, reader *process, version int64){
-		"nobody reads in between":     func(*process, *process, int64) {},
+		"no read in between":          func(*process, *process, int64) {},
 		"the writer reads in between": func(writer, _ *process, version int64) { writer.want(7, version) },
 		"the reader reads in between": func(_, reader *process, version int64) { reader.want(7, version) },
-		"both read in between, and more than once": func(writer, reader *process, version int64) {
+		"both read in between, repeatedly": func(writer, reader *process, version int64) {
 			writer.want(7, version)
 			reader.want(7, version)
 			reader.want(7, version)
@@ -57,16 +58,16 @@ func TestAValueReadBeforeACommitIsNotStoredAfterIt(t *testing.T) {
 			t.Parallel()
 			server, source := valkey.Start(t), newDatabase()
 			reader, writer := start(t, server.URL(), source), start(t, server.URL(), source)
-			letGo := source.holdBack()
+			unblock := source.block()
 			late := make(chan int64)
 			go func() { late <- reader.version(7) }()
-			source.awaitHeld()
+			source.awaitBlocked()
 
 			version := source.sell(7)
 			writer.Changed(t.Context(), nil, []int32{7})
 			inBetween(writer, reader, version)
-			letGo()
-			<-late // began before, and may return what was
+			unblock()
+			<-late // began before, so it may return the old version
 
 			for range 3 {
 				writer.want(7, version)
@@ -76,29 +77,30 @@ func TestAValueReadBeforeACommitIsNotStoredAfterIt(t *testing.T) {
 	}
 }
 
-// TestAValueDoesNotOutliveItsTTL: it is counted from before the value was read, however long that takes.
-func TestAValueDoesNotOutliveItsTTL(t *testing.T) {
+// TestValueDoesNotOutliveItsTTL: the time to live begins before the value is read, however long
+// that takes.
+func TestValueDoesNotOutliveItsTTL(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
-	reader := start(t, server.URL(), source, livingFor(2*time.Second))
-	letGo := source.holdBack()
+	reader := start(t, server.URL(), source, withTTL(2*time.Second))
+	unblock := source.block()
 	from := time.Now()
 	late := make(chan int64)
 	go func() { late <- reader.version(7) }()
-	source.awaitHeld()
-	version := source.sell(7) // by a writer that dies before it can say so
+	source.awaitBlocked()
+	version := source.sell(7) // by a writer that crashes before it invalidates
 	eventually.True(t, limit, "half of its time to live to pass", func() bool { return time.Since(from) > time.Second })
-	letGo()
+	unblock()
 	<-late
 	reader.want(7, 1)
 	eventually.True(t, limit, "the new version to be read", func() bool { return reader.version(7) == version })
-	// It would be three seconds if they were counted from when it was stored.
+	// It would be three seconds if the time to live began when the value was stored.
 	if took := time.Since(from); took > 2900*time.Millisecond {
-		t.Errorf("the old version has lived for %s", took)
+		t.Errorf("the old version was read for %s", took)
 	}
 }
 
-func TestADeactivatedAccount(t *testing.T) {
+func TestDeactivatedAccount(t *testing.T) {
 	t.Parallel()
 	for name, announce := range map[string]bool{
 		"is seen by other processes":                                         true,
@@ -110,7 +112,7 @@ func TestADeactivatedAccount(t *testing.T) {
 			one, two := start(t, server.URL(), source), start(t, server.URL(), source)
 			for range 3 {
 				if !one.active(1) || !two.active(1) {
-					t.Fatal("it is not active")
+					t.Fatal("the account is not active")
 				}
 			}
 			source.deactivate(1)
@@ -118,23 +120,23 @@ func TestADeactivatedAccount(t *testing.T) {
 			if announce {
 				one.Changed(t.Context(), []int32{1}, nil)
 				if one.active(1) {
-					t.Error("it is active for its writer")
+					t.Error("the account is active for the writer")
 				}
 			}
 			for two.active(1) {
-				if took := time.Since(from); took > 1100*time.Millisecond { // the answer's way on a busy machine included
-					t.Fatalf("it is active after %s", took)
+				if took := time.Since(from); took > 1100*time.Millisecond { // includes the response time on a busy machine
+					t.Fatalf("the account is active after %s", took)
 				}
 			}
 			if two.results("user")["local_hit"] == 0 {
-				t.Error("no copy was read")
+				t.Error("there were no local hits")
 			}
 		})
 	}
 }
 
-// TestTwoStoresInOneServer have a database number each.
-func TestTwoStoresInOneServer(t *testing.T) {
+// TestTwoStoresOnOneServer: two stores can share a server with different database numbers.
+func TestTwoStoresOnOneServer(t *testing.T) {
 	t.Parallel()
 	server, mugs, shirts := valkey.Start(t), newDatabase(), newDatabase()
 	shirts.sell(7)

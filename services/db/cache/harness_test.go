@@ -23,15 +23,15 @@ const limit = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// database is what is cached. It counts reads, and can hold them back.
+// database is the cached Reader. It counts reads, and can block them.
 type database struct {
 	mu       sync.Mutex
 	products map[int32]shop.Product
 	users    map[int32]shop.User
 	reads    int
 	broken   error
-	has      chan struct{} // receives a message for each read that is held back
-	release  chan struct{} // closed to let it go; nil: nothing is held back
+	has      chan struct{} // receives a message for each blocked read
+	release  chan struct{} // closed to unblock it; nil if reads are not blocked
 }
 
 func newDatabase() *database {
@@ -71,7 +71,7 @@ func (d *database) StartUser(ctx context.Context, id int32) (wait func() (*shop.
 	return func() (*shop.User, error) { return read(ctx, d, d.users, id) }
 }
 
-// sell changes a product, as a transaction that has committed.
+// sell changes a product, as a committed transaction does.
 func (d *database) sell(id int32) (version int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -81,7 +81,7 @@ func (d *database) sell(id int32) (version int64) {
 	return p.Version
 }
 
-// deactivate changes an account, as a transaction that has committed.
+// deactivate changes an account, as a committed transaction does.
 func (d *database) deactivate(id int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -96,8 +96,8 @@ func (d *database) readsSoFar() int {
 	return d.reads
 }
 
-// holdBack holds back the next read, until the function that it returns is called.
-func (d *database) holdBack() (letGo func()) {
+// block blocks the next read until the returned function is called.
+func (d *database) block() (unblock func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	release := make(chan struct{})
@@ -105,15 +105,15 @@ func (d *database) holdBack() (letGo func()) {
 	return func() { close(release) }
 }
 
-// awaitHeld waits until a read is held back. Later ones are not.
-func (d *database) awaitHeld() {
+// awaitBlocked waits until a read is blocked. Later ones are not.
+func (d *database) awaitBlocked() {
 	<-d.has
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.release = nil
 }
 
-// process is a cache as one process has it.
+// process is the cache of one process.
 type process struct {
 	*cache.Cache
 
@@ -121,7 +121,8 @@ type process struct {
 	registry *prometheus.Registry
 }
 
-// start makes a process. Its products live for a minute unless change says otherwise: no test waits for that.
+// start returns a process. By default its products are cached for a minute, which no test waits
+// for.
 func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.Settings)) *process {
 	t.Helper()
 	s, err := settings.Parse[cache.Settings]([]string{"CACHE_URL=" + url})
@@ -140,8 +141,8 @@ func start(t *testing.T, url string, source cache.Reader, change ...func(*cache.
 	return p
 }
 
-// livingFor sets the time to live of products.
-func livingFor(ttl time.Duration) func(*cache.Settings) {
+// withTTL sets the time to live of products.
+func withTTL(ttl time.Duration) func(*cache.Settings) {
 	return func(s *cache.Settings) { s.TTL = ttl }
 }
 
@@ -165,7 +166,7 @@ func (p *process) sum(name string, labels map[string]string) int {
 	return int(families.Sum(name, labels))
 }
 
-// results are how reads of a kind ended.
+// results returns the number of reads of a kind by result.
 func (p *process) results(kind string) map[string]int {
 	p.t.Helper()
 	counts := map[string]int{}
@@ -177,7 +178,7 @@ func (p *process) results(kind string) map[string]int {
 	return counts
 }
 
-// version reads a product's version; 0 if there is none.
+// version returns the version of a product, or 0 if there is none.
 func (p *process) version(id int32) int64 {
 	p.t.Helper()
 	product, err := p.ProductByID(p.t.Context(), id)
@@ -193,11 +194,11 @@ func (p *process) version(id int32) int64 {
 func (p *process) want(id int32, version int64) {
 	p.t.Helper()
 	if got := p.version(id); got != version {
-		p.t.Errorf("it reads version %d, want %d", got, version)
+		p.t.Errorf("version %d, want %d", got, version)
 	}
 }
 
-// active reads whether an account is.
+// active reports whether an account is active.
 func (p *process) active(id int32) bool {
 	p.t.Helper()
 	u, err := p.StartUser(p.t.Context(), id)()
@@ -207,7 +208,7 @@ func (p *process) active(id int32) bool {
 	return u.Active
 }
 
-// client connects to the server as none of the processes.
+// client returns a client of the server besides the processes.
 func client(t *testing.T, server *valkey.Server) rueidis.Client {
 	t.Helper()
 	option, err := rueidis.ParseURL(server.URL())

@@ -15,22 +15,23 @@ import (
 )
 
 const (
-	// keyPrefix holds the version of the values' format. It changes with the fields of shop.User and
-	// shop.Product: versions of the store that run side by side do not read each other's values.
+	// keyPrefix contains the version of the values' format. It must change with the fields of
+	// shop.User and shop.Product, so that different versions of the store do not read each other's
+	// values.
 	keyPrefix = "merchstore:1:"
-	// markPrefix and a random text are a key's value while a process loads the real one.
+	// markPrefix and a random text are the value of a key while a process loads it.
 	markPrefix = "?"
-	// maxDecoded values of a kind are remembered with what they decode to.
+	// maxDecoded is the number of decoded values that are kept of each kind.
 	maxDecoded = 4096
 )
 
-// store replaces a mark by a value, unless a change has removed it. The value keeps the mark's time
-// to live, which is thus counted from before the value was read.
+// store replaces a mark by a value, unless a change has deleted the mark. The value keeps the
+// mark's expiry, so its time to live begins before it was read.
 var store = rueidis.NewLuaScript(`
 	if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') end
 	return 1`)
 
-// kind is what is cached of one type.
+// kind caches the values of one type.
 type kind[T any] struct {
 	cache   *Cache
 	prefix  string // of keys
@@ -44,7 +45,7 @@ func newKind[T any](name string, c *Cache, ttl time.Duration, load func(context.
 	k := &kind[T]{cache: c, prefix: keyPrefix + name + ":", ttl: ttl, load: load, results: map[string]prometheus.Counter{}}
 	var err error
 	if k.decoded, err = lru.New[string, *T](maxDecoded); err != nil {
-		panic(err) // for a size below one only
+		panic(err) // only for a size below 1
 	}
 	for _, result := range []string{localHit, hit, miss, bypass} {
 		k.results[result] = c.metrics.requests.WithLabelValues(name, result)
@@ -62,8 +63,8 @@ func (k *kind[T]) keys(ids []int32) []string {
 	return keys
 }
 
-// get reads through the cache. It loads itself what another reader is just loading: PostgreSQL's
-// reads are grouped.
+// get reads through the cache. It does not wait for another reader that is loading the same value,
+// because reads from PostgreSQL are batched.
 func (k *kind[T]) get(ctx context.Context, id int32) (*T, error) {
 	c, key, result := k.cache, k.key(id), hit
 	if c.usable() {
@@ -92,8 +93,8 @@ func (k *kind[T]) get(ctx context.Context, id int32) (*T, error) {
 	return k.load(ctx, id)
 }
 
-// decode returns what text holds; nil for null, which says that there is none. It remembers that,
-// because decoding would take more than half of the time of a read that needs no server.
+// decode returns the decoded text, or nil for null, which is the absence of a value. It keeps the
+// result, because decoding would take more than half of the time of a local hit.
 func (k *kind[T]) decode(text string) (*T, error) {
 	if v, ok := k.decoded.Get(text); ok {
 		return v, nil
@@ -106,7 +107,7 @@ func (k *kind[T]) decode(text string) (*T, error) {
 	return v, nil
 }
 
-// mark reports whether key had no value and has the mark now.
+// mark sets the mark if key has no value, and reports whether it did.
 func (k *kind[T]) mark(ctx context.Context, key, mark string) bool {
 	return k.cache.do(ctx, "lock", func(ctx context.Context) error {
 		return k.cache.client.Do(ctx, k.cache.client.B().Set().Key(key).Value(mark).Nx().Px(k.ttl).Build()).Error()
@@ -117,14 +118,14 @@ func (k *kind[T]) loadAndStore(ctx context.Context, id int32, key, mark string) 
 	k.results[miss].Inc()
 	v, err := k.load(ctx, id)
 	if err != nil {
-		_ = k.cache.remove(ctx, []string{key}) // for the next reader to try; if not, the mark ends by itself
+		_ = k.cache.remove(ctx, []string{key}) // so that the next reader loads it; otherwise the mark expires
 		return nil, err
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode for the cache: %w", err)
 	}
-	_ = k.cache.do(ctx, "store", func(ctx context.Context) error { // the value is at hand in any case
+	_ = k.cache.do(ctx, "store", func(ctx context.Context) error { // the value is returned in any case
 		return store.Exec(ctx, k.cache.client, []string{key}, []string{mark, string(text)}).Error()
 	})
 	return v, nil

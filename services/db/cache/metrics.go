@@ -25,17 +25,17 @@ func newMetrics(r prometheus.Registerer, usable func() bool) metrics {
 			Name: "merchstore_cache_requests_total", Help: "Reads of accounts and products by their ids, by result.",
 		}, []string{"kind", "result"}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "merchstore_cache_errors_total", Help: "Operations on the cache that have failed or took too long.",
+			Name: "merchstore_cache_errors_total", Help: "Cache operations that failed or timed out.",
 		}, []string{"operation"}),
 		invalidations: f.NewCounter(prometheus.CounterOpts{
-			Name: "merchstore_cache_invalidations_total", Help: "Accounts and products removed because they have changed.",
+			Name: "merchstore_cache_invalidations_total", Help: "Cached accounts and products deleted because they changed.",
 		}),
 	}
 	for _, operation := range []string{"ping", "read", "lock", "store", "invalidate"} {
 		m.errors.WithLabelValues(operation)
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "merchstore_cache_available", Help: "1 when the cache is used, 0 when everything is read from the database.",
+		Name: "merchstore_cache_available", Help: "1 if the cache is in use, 0 if everything is read from the database.",
 	}, func() float64 {
 		if usable() {
 			return 1

@@ -9,13 +9,13 @@ import (
 	"merchstore.io/merchstore/test/valkey"
 )
 
-func TestTheServerComesLater(t *testing.T) {
+func TestServerStartsLater(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	one := start(t, server.URL(), source, livingFor(time.Second))
+	one := start(t, server.URL(), source, withTTL(time.Second))
 	one.want(7, 1)
 	version := source.sell(7)
 	one.Changed(t.Context(), nil, []int32{7})
@@ -33,11 +33,12 @@ func TestTheServerComesLater(t *testing.T) {
 	})
 }
 
-// TestTheServerIsKilled: reads go on, what was read over the lost connection is not used, and the cache comes back by itself.
-func TestTheServerIsKilled(t *testing.T) {
+// TestServerIsKilled: reads continue, values read over the lost connection are not used, and the
+// cache recovers.
+func TestServerIsKilled(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
-	one, two := start(t, server.URL(), source, livingFor(5*time.Second)), start(t, server.URL(), source)
+	one, two := start(t, server.URL(), source, withTTL(5*time.Second)), start(t, server.URL(), source)
 	for range 3 {
 		one.want(7, 1)
 		two.want(7, 1)
@@ -61,12 +62,12 @@ func TestTheServerIsKilled(t *testing.T) {
 	}
 }
 
-// TestAHangingServer delays requests by less than 100 ms: those under way when it begins to hang, and no later ones.
-func TestAHangingServer(t *testing.T) {
+// TestHangingServer delays requests in flight by less than 100 ms, and no later ones.
+func TestHangingServer(t *testing.T) {
 	t.Parallel()
 	const most = 100 * time.Millisecond
 	server, source := valkey.Start(t), newDatabase()
-	one := start(t, server.URL(), source, livingFor(2*time.Second))
+	one := start(t, server.URL(), source, withTTL(2*time.Second))
 	for range 3 {
 		one.want(7, 1)
 	}
@@ -79,7 +80,7 @@ func TestAHangingServer(t *testing.T) {
 			from := time.Now()
 			do()
 			if took := time.Since(from); took > most {
-				t.Errorf("%s has taken %s", what, took)
+				t.Errorf("%s took %s", what, took)
 			}
 		})
 	}
@@ -90,7 +91,7 @@ func TestAHangingServer(t *testing.T) {
 	}
 	requests.Wait()
 	if one.used() {
-		t.Error("it is not noticed")
+		t.Error("the failure is not detected")
 	}
 
 	version := source.sell(7)
@@ -101,9 +102,9 @@ func TestAHangingServer(t *testing.T) {
 		one.Changed(t.Context(), nil, []int32{200})
 	}
 	if took := time.Since(from); took > time.Second {
-		t.Errorf("2,000 later requests have taken %s", took)
+		t.Errorf("2,000 later requests took %s", took)
 	}
-	// Looking whether the server answers delays nobody: this lasts for several looks.
+	// Pings delay no requests: this takes several of them.
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); {
 		request("a later read", func() { one.want(7, version) })
 		requests.Wait()
@@ -118,16 +119,16 @@ func TestAHangingServer(t *testing.T) {
 	})
 }
 
-// TestAHangIsNoticedWithoutCommands: a process that finds all it reads among its copies does not use them for longer than values
-// live.
-func TestAHangIsNoticedWithoutCommands(t *testing.T) {
+// TestHangIsDetectedWithoutCommands: a process with only local hits does not use its values beyond
+// their time to live.
+func TestHangIsDetectedWithoutCommands(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
 	one := start(t, server.URL(), source)
 	for range 3 {
 		one.want(7, 1)
 	}
-	version := source.sell(7) // by a process that does not reach the server
+	version := source.sell(7) // by a process that cannot reach the server
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +138,12 @@ func TestAHangIsNoticedWithoutCommands(t *testing.T) {
 	}
 }
 
-// TestTheServerRefusesToDelete: what a process cannot delete it does not read, although the server answers, until the old value has
-// ended.
-func TestTheServerRefusesToDelete(t *testing.T) {
+// TestServerRejectsDeletions: until the old value has expired, a process does not read what it
+// could not delete, although the server responds.
+func TestServerRejectsDeletions(t *testing.T) {
 	t.Parallel()
 	server, source := valkey.Start(t), newDatabase()
-	one, other := start(t, server.URL(), source, livingFor(3*time.Second)), client(t, server)
+	one, other := start(t, server.URL(), source, withTTL(3*time.Second)), client(t, server)
 	for range 3 {
 		one.want(7, 1)
 	}
@@ -156,7 +157,7 @@ func TestTheServerRefusesToDelete(t *testing.T) {
 		return one.results("product")["local_hit"] > 1
 	})
 	if n := one.sum("merchstore_cache_errors_total", map[string]string{"operation": "invalidate"}); n == 0 {
-		t.Error("no error is counted")
+		t.Error("no error was counted")
 	}
 }
 
