@@ -39,7 +39,7 @@ func TestSellersAddAndEditProducts(t *testing.T) {
 		v.await("document.querySelector('#preview').naturalWidth > 0")
 		v.look("add")
 		v.submit("#add-form")
-		v.awaitText("#notice", "is on the shelf")
+		v.awaitText("#notice", "was added")
 		v.awaitText("#products h2", "Scarf & <b>Hat</b>") // not interpreted as HTML
 
 		v.fill("#search", "q", "two in ONE")
@@ -58,7 +58,7 @@ func TestSellersAddAndEditProducts(t *testing.T) {
 			s.change(t, path, map[string]any{"stock": 2})
 			v.fill("#edit-form", "slogan", "Warm three times")
 			v.submit("#edit-form")
-			v.awaitText("#edit-form .form-error", "was changed meanwhile")
+			v.awaitText("#edit-form .form-error", "has changed")
 			v.awaitText("#product-stock", "2")
 		})
 		v.submit("#edit-form")
@@ -76,7 +76,7 @@ func TestSellersAddAndEditProducts(t *testing.T) {
 			v.upload("#picture-form [name=image]", blue)
 			s.change(t, path, map[string]any{"stock": 1})
 			v.submit("#picture-form")
-			v.awaitText("#picture-form .form-error", "was changed meanwhile")
+			v.awaitText("#picture-form .form-error", "has changed")
 			v.awaitText("#product-stock", "1")
 		})
 		v.submit("#picture-form")
