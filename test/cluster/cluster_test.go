@@ -24,7 +24,8 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// TestCluster goes through the life of a cluster, as `make test-cluster`: only root may make one, and a machine has only one.
+// TestCluster starts, uses, kills and removes a cluster (`make test-cluster`). It needs root, and a
+// machine can run only one cluster.
 func TestCluster(t *testing.T) {
 	programs := buildPrograms(t)
 	held, err := lock()
@@ -50,12 +51,12 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	t.Run("a pod runs on every node", podOnEveryNode)
-	t.Run("a Service reaches the pods of all nodes by its name", serviceReachesAllNodes)
-	t.Run("kubectl logs shows what a pod says", logsAreShown)
+	t.Run("a Service's DNS name reaches the pods of all nodes", serviceReachesAllNodes)
+	t.Run("kubectl logs shows the logs of a pod", showsLogs)
 	t.Run("kubectl port-forward reaches a Service", portForward)
-	t.Run("a pod below the restricted standard is refused", weakPodIsRefused)
-	t.Run("an image that is pushed to the registry runs", func(t *testing.T) { pushedImageRuns(t, programs) })
-	t.Run("the load of pods is measured, as autoscalers need it", loadIsMeasured)
+	t.Run("a pod that violates the restricted standard is rejected", weakPodIsRejected)
+	t.Run("an image pushed to the registry runs", func(t *testing.T) { pushedImageRuns(t, programs) })
+	t.Run("the metrics API reports the usage of pods", measuresUsage)
 	t.Run("NetworkPolicies are enforced", policiesAreEnforced)
 
 	if err := syscall.Kill(holder(), syscall.SIGKILL); err != nil {
@@ -63,16 +64,16 @@ func TestCluster(t *testing.T) {
 	}
 	command(t, programs, "down")
 	leavesNoTraces(t, "down after a crash", before)
-	crashHalfway(t, programs)
+	crashDuringUp(t, programs)
 	command(t, programs, "down")
-	leavesNoTraces(t, "down after a crash half-way", before)
+	leavesNoTraces(t, "down after a crash during up", before)
 	command(t, programs, "up")
 	command(t, programs, "down")
 	leavesNoTraces(t, "down", before)
 }
 
-// crashHalfway starts a cluster and ends its supervisor when it has begun with the nodes.
-func crashHalfway(t *testing.T, programs string) {
+// crashDuringUp starts a cluster and kills its supervisor while it starts the nodes.
+func crashDuringUp(t *testing.T, programs string) {
 	t.Helper()
 	up := exec.CommandContext(t.Context(), filepath.Join(programs, "cluster"), "up")
 	if err := up.Start(); err != nil {
@@ -90,15 +91,15 @@ func crashHalfway(t *testing.T, programs string) {
 		t.Fatal(err)
 	}
 	if err := up.Wait(); err == nil {
-		t.Error("up says that a cluster runs whose supervisor was killed")
+		t.Error("up succeeded although its supervisor was killed")
 	}
 }
 
-// buildPrograms returns the folder that the programs of this package are in.
+// buildPrograms builds the programs of this package and returns their folder.
 func buildPrograms(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	// The tag links the probe statically; nothing but it is in its image.
+	// The tag links the probe statically: its image contains nothing else.
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "netgo", "-o", dir, ".", "./pause", "./probe")
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, said)
@@ -106,7 +107,7 @@ func buildPrograms(t *testing.T) string {
 	return dir
 }
 
-// command runs one of our own commands, also when the test has ended.
+// command runs the cluster program, even if the test has ended.
 func command(t *testing.T, programs string, args ...string) string {
 	t.Helper()
 	said, err := exec.CommandContext(context.Background(), filepath.Join(programs, "cluster"), args...).CombinedOutput()
@@ -116,7 +117,7 @@ func command(t *testing.T, programs string, args ...string) string {
 	return string(said)
 }
 
-// loadProbe gives the image of the probe to all nodes, and runs one on each.
+// loadProbe loads the probe's image into all nodes and runs a probe on each.
 func loadProbe(t *testing.T, programs string) {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "probe.tar")
@@ -128,8 +129,9 @@ func loadProbe(t *testing.T, programs string) {
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 
-// pushedImageRuns pushes the probe under a name that no node knows, and as another image than the one that was loaded: what a kubelet has
-// pulled it doesn't use under a name that it has no proof for.
+// pushedImageRuns pushes the probe under a new name, with a label, so that it is not the image that was
+// loaded: once a kubelet has pulled an image, it does not start it under another name that was only
+// loaded.
 func pushedImageRuns(t *testing.T, programs string) {
 	const image = registryAddress + "/merchstore-test/pushed:dev"
 	archive := filepath.Join(t.TempDir(), "pushed.tar")
@@ -160,7 +162,7 @@ func pushedImageRuns(t *testing.T, programs string) {
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 
-// newKube is a kubectl command as the administrator.
+// newKube returns a kubectl command that runs as the cluster's administrator.
 func newKube(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	program, err := controlplane.Program("kubectl")
@@ -189,7 +191,7 @@ func podOnEveryNode(t *testing.T) {
 
 func serviceReachesAllNodes(t *testing.T) {
 	pods := strings.Fields(kube(t, "--namespace=probe", "get", "pods", "--output=jsonpath={.items[*].metadata.name}"))
-	for _, from := range pods { // also a pod that happens to ask itself
+	for _, from := range pods { // a pod may reach itself
 		seen := map[string]bool{}
 		for range 60 {
 			seen[kube(t, "--namespace=probe", "exec", from, "--", "/program", "get", "http://probe.probe.svc.cluster.local/")] = true
@@ -203,10 +205,10 @@ func serviceReachesAllNodes(t *testing.T) {
 	}
 }
 
-func logsAreShown(t *testing.T) {
+func showsLogs(t *testing.T) {
 	for _, pod := range strings.Fields(kube(t, "--namespace=probe", "get", "pods", "--output=name")) {
 		if logs := kube(t, "--namespace=probe", "logs", pod); !strings.Contains(logs, "GET /ready from ") {
-			t.Errorf("%s says %q", pod, logs)
+			t.Errorf("the logs of %s are %q", pod, logs)
 		}
 	}
 }
@@ -244,41 +246,41 @@ func portForward(t *testing.T) {
 	}
 }
 
-func weakPodIsRefused(t *testing.T) {
+func weakPodIsRejected(t *testing.T) {
 	said, err := newKube(t, "--namespace=probe", "run", "weak", "--image=merchstore-test/probe:dev").CombinedOutput()
 	if err == nil || !strings.Contains(string(said), `violates PodSecurity "restricted`) {
-		t.Errorf("kubectl says %q, %v", said, err)
+		t.Errorf("kubectl printed %q, %v", said, err)
 	}
 }
 
-func loadIsMeasured(t *testing.T) {
+func measuresUsage(t *testing.T) {
 	var said []byte
-	for began := time.Now(); time.Since(began) < 2*time.Minute; { // two measurements make the first value
+	for began := time.Now(); time.Since(began) < 2*time.Minute; { // a value takes two measurements
 		var err error
 		said, err = newKube(t, "--namespace=probe", "top", "pods", "--no-headers").CombinedOutput()
-		if lines := bytes.Count(said, []byte("\nprobe-")); err == nil && lines == workers-1 { // and one before the first line's end
+		if lines := bytes.Count(said, []byte("\nprobe-")); err == nil && lines == workers-1 { // plus the first line
 			return
 		}
 	}
-	t.Errorf("kubectl top says %q", said)
+	t.Errorf("kubectl top printed %q", said)
 }
 
-// traces are what a cluster could leave on the machine, by what shows it.
+// traces returns what a cluster could leave on the machine, by the command that shows it.
 func traces(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, show := range []string{
 		"cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops /proc/sys/vm/overcommit_memory",
-		"grep -v /run/netns /proc/self/mountinfo", // which iproute2 keeps
+		"grep -v /run/netns /proc/self/mountinfo", // iproute2 keeps this mount
 		"ip netns list",
 		"ip -oneline link | cut -d: -f2",
 		"ip route",
 		"nft list ruleset",
 		"find /sys/fs/cgroup -name '" + prefix + "*'",
 		"ls -d " + home + " /run/containerd /var/log/containers /var/log/pods /var/lib/kubelet /var/lib/containerd /var/lib/cni /opt/*",
-		"pgrep -af '[" + home[:1] + "]" + home[1:] + "'", // but not this very command
+		"pgrep -af '[" + home[:1] + "]" + home[1:] + "'", // except this command
 	} {
-		said, _ := exec.CommandContext(t.Context(), "/bin/sh", "-c", show+" 2>&1").Output() // nothing found is an error to most
+		said, _ := exec.CommandContext(t.Context(), "/bin/sh", "-c", show+" 2>&1").Output() // most fail if they find nothing
 		all[show] = string(said)
 	}
 	return all

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// What tools/coredns/go.mod and tools/kubernetes/go.mod say.
+	// The versions in tools/coredns/go.mod and tools/kubernetes/go.mod.
 	coreDNSVersion       = "v1.15.0"
 	metricsServerVersion = "v0.9.0"
 
@@ -25,7 +25,7 @@ const (
 	metricsServerImage = "test.merchstore.io/metrics-server:" + metricsServerVersion
 )
 
-// ownImages are the archives of the images that the cluster itself is made of.
+// ownImages returns the archives of the images that the cluster itself needs.
 func ownImages() []string {
 	var all []string
 	for _, name := range []string{"pause", "coredns", "metrics-server"} {
@@ -34,7 +34,7 @@ func ownImages() []string {
 	return all
 }
 
-// makeImages writes the archives of ownImages: each has one static program in it, and nothing else.
+// makeImages writes the archives of ownImages. Each contains one static program and nothing else.
 func makeImages() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -56,7 +56,7 @@ func makeImages() error {
 func makeImage(archive, name, program string) error {
 	content, err := os.ReadFile(program)
 	if err != nil {
-		return fmt.Errorf("read what goes into an image: %w", err)
+		return fmt.Errorf("read an image's program: %w", err)
 	}
 	layer, err := tarOf(file{"program", content, 0o555})
 	if err != nil {
@@ -65,7 +65,7 @@ func makeImage(archive, name, program string) error {
 	return writeImage(archive, name, layer, map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532"})
 }
 
-// writeImage writes an image of one layer as an archive, in the form that `docker save` gives it.
+// writeImage writes an image with one layer as an archive in the format of `docker save`.
 func writeImage(archive, name string, layer []byte, config map[string]any) error {
 	sum := sha256.Sum256(layer)
 	settings, err := json.Marshal(map[string]any{
@@ -105,11 +105,11 @@ func tarOf(all ...file) ([]byte, error) {
 			_, err = w.Write(f.content)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("put %s into an archive: %w", f.name, err)
+			return nil, fmt.Errorf("write %s to an archive: %w", f.name, err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("end an archive: %w", err)
+		return nil, fmt.Errorf("close an archive: %w", err)
 	}
 	return archive.Bytes(), nil
 }

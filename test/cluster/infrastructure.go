@@ -16,28 +16,31 @@ import (
 	"merchstore.io/merchstore/test/kafka/jars"
 )
 
-// infrastructureImage has PostgreSQL, Kafka, Valkey (or Redis, which it comes from) and Prometheus in it: where there is no way to the official
-// images, the chart's values name this one. See the README's part about Kubernetes.
+// infrastructureImage contains PostgreSQL, Kafka, Valkey (or Redis, its predecessor) and Prometheus.
+// The chart's values name it where the official images cannot be pulled. See the README's section on
+// Kubernetes.
 const infrastructureImage = "test.merchstore.io/infrastructure:dev"
 
-// prometheusVersion is what tools/prometheus/go.mod says. It stands for Prometheus 3.15.1, whose image the chart names.
+// prometheusVersion is the version in tools/prometheus/go.mod. It is Prometheus 3.15.1, whose image
+// the chart names.
 const prometheusVersion = "v0.315.1"
 
 //go:embed infrastructure
 var infrastructureFiles embed.FS
 
-// infrastructureConfig is what the image runs unless it is told otherwise, and where it looks for programs.
+// infrastructureConfig is the image's default entrypoint and environment.
 var infrastructureConfig = map[string]any{
 	"Entrypoint": []string{"/usr/local/bin/entrypoint.sh"},
 	"Env":        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/opt/postgresql/bin", "LANG=C.UTF-8"},
 }
 
-// infrastructure says where the archive of infrastructureImage is, in the user's cache, and makes it if it is not there yet: from
-// the Debian or Ubuntu packages that this machine gets its own from, Kafka's jars, and the prometheus that `make build-cluster` builds.
+// infrastructure returns the path of the archive of infrastructureImage in the user's cache. The first
+// call builds it from packages of the machine's Debian or Ubuntu repositories, Kafka's jars, and the
+// prometheus that `make build-cluster` builds.
 func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("look for the user's cache: %w", err)
+		return "", fmt.Errorf("find the user's cache: %w", err)
 	}
 	libraries, err := jars.Dir(ctx)
 	if err != nil {
@@ -52,18 +55,18 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	if _, err := os.Stat(archive); !errors.Is(err, fs.ErrNotExist) {
 		return archive, err
 	}
-	fmt.Fprintln(out, "making an image with PostgreSQL, Kafka, Redis and Prometheus from packages (only this once; a minute or two)")
+	fmt.Fprintln(out, "building an image with PostgreSQL, Kafka, Redis and Prometheus from packages (only once; a minute or two)")
 	work, err := os.MkdirTemp("", "merchstore-infrastructure-")
 	if err != nil {
-		return "", fmt.Errorf("make a folder to work in: %w", err)
+		return "", fmt.Errorf("create a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(work)
 	if err := os.CopyFS(work, infrastructureFiles); err != nil {
-		return "", fmt.Errorf("make a folder to work in: %w", err)
+		return "", fmt.Errorf("create a temporary folder: %w", err)
 	}
 	root := filepath.Join(work, "root.tar")
 	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, libraries, prometheus); err != nil {
-		return "", fmt.Errorf("make an image's files: %w", err)
+		return "", fmt.Errorf("create an image's files: %w", err)
 	}
 	layer, err := os.ReadFile(root)
 	if err != nil {
@@ -72,7 +75,8 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	return archive, writeImage(archive, infrastructureImage, layer, infrastructureConfig)
 }
 
-// infrastructureVersion changes with all that the image is made of, but for the packages' own versions.
+// infrastructureVersion changes with everything that the image is built from, except the versions of
+// the packages.
 func infrastructureVersion(libraries string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, filepath.Base(libraries), prometheusVersion, infrastructureConfig)

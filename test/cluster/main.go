@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command cluster runs a real Kubernetes cluster on a Linux machine that has no container engine: the control plane as processes
-// of the machine, and three workers, each in namespaces of its own with a containerd, a kubelet and a kube-proxy. Pods, Services,
-// cluster DNS and all that kubectl does work as on any cluster; nothing outside is reached from within.
+// Command cluster runs a real Kubernetes cluster on a Linux machine that has no container engine: the
+// control plane as processes of the machine, and three workers, each with its own namespaces,
+// containerd, kubelet and kube-proxy. Pods, Services, cluster DNS and kubectl work as on any cluster.
+// Pods cannot reach anything outside the cluster.
 package main
 
 import (
@@ -39,7 +40,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return errors.New("only root may make namespaces and networks: run it as root")
+		return errors.New("creating namespaces and networks requires root")
 	}
 	switch args = args[1:]; {
 	case command == "up" && len(args) == 0:
@@ -54,9 +55,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		return load(ctx, []string{archive})
-	case command == "serve" && len(args) == 0: // what up leaves running
+	case command == "serve" && len(args) == 0: // the supervisor, started by up
 		return serve(ctx)
-	case command == "node" && len(args) == 1: // what serve runs in the namespaces of a node
+	case command == "node" && len(args) == 1: // started by serve in a node's namespaces
 		return beNode(ctx, args[0])
 	default:
 		return fmt.Errorf("unknown arguments %q\n%s", append([]string{command}, args...), usage)

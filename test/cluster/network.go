@@ -20,8 +20,8 @@ func makeBridge(ctx context.Context) error {
 		link set `+bridge+` up`)
 }
 
-// connect makes a node's network namespace and plugs it into the bridge. Its pods are reached from the host and from the other
-// nodes.
+// connect creates a node's network namespace and connects it to the bridge, so that the host and the
+// other nodes can reach its pods.
 func (n node) connect(ctx context.Context) error {
 	if err := batch(ctx, "", `
 		netns add `+n.device()+`
@@ -43,7 +43,7 @@ func (n node) connect(ctx context.Context) error {
 		route add default via `+hostAddress+"\n"+others.String())
 }
 
-// removeNetwork removes what is there of the network.
+// removeNetwork removes what exists of the network.
 func removeNetwork(ctx context.Context) error {
 	var all []error
 	for _, n := range nodes() {
@@ -54,8 +54,9 @@ func removeNetwork(ctx context.Context) error {
 	return errors.Join(append(all, removeIfThere(ctx, filepath.Join("/sys/class/net", bridge), "link", "delete", bridge))...)
 }
 
-// removeIfThere runs an ip command that removes something, unless the file that shows it is gone, before or meanwhile: the
-// devices of a namespace go by themselves a moment after it.
+// removeIfThere runs an ip command that removes an object, if the file that represents the object
+// exists. It ignores the command's error if the file is gone afterwards: the kernel removes the devices
+// of a namespace shortly after the namespace.
 func removeIfThere(ctx context.Context, file string, args ...string) error {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -15,14 +15,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// registryAddress is where images can be pushed to, by this machine, and are pulled from, by the nodes. They are gone with the cluster.
+// registryAddress is the address of the registry: this machine pushes images to it, and the nodes pull
+// them. The images are removed with the cluster.
 const registryAddress = hostAddress + ":5000"
 
 // startRegistry serves images until the cluster ends.
 func (s *supervisor) startRegistry(ctx context.Context) error {
 	images := filepath.Join(home, "registry")
 	if err := os.MkdirAll(images, 0o700); err != nil {
-		return fmt.Errorf("make the folder of images: %w", err)
+		return fmt.Errorf("create the folder of images: %w", err)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", registryAddress)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 )
 
-// readyWord is what serve says when the cluster is ready.
+// readyWord is what serve writes to its pipe when the cluster is ready.
 const readyWord = "ready"
 
 // up starts the cluster and returns when it is ready. A cluster that runs is left as it is.
@@ -33,7 +33,7 @@ func up(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer held.Close() // the supervisor has it too, and keeps it
+	defer held.Close() // the supervisor inherits it and keeps the lock
 	if err := clean(ctx); err != nil {
 		return fmt.Errorf("remove what an earlier cluster left: %w", err)
 	}
@@ -46,7 +46,8 @@ func up(ctx context.Context, out io.Writer) error {
 	return explain(out, fmt.Sprintf("It took %s.", time.Since(began).Round(time.Second)))
 }
 
-// startSupervisor runs this program again, detached from the terminal, and returns when it says that the cluster is ready.
+// startSupervisor starts `cluster serve`, detached from the terminal, and returns when the cluster is
+// ready.
 func startSupervisor(ctx context.Context, held *os.File) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -67,30 +68,30 @@ func startSupervisor(ctx context.Context, held *os.File) error {
 	}
 	defer said.Close()
 
-	cmd := exec.Command(self, "serve") //nolint:noctx // it outlives us
+	cmd := exec.Command(self, "serve") //nolint:noctx // outlives this process
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{held, says} // lockDescriptor and readyDescriptor
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	// Our own end is closed: otherwise the pipe would not end when the supervisor does.
+	// Close our write end, so that reading ends when the supervisor exits.
 	if err := errors.Join(cmd.Start(), says.Close()); err != nil {
 		return fmt.Errorf("start the supervisor: %w", err)
 	}
 	if _, err := fmt.Fprintln(held, cmd.Process.Pid); err != nil {
-		return fmt.Errorf("note who the supervisor is: %w", err)
+		return fmt.Errorf("record the supervisor's process id: %w", err)
 	}
-	// Interrupted, we take it with us.
+	// If this process is interrupted, so is the supervisor.
 	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })()
 	word, err := io.ReadAll(said)
 	if err != nil {
 		return fmt.Errorf("wait for the supervisor: %w", err)
 	}
 	if string(word) != readyWord {
-		return fmt.Errorf("it did not start: %w\n%s", errors.Join(cmd.Wait(), ctx.Err()), subprocess.Tail(logFile(name), 8<<10))
+		return fmt.Errorf("the supervisor did not start: %w\n%s", errors.Join(cmd.Wait(), ctx.Err()), subprocess.Tail(logFile(name), 8<<10))
 	}
 	return cmd.Process.Release()
 }
 
-// explain says what can be done with the cluster.
+// explain prints how to use the cluster.
 func explain(out io.Writer, first string) error {
 	program, err := controlplane.Program("kubectl")
 	if err != nil {
@@ -104,10 +105,10 @@ func explain(out io.Writer, first string) error {
 
   export KUBECONFIG=%s PATH=%s:$PATH
   kubectl get nodes
-  %s load IMAGE.tar ...   # gives images to all nodes; or push them to %s, without TLS
+  %s load IMAGE.tar ...   # loads images into all nodes; or push them to %s, without TLS
   make cluster-down
 
-What its programs say is in %s.
+Its logs are in %s.
 `, workers, first, kubeconfig(), filepath.Dir(program), self, registryAddress, filepath.Dir(logFile("any")))
 	return err
 }
