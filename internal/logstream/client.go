@@ -171,8 +171,8 @@ func (c *Client) shutDown(ctx context.Context) error {
 	return fmt.Errorf("%d log messages were not acknowledged: %w", left, context.Cause(ctx))
 }
 
-// Component returns the client as a component of its process. It must be stopped after everything that
-// logs.
+// Component returns the client as a component of its process. It must be stopped after everything
+// that logs.
 func (c *Client) Component() process.Component {
 	return process.Component{Name: "log stream", Stop: c.Close}
 }

@@ -161,16 +161,17 @@ type Component struct {
 // those that were added before it.
 func (p *Process) Add(components ...Component) { p.components = append(p.components, components...) }
 
-// Close stops the components, unless Serve has done so. Command.Run defers it, so that what was made is
-// stopped if a later step fails.
+// Close stops the components, unless Serve has done so. Command.Run defers it, so that what was
+// made is stopped if a later step fails.
 func (p *Process) Close() {
 	if err := p.stop(); err != nil {
 		p.Log.Error("stop after a failed start", "error", err)
 	}
 }
 
-// Serve runs the components until ctx is done or one of them fails. Then the process becomes unready,
-// waits for load balancers to notice, and stops the components, all within ShutdownTimeout.
+// Serve runs the components until ctx is done or one of them fails. Then the process becomes
+// unready, waits for load balancers to notice, and stops the components, all within
+// ShutdownTimeout.
 func (p *Process) Serve(ctx context.Context) error {
 	ops, err := p.opsServer(ctx)
 	if err != nil {

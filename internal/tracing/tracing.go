@@ -94,8 +94,8 @@ func (t *Tracing) Tracer(name string) trace.Tracer {
 // Propagator returns a propagator for W3C Trace Context.
 func (t *Tracing) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
-// Component returns the exporter as a component of its process. It must be stopped after everything that
-// creates spans. Spans that cannot be exported in time are dropped without an error.
+// Component returns the exporter as a component of its process. It must be stopped after everything
+// that creates spans. Spans that cannot be exported in time are dropped without an error.
 func (t *Tracing) Component() process.Component {
 	return process.Component{Name: "traces", Stop: func(ctx context.Context) error {
 		if !t.On() {

@@ -40,8 +40,8 @@ func (r *Reconciler) reconcileTopic(ctx context.Context, s *scope) error {
 	})
 }
 
-// lockTopic keeps other objects of this process off the topic until unlock is called. It returns the id
-// of the Kafka cluster that the topic is in.
+// lockTopic keeps other objects of this process off the topic until unlock is called. It returns
+// the id of the Kafka cluster that the topic is in.
 func (r *Reconciler) lockTopic(ctx context.Context, s *scope, k *kafkaClient) (cluster string, unlock func(), err error) {
 	if cluster, err = k.clusterID(ctx); err != nil {
 		return "", nil, err

@@ -64,8 +64,8 @@ const (
 	third, half, full = 8, 12, 24
 )
 
-// promQL returns a query. In expr, {in} selects the chosen namespace and pods, {all} the whole namespace
-// whichever pods are chosen.
+// promQL returns a query. In expr, {in} selects the chosen namespace and pods, {all} the whole
+// namespace whichever pods are chosen.
 func promQL(legend, expr string) query {
 	const namespace, pods = `namespace="$namespace"`, `namespace="$namespace", pod=~"$pod"`
 	selectors := strings.NewReplacer("{in}", "{"+pods+"}", "{in,", "{"+pods+",", "{all}", "{"+namespace+"}", "{all,", "{"+namespace+",")
@@ -91,7 +91,8 @@ func quantiles(histogram, by string) []query {
 	return []query{quantile("0.5", "p50"), quantile("0.9", "p90"), highest}
 }
 
-// withExemplars adds the exemplars of the highest quantile: single requests, each with its trace id.
+// withExemplars adds the exemplars of the highest quantile: single requests, each with its trace
+// id.
 func withExemplars(queries []query) []query {
 	queries[len(queries)-1].exemplars = true
 	return queries

@@ -13,8 +13,9 @@ const (
 	rowHeight = 1
 )
 
-// build returns the dashboard in the first version of Grafana's schema, which every Grafana reads from
-// files. The library prefers the second. Panels are numbered and placed in the order of the rows.
+// build returns the dashboard in the first version of Grafana's schema, which every Grafana reads
+// from files. The library prefers the second. Panels are numbered and placed in the order of the
+// rows.
 func (b board) build() (dashboard.Dashboard, error) {
 	made := dashboard.NewDashboardBuilder(b.title).Uid(uidPrefix+b.name).Description(b.about).Tags([]string{tag}).
 		Time("now-1h", "now").Refresh("30s").Timezone("browser").Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).

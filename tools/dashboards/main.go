@@ -76,8 +76,8 @@ func check(files []string) error {
 
 func checkOne(text []byte) error {
 	var strict, read dashboard.Dashboard
-	// The library returns an empty list of errors as an error. It therefore drops every panel, and only
-	// the errors of the strict reading are used.
+	// The library returns an empty list of errors as an error. It therefore drops every panel, and
+	// only the errors of the strict reading are used.
 	var found cog.BuildErrors
 	if err := strict.UnmarshalJSONStrict(text); err != nil && (!errors.As(err, &found) || len(found) > 0) {
 		return err

@@ -17,7 +17,8 @@ import (
 
 const (
 	guestTokenTTL = 10 * time.Minute
-	// maxLimitedUsername bounds the memory of a rate limit; the DB service rejects longer usernames.
+	// maxLimitedUsername bounds the memory of a rate limit; the DB service rejects longer
+	// usernames.
 	maxLimitedUsername = 256
 )
 

@@ -107,8 +107,8 @@ func (p *Producer) handleEvents() {
 	}
 }
 
-// fail ends the process, see Component. It purges records in flight, so that the streams they came from
-// end now.
+// fail ends the process, see Component. It purges records in flight, so that the streams they came
+// from end now.
 func (p *Producer) fail(err error) {
 	select {
 	case p.fatal <- err:
@@ -137,8 +137,8 @@ func classify(err error) error {
 	return fmt.Errorf("send to Kafka: %w", err)
 }
 
-// Component returns the producer as a component of its process. It must be stopped after everything that
-// puts records.
+// Component returns the producer as a component of its process. It must be stopped after everything
+// that puts records.
 //
 // A fatal error (the producer was fenced, or lost track of its sequence numbers) cannot be
 // recovered by the client, and is too rare to justify replacing producers under running streams. It

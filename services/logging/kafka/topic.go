@@ -54,7 +54,8 @@ func (m *TopicMonitor) Ready(context.Context) error {
 	return fmt.Errorf("topic %s has not been found yet", m.producer.topic)
 }
 
-// Component returns the monitor as a component of its process. It must be stopped before the producer.
+// Component returns the monitor as a component of its process. It must be stopped before the
+// producer.
 func (m *TopicMonitor) Component() process.Component {
 	ctx, cancel := context.WithCancel(context.Background())
 	return process.Component{
