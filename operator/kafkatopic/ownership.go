@@ -57,8 +57,8 @@ func holds(t *v1alpha1.KafkaTopic, cluster string) bool {
 	return t.Status.TopicID != "" && t.Status.ClusterID == cluster
 }
 
-// inactive reports whether an object no longer acts on its topic: it is about to go without asking
-// Kafka, or is paused and does not hold the topic.
+// inactive reports whether an object no longer acts on its topic: it is being deleted and has no
+// finalizer, or it is paused and does not hold the topic.
 func inactive(t *v1alpha1.KafkaTopic, cluster string) bool {
 	if !t.DeletionTimestamp.IsZero() {
 		return !controllerutil.ContainsFinalizer(t, finalizer)
@@ -86,9 +86,9 @@ func older(a, b *v1alpha1.KafkaTopic) bool {
 
 func name(t *v1alpha1.KafkaTopic) string { return t.Namespace + "/" + t.Name }
 
-// ensureOwnership returns nil if the object owns its topic, which the caller has locked. If that
-// confirms what was so before, the cache is enough; before the topic changes hands, the API server
-// is asked.
+// ensureOwnership returns nil if the object owns its topic, which the caller has locked. The cache is
+// enough to confirm the current owner. Before the owner changes, the objects are read from the API
+// server.
 func (r *Reconciler) ensureOwnership(ctx context.Context, s *scope, cluster string) error {
 	var cached v1alpha1.KafkaTopicList
 	if err := r.client.List(ctx, &cached, client.MatchingFields{topicIndex: s.Topic()}); err != nil {

@@ -46,38 +46,38 @@ func TestResolveOwner(t *testing.T) {
 		want   ownership
 		winner string
 	}{
-		"alone":                                  {candidate("b", 2), nil, owned, ""},
-		"the object itself is not a competitor":  {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, owned, ""},
-		"an older one":                           {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, conflict, "a"},
-		"a younger one":                          {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3, seen)}, owned, ""},
-		"one of the same age goes by its name":   {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 2, seen)}, conflict, "a"},
-		"and so does the other":                  {candidate("a", 2), []v1alpha1.KafkaTopic{candidate("b", 2, seen)}, owned, ""},
-		"the oldest of several":                  {candidate("c", 3), []v1alpha1.KafkaTopic{candidate("b", 2, seen), candidate("a", 1, seen)}, conflict, "a"},
-		"a younger one that holds it":            {candidate("a", 1), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, conflict, "b"},
-		"held by itself, and an older one comes": {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, owned, ""},
-		"held by itself, and one is yet unknown": {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1)}, owned, ""},
-		"held by both, which must not be":        {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1, holding)}, conflict, "a"},
-		"an older one that is yet unknown":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1)}, undecided, ""},
-		"a younger one that is yet unknown":      {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3)}, owned, ""},
-		"an older one with unreachable Kafka":    {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, cannotReach)}, owned, ""},
-		"an older one that was seen in the cluster and cannot reach it now": {
+		"alone":                                     {candidate("b", 2), nil, owned, ""},
+		"the list contains the object itself":       {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, owned, ""},
+		"an older one":                              {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, conflict, "a"},
+		"a younger one":                             {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3, seen)}, owned, ""},
+		"one of the same age with a lower name":     {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 2, seen)}, conflict, "a"},
+		"one of the same age with a higher name":    {candidate("a", 2), []v1alpha1.KafkaTopic{candidate("b", 2, seen)}, owned, ""},
+		"the oldest of several":                     {candidate("c", 3), []v1alpha1.KafkaTopic{candidate("b", 2, seen), candidate("a", 1, seen)}, conflict, "a"},
+		"a younger owner":                           {candidate("a", 1), []v1alpha1.KafkaTopic{candidate("b", 2, holding)}, conflict, "b"},
+		"an older one, but the object is the owner": {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, owned, ""},
+		"an older one of unknown cluster, but the object is the owner": {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1)}, owned, ""},
+		"two owners, which is not expected":                            {candidate("b", 2, holding), []v1alpha1.KafkaTopic{candidate("a", 1, holding)}, conflict, "a"},
+		"an older one of unknown cluster":                              {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1)}, undecided, ""},
+		"a younger one of unknown cluster":                             {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 3)}, owned, ""},
+		"an older one with unreachable Kafka":                          {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, cannotReach)}, owned, ""},
+		"an older one that can no longer reach the cluster": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen, cannotReach)}, owned, "",
 		},
-		"one that has it and cannot reach its cluster now": {
+		"an owner that can no longer reach the cluster": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, cannotReach)}, conflict, "a",
 		},
-		"an older unknown one, and one that has it": {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1), candidate("c", 3, holding)}, conflict, "c"},
-		"an older one in another cluster":           {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, elsewhere)}, owned, ""},
-		"an older one that came from another cluster": {
+		"an older one of unknown cluster, and an owner": {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1), candidate("c", 3, holding)}, conflict, "c"},
+		"an older one in another cluster":               {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, elsewhere)}, owned, ""},
+		"an older one, of an object from another cluster": {
 			candidate("b", 2, elsewhere), []v1alpha1.KafkaTopic{candidate("a", 1, seen)}, conflict, "a",
 		},
 		"an older one with another topic": {
 			candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, func(t *v1alpha1.KafkaTopic) { t.Spec.TopicName = "x" })}, owned, "",
 		},
-		"an older one that is paused":                      {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen, paused)}, owned, ""},
-		"a paused one that has it":                         {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, paused)}, conflict, "a"},
-		"one that has it and is about to go":               {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, leaving)}, owned, ""},
-		"one that has it and goes when its topic has gone": {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, leaving, waiting)}, conflict, "a"},
+		"an older one that is paused":                  {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, seen, paused)}, owned, ""},
+		"a paused owner":                               {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, paused)}, conflict, "a"},
+		"a deleted owner":                              {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, leaving)}, owned, ""},
+		"a deleted owner that deletes its topic first": {candidate("b", 2), []v1alpha1.KafkaTopic{candidate("a", 1, holding, leaving, waiting)}, conflict, "a"},
 	} {
 		got, winner := resolveOwner(&tt.self, tt.others, "cluster")
 		name := name
