@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Migrate applies the files, which are in order, that the database at url has not seen. It waits
-// for other sessions that migrate the database. It does nothing to a database that is newer than
-// all files. If files and ledger contradict each other, it does nothing and the error says how.
+// Migrate applies those of the sorted files that were not applied to the database at url yet. It
+// waits for other sessions that migrate the database. It does nothing to a database that is newer
+// than all files. If files and ledger contradict each other, it does nothing and the error says how.
 func Migrate(ctx context.Context, url string, files []File) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -47,7 +47,7 @@ func Migrate(ctx context.Context, url string, files []File) error {
 	return nil
 }
 
-// compare returns what is to be done. The error lists how the files contradict the ledger.
+// compare returns the work to do. The error lists how the files contradict the ledger.
 func (s *Session) compare(ctx context.Context, files []File) (Comparison, error) {
 	ledger, err := s.ReadLedger(ctx)
 	if err != nil {

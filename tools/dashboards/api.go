@@ -42,8 +42,8 @@ func api() board {
 
 // shopping returns the rate of the requests that the latency objective covers, as the rules count
 // them.
-func shopping(series, and string) string {
+func shopping(series, matchers string) string {
 	metric := "http_request_duration_seconds_" + series
-	return `rate(` + metric + `{in, route=~"/api/v1/products(/:id)?", method="GET"` + and + `}[$__rate_interval]) or rate(` +
-		metric + `{in, route=~"/api/v1/orders(/:id(/cancel)?)?"` + and + `}[$__rate_interval])`
+	return `rate(` + metric + `{in, route=~"/api/v1/products(/:id)?", method="GET"` + matchers + `}[$__rate_interval]) or rate(` +
+		metric + `{in, route=~"/api/v1/orders(/:id(/cancel)?)?"` + matchers + `}[$__rate_interval])`
 }

@@ -39,7 +39,7 @@ var contentTypes = map[string]string{
 }
 
 // assets are the files that pages load. Their paths share one version, a hash of all contents:
-// browsers cache them for ever and never mix two releases. Modules import each other, and load
+// browsers cache them permanently and never mix two releases. Modules import each other, and load
 // texts, by relative paths.
 type assets struct {
 	version string
@@ -98,8 +98,8 @@ func (a *assets) serve(c *gin.Context) {
 			problem.New(http.StatusNotFound, failure.ReasonNotFound, "there is no such asset"))
 		return
 	}
-	// During a rolling update, pages of the other release may ask for its assets. They get the ones
-	// of this release, but not for ever.
+	// During a rolling update, pages of the other release may request its assets. They get those of
+	// this release, which must not be cached permanently under that path.
 	c.Header("Cache-Control", revalidate)
 	if c.Param("version") == a.version {
 		c.Header("Cache-Control", immutable)

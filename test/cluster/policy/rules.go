@@ -41,7 +41,7 @@ func (c Cluster) Rules(node string) (string, error) {
 				continue
 			}
 			chain := strings.ToLower(string(direction)) + "-" + pod.Status.PodIP
-			fmt.Fprintf(&jumps, "\t\tip %s %s jump %s\n", ours(direction), pod.Status.PodIP, chain)
+			fmt.Fprintf(&jumps, "\t\tip %s %s jump %s\n", podField(direction), pod.Status.PodIP, chain)
 			fmt.Fprintf(&chains, "\tchain %s { # %s/%s\n", chain, pod.Namespace, pod.Name)
 			for _, rule := range allowed {
 				fmt.Fprintf(&chains, "\t\t%s\n", strings.TrimSpace(rule+" return"))
@@ -62,16 +62,16 @@ func hasAddress(pod corev1.Pod) bool {
 	return pod.Status.PodIP != "" && !pod.Spec.HostNetwork && !ended
 }
 
-// ours returns the packet field with the pod's address in the given direction, theirs the field
-// with the peer's.
-func ours(direction networkingv1.PolicyType) string {
+// podField returns the packet field with the pod's address in the given direction, and peerField the
+// field with the peer's.
+func podField(direction networkingv1.PolicyType) string {
 	if direction == networkingv1.PolicyTypeEgress {
 		return "saddr"
 	}
 	return "daddr"
 }
 
-func theirs(direction networkingv1.PolicyType) string {
+func peerField(direction networkingv1.PolicyType) string {
 	if direction == networkingv1.PolicyTypeEgress {
 		return "daddr"
 	}
@@ -123,15 +123,15 @@ func rulesOf(policy networkingv1.NetworkPolicy, direction networkingv1.PolicyTyp
 
 // matches returns the nftables matches of a policy's rule.
 func (c Cluster) matches(pod corev1.Pod, namespace string, direction networkingv1.PolicyType, rule traffic) ([]string, error) {
-	if len(rule.peers) == 0 { // everyone
+	if len(rule.peers) == 0 { // any peer
 		return portMatches("", rule.ports, pod), nil
 	}
 	var all []string
 	for _, peer := range rule.peers {
 		if peer.IPBlock != nil {
-			match := fmt.Sprintf("ip %s %s", theirs(direction), peer.IPBlock.CIDR)
+			match := fmt.Sprintf("ip %s %s", peerField(direction), peer.IPBlock.CIDR)
 			if len(peer.IPBlock.Except) > 0 {
-				match += fmt.Sprintf(" ip %s != { %s }", theirs(direction), strings.Join(peer.IPBlock.Except, ", "))
+				match += fmt.Sprintf(" ip %s != { %s }", peerField(direction), strings.Join(peer.IPBlock.Except, ", "))
 			}
 			all = append(all, portMatches(match, rule.ports, pod)...)
 			continue
@@ -145,7 +145,7 @@ func (c Cluster) matches(pod corev1.Pod, namespace string, direction networkingv
 			if direction == networkingv1.PolicyTypeEgress {
 				target = other
 			}
-			all = append(all, portMatches(fmt.Sprintf("ip %s %s", theirs(direction), other.Status.PodIP), rule.ports, target)...)
+			all = append(all, portMatches(fmt.Sprintf("ip %s %s", peerField(direction), other.Status.PodIP), rule.ports, target)...)
 		}
 	}
 	return all, nil
