@@ -5,16 +5,14 @@ import (
 	"errors"
 	"path/filepath"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 
 // standby: orders on one PostgreSQL server and on one whose commits wait for a standby, in turns; in groups, and in groups
 // of one. All servers are on this machine, so the wait is that for a second disk flush, without a network.
 func (b *bench) standby(ctx context.Context) (err error) {
-	primary, err := pgserver.Start(ctx, pgserver.Options{
-		Dir: filepath.Join(b.dir, "primary"), Settings: map[string]string{database.Synchronous: "ANY 1 (standby)"},
-	})
+	primary, err := database.StartIn(ctx, filepath.Join(b.dir, "primary"), map[string]string{database.Synchronous: "ANY 1 (standby)"})
 	if err != nil {
 		return err
 	}
