@@ -3,6 +3,7 @@
 package subprocess
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,6 +30,10 @@ type Command struct {
 	Output io.Writer
 	// Credential is the user to run as. Nil means that of this process.
 	Credential *syscall.Credential
+	// Inherited are open files that the child inherits as descriptors from 3 on.
+	Inherited []*os.File
+	// StopSignal is the signal sent by Stop. Nil means SIGTERM.
+	StopSignal os.Signal
 	// LastSignal is the signal the kernel sends to the child if this process ends without stopping
 	// it. Zero means SIGKILL. Only Linux supports it.
 	LastSignal syscall.Signal
@@ -36,9 +41,10 @@ type Command struct {
 
 // Process is a started child. It is safe for concurrent use.
 type Process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	exit error // set before done is closed
+	cmd        *exec.Cmd
+	stopSignal os.Signal
+	done       chan struct{}
+	exit       error // set before done is closed
 }
 
 // Start runs the command in a process group of its own, so that Ctrl-C in a terminal reaches only
@@ -46,6 +52,7 @@ type Process struct {
 func Start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...) //nolint:gosec,noctx // the caller chooses the program; a context would kill the child instead of stopping it
 	cmd.Dir, cmd.Env = c.Dir, c.Env
+	cmd.ExtraFiles = c.Inherited
 	cmd.WaitDelay = outputTimeout
 	if c.Output != nil {
 		cmd.Stdout, cmd.Stderr = c.Output, c.Output
@@ -56,7 +63,7 @@ func Start(c Command) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.Credential}
 	setDeathSignal(cmd.SysProcAttr, c.LastSignal)
 
-	p := &Process{cmd: cmd, done: make(chan struct{})}
+	p := &Process{cmd: cmd, stopSignal: cmp.Or[os.Signal](c.StopSignal, syscall.SIGTERM), done: make(chan struct{})}
 	started := make(chan error, 1)
 	go p.run(started)
 	if err := <-started; err != nil {
@@ -98,10 +105,10 @@ func (p *Process) Err() error {
 // Signal sends a signal to the child. It returns os.ErrProcessDone if the child has ended.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// Stop sends SIGTERM and waits until the child has ended. If ctx is done first, Stop kills the
+// Stop sends the stop signal and waits until the child has ended. If ctx is done first, Stop kills the
 // child and returns an error. Err returns the exit code in either case.
 func (p *Process) Stop(ctx context.Context) error {
-	_ = p.Signal(syscall.SIGTERM) // fails only if the child has ended
+	_ = p.Signal(p.stopSignal) // fails only if the child has ended
 	select {
 	case <-p.done:
 		return nil

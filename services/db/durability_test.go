@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/database"
 )

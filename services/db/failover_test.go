@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/test/database"

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/settings"

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 )
 
 const (
@@ -21,16 +21,13 @@ const (
 // startPostgres starts a server and creates the store's database in it.
 func startPostgres(ctx context.Context, dir string, port int) (*pgserver.Server, error) {
 	server, err := pgserver.Start(ctx, pgserver.Options{Dir: dir, Port: port})
-	switch {
-	case errors.Is(err, pgserver.ErrUnreachable), errors.Is(err, fs.ErrPermission):
+	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w\nChoose another folder with DATA_DIR=…", err)
-	case err != nil:
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := createDatabase(ctx, server.URL("postgres")); err != nil {
-		return server, err
-	}
-	return server, nil
+	return server, createDatabase(ctx, server.URL("postgres"))
 }
 
 func createDatabase(ctx context.Context, url string) error {

@@ -50,10 +50,12 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o711); err != nil { //nolint:gosec // PostgreSQL's user needs access to its own folder
 		return nil, fmt.Errorf("create data folder: %w; choose another with DATA_DIR=…", err)
 	}
-	if os.Geteuid() == 0 {
-		if err := allowTraversal(path); err != nil {
-			return nil, err
-		}
+	info, err := os.Stat(path)
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chmod(path, info.Mode().Perm()|0o011) // to be entered, but not listed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("give PostgreSQL's user access to the data folder: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "in-use"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // chosen by the user
 	if err != nil {
@@ -67,18 +69,6 @@ func openFolder(path string) (*folder, error) {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	return &folder{path: path, lock: lock}, nil
-}
-
-// allowTraversal gives other users search permission on a folder, but not permission to list it.
-func allowTraversal(path string) error {
-	info, err := os.Stat(path)
-	if err == nil {
-		err = os.Chmod(path, info.Mode().Perm()|0o011)
-	}
-	if err != nil {
-		return fmt.Errorf("give PostgreSQL's user access to the data folder: %w", err)
-	}
-	return nil
 }
 
 // close unlocks the folder. Closing the file alone does not unlock it while a child that is being

@@ -15,7 +15,7 @@ type listener struct {
 	name    string
 	addr    string
 	setting string
-	value   string // value of the setting, which may be only a port
+	value   string // of the setting; addr, or only its port
 }
 
 func (s Settings) listeners() []listener {
@@ -34,15 +34,6 @@ func (s Settings) listeners() []listener {
 		needed = append(needed, listener{"Kafka", localhost(s.KafkaPort), "KAFKA_PORT", strconv.Itoa(s.KafkaPort)})
 	}
 	return needed
-}
-
-// withPort returns the setting's value with another port.
-func (l listener) withPort(port int) string {
-	host, _, err := net.SplitHostPort(l.value)
-	if err != nil {
-		return strconv.Itoa(port)
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 // checkPorts checks that all ports are free before anything is started. Its error names the ports
@@ -106,7 +97,7 @@ func describePortsInUse(inUse []listener, suggest func(listener) int) string {
 		port, _ := portOf(l.addr) // has been parsed already
 		fmt.Fprintf(&text, "Port %d, needed for %s, is in use by another program.\n", port, l.name)
 		if free := suggest(l); free != 0 {
-			command += " " + l.setting + "=" + l.withPort(free)
+			command += " " + l.setting + "=" + strings.TrimSuffix(l.value, strconv.Itoa(port)) + strconv.Itoa(free)
 		} else {
 			command += " " + l.setting + "=…"
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,9 +39,10 @@ func (p programs) path(name string) string { return filepath.Join(p.folder, name
 
 // service is a run of a service's program.
 type service struct {
+	*subprocess.Process
+
 	name    string
 	logFile string
-	process *subprocess.Process
 }
 
 func startService(name, log string, f *folder, c subprocess.Command) (*service, error) {
@@ -54,52 +56,43 @@ func startService(name, log string, f *folder, c subprocess.Command) (*service, 
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	return &service{name: name, logFile: file.Name(), process: process}, nil
+	return &service{Process: process, name: name, logFile: file.Name()}, nil
 }
 
 func (s *service) awaitReady(ctx context.Context, opsAddr string) error {
-	if err := s.process.AwaitReady(ctx, "http://"+dialAddr(opsAddr)+"/readyz"); err != nil {
-		return s.failure(err)
-	}
-	return nil
+	return s.failure(s.AwaitReady(ctx, "http://"+dialAddr(opsAddr)+"/readyz"))
 }
 
 // wait waits for a program that ends on its own.
 func (s *service) wait(ctx context.Context) error {
 	select {
-	case <-s.process.Done():
+	case <-s.Done():
+		return s.failure(s.Err())
 	case <-ctx.Done():
-		s.process.Kill()
+		s.Kill()
 		return s.failure(context.Cause(ctx))
 	}
-	if err := s.process.Err(); err != nil {
-		return s.failure(err)
-	}
-	return nil
 }
 
 // stop stops the service. It returns an error if the service had to be killed or exited with an
 // error.
 func (s *service) stop(ctx context.Context) error {
-	if err := s.process.Stop(ctx); err != nil {
+	if err := s.Stop(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	if err := s.process.Err(); err != nil {
-		return s.failure(err)
-	}
-	return nil
+	return s.failure(s.Err())
 }
 
 // exitError returns the error of a service that has ended on its own.
 func (s *service) exitError() error {
-	if err := s.process.Err(); err != nil {
-		return s.failure(err)
-	}
-	return s.failure(errors.New("it ended on its own"))
+	return s.failure(cmp.Or(s.Err(), errors.New("it ended on its own")))
 }
 
-// failure returns an error with the end of the log.
+// failure adds the end of the log to an error, unless it is nil.
 func (s *service) failure(err error) error {
+	if err == nil {
+		return nil
+	}
 	log := strings.ReplaceAll(subprocess.Tail(s.logFile, tailLimit), "\n", "\n  ")
 	return fmt.Errorf("%s failed: %w\nEnd of its log, %s:\n\n  %s", s.name, err, s.logFile, log)
 }

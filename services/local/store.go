@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,15 +19,6 @@ type component struct {
 	name string
 	stop func(ctx context.Context) error
 	done <-chan struct{} // closed when it has ended; nil if it cannot end on its own
-}
-
-func (c component) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // store is a running store.
@@ -67,7 +59,7 @@ func supervise(graceful, forced context.Context, s Settings, environ []string, o
 	defer cancel()
 	err = st.start(starting)
 	if err == nil {
-		st.printSummary(time.Since(start))
+		fmt.Fprint(out, summary(s, folder, programs, time.Since(start)))
 		<-running.Done()
 	}
 	switch {
@@ -81,11 +73,6 @@ func supervise(graceful, forced context.Context, s Settings, environ []string, o
 		st.step("\nThe store could not start; stopping what runs.")
 	}
 	return errors.Join(err, st.stop(forced))
-}
-
-// printSummary prints the summary.
-func (st *store) printSummary(took time.Duration) {
-	fmt.Fprint(st.out, summary(st.settings, st.folder, st.programs, took))
 }
 
 func (st *store) step(format string, args ...any) { fmt.Fprintf(st.out, format+"\n", args...) }
@@ -145,8 +132,9 @@ func (st *store) startDatabase(ctx context.Context) (url string, err error) {
 	}
 	server, err := startPostgres(ctx, st.folder.postgres(), st.settings.PostgresPort)
 	if server != nil {
-		st.components = append(st.components, component{name: "PostgreSQL", stop: server.Stop, done: server.Done()})
-		go st.watch(server.Done(), server.Err)
+		st.add(component{name: "PostgreSQL", stop: server.Stop, done: server.Done()}, func() error {
+			return cmp.Or(server.Err(), errors.New("PostgreSQL was stopped by another process"))
+		})
 	}
 	if err != nil {
 		return "", err
@@ -166,7 +154,7 @@ func (st *store) startKafka() error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
-	st.components = append(st.components, component{name: "Kafka", stop: func(context.Context) error { cluster.Close(); return log.Close() }})
+	st.add(component{name: "Kafka", stop: func(context.Context) error { cluster.Close(); return log.Close() }}, nil)
 	return nil
 }
 
@@ -184,8 +172,7 @@ func (st *store) startService(program, name string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.components = append(st.components, component{name: name, stop: s.stop, done: s.process.Done()})
-	go st.watch(s.process.Done(), s.exitError)
+	st.add(component{name: name, stop: s.stop, done: s.Done()}, s.exitError)
 	return s, nil
 }
 
@@ -193,12 +180,16 @@ func (st *store) command(program string, args ...string) subprocess.Command {
 	return subprocess.Command{Path: st.programs.path(program), Args: args, Env: st.wiring.environment(program, st.environ)}
 }
 
-// watch ends the run when a component ends. It has no effect while components are being stopped.
-func (st *store) watch(done <-chan struct{}, exitError func() error) {
-	<-done
-	if err := exitError(); err != nil {
-		st.fail(err)
+// add adds a started component. The run ends with its exit error when it ends on its own.
+func (st *store) add(c component, exitError func() error) {
+	st.components = append(st.components, c)
+	if c.done == nil {
+		return
 	}
+	go func() {
+		<-c.done
+		st.fail(exitError()) // has no effect while components are being stopped
+	}()
 }
 
 // stop stops the components in reverse start order, so that each is stopped before those it depends
@@ -206,8 +197,10 @@ func (st *store) watch(done <-chan struct{}, exitError func() error) {
 func (st *store) stop(forced context.Context) error {
 	var errs []error
 	for _, c := range slices.Backward(st.components) {
-		if c.ended() {
+		select {
+		case <-c.done:
 			continue
+		default:
 		}
 		st.step("Stopping %s …", c.name)
 		ctx, cancel := context.WithTimeout(forced, st.settings.stopTimeout())

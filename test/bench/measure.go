@@ -12,10 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/valkey"

@@ -9,16 +9,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/pgserver"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/services/local/pgserver"
+	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/ports"
 )
 
 // open starts the servers and the store.
 func (b *bench) open(ctx context.Context) (err error) {
-	if b.server, err = pgserver.Start(ctx, pgserver.Options{Dir: filepath.Join(b.dir, "postgres")}); err != nil {
+	if b.server, err = database.StartIn(ctx, filepath.Join(b.dir, "postgres"), nil); err != nil {
 		return err
 	}
 	if b.broker, err = kafka.Start(ctx, filepath.Join(b.dir, "kafka")); err != nil {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 
@@ -13,9 +13,7 @@ import (
 // turns; in groups, and in groups of one. All servers are on this machine, so a commit waits for a
 // second disk flush, but not for a network.
 func (b *bench) standby(ctx context.Context) (err error) {
-	primary, err := pgserver.Start(ctx, pgserver.Options{
-		Dir: filepath.Join(b.dir, "primary"), Settings: map[string]string{database.Synchronous: "ANY 1 (standby)"},
-	})
+	primary, err := database.StartIn(ctx, filepath.Join(b.dir, "primary"), map[string]string{database.Synchronous: "ANY 1 (standby)"})
 	if err != nil {
 		return err
 	}

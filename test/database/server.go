@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
+	"merchstore.io/merchstore/test/ports"
 )
 
 // StartServer starts a server for one test, which may stop, kill and restart it. It has
@@ -45,11 +46,20 @@ func startServer(settings map[string]string) (*tempDir, *pgserver.Server, error)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	server, err := pgserver.Start(ctx, pgserver.Options{Dir: dir.path, Settings: settings})
+	server, err := StartIn(ctx, dir.path, settings)
 	if err != nil {
 		return nil, nil, errors.Join(err, dir.remove())
 	}
 	return dir, server, nil
+}
+
+// StartIn starts a server on a free port, with its files in the folder dir.
+func StartIn(ctx context.Context, dir string, settings map[string]string) (*pgserver.Server, error) {
+	free, err := ports.Free(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return pgserver.Start(ctx, pgserver.Options{Dir: dir, Port: free[0], Settings: settings})
 }
 
 func stop(server *pgserver.Server) error {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"sync"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/shared"
 )
 

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 )
 
 // StartPair starts a server and a synchronous standby: commits on the primary wait until the
@@ -53,7 +54,10 @@ func Follow(ctx context.Context, primary *pgserver.Server, dir string) (*pgserve
 	if output, err := backup.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, output)
 	}
-	standby, err := pgserver.Start(ctx, pgserver.Options{Dir: dir, Password: password})
+	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+		return nil, fmt.Errorf("store password: %w", err)
+	}
+	standby, err := StartIn(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/postgres"
 	"merchstore.io/merchstore/services/db/schema"

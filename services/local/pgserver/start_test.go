@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,7 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
+	"merchstore.io/merchstore/test/ports"
 )
 
 // quick turns fsync off. Killing processes, unlike a power failure, loses nothing that was written
@@ -44,7 +47,7 @@ func deadline(t *testing.T) context.Context {
 func start(t *testing.T, o pgserver.Options) *pgserver.Server {
 	t.Helper()
 	began := time.Now()
-	server, err := pgserver.Start(deadline(t), o)
+	server, err := pgserver.Start(deadline(t), withPort(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +58,17 @@ func start(t *testing.T, o pgserver.Options) *pgserver.Server {
 		}
 	})
 	return server
+}
+
+// withPort returns the options with a free port.
+func withPort(t *testing.T, o pgserver.Options) pgserver.Options {
+	t.Helper()
+	free, err := ports.Free(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Port = free[0]
+	return o
 }
 
 func execute(t *testing.T, s *pgserver.Server, sql string) {
@@ -108,4 +122,34 @@ func wantError(t *testing.T, err, kind error, text string) {
 		t.Fatalf("error is %v, want one with %q", err, text)
 	}
 	t.Log(err)
+}
+
+func setPassword(t *testing.T, dir, password string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// byHand starts a server with pg_ctl, as the owner of the data, and stops it when the test ends.
+func byHand(t *testing.T, dir string) {
+	t.Helper()
+	data := filepath.Join(dir, "data")
+	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
+	if err != nil || len(programs) == 0 {
+		t.Fatalf("pg_ctl: %v", err)
+	}
+	owner := statOf(t, data)
+	run := func(args ...string) {
+		ctl := exec.CommandContext(deadline(t), programs[len(programs)-1], append(args, "--pgdata="+data, "-w")...)
+		ctl.Dir = dir
+		if os.Geteuid() == 0 {
+			ctl.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+		}
+		if output, err := ctl.CombinedOutput(); err != nil {
+			t.Errorf("pg_ctl %s: %v\n%s", args, err, output)
+		}
+	}
+	t.Cleanup(func() { run("stop", "--mode=fast") })
+	run("start", "--silent", "--log="+filepath.Join(data, "by-hand.log"), "--options=-c listen_addresses= -c unix_socket_directories="+data)
 }

@@ -9,23 +9,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 )
 
 func TestDataSurvivesKillAndRestart(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	s := start(t, pgserver.Options{Dir: dir, Settings: quick})
-	port := s.Port()
+	url := s.URL("postgres")
 	execute(t, s, "CREATE TABLE kept AS SELECT 'stopped'::text AS word")
 
 	if err := s.Restart(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	if s.Port() != port {
-		t.Errorf("port %d after a restart, %d before", s.Port(), port)
+	if s.URL("postgres") != url {
+		t.Error("the URL has changed after a restart")
 	}
 	execute(t, s, "UPDATE kept SET word = 'killed'")
 
@@ -88,7 +90,8 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	const password = "p@ss / w%rd"
-	s := start(t, pgserver.Options{Dir: dir, Password: password})
+	setPassword(t, dir, password)
+	s := start(t, pgserver.Options{Dir: dir})
 	for setting, want := range map[string]string{
 		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on",
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "server_encoding": "UTF8",
@@ -104,10 +107,8 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 	if got := value(t, s, "SELECT count(*)::text FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'"); got != "0" {
 		t.Errorf("%s rules allow connections without a password", got)
 	}
-	for _, left := range []string{"initdb.password", "password", "data.new"} {
-		if _, err := os.Stat(filepath.Join(dir, left)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s remains in the folder: %v", left, err)
-		}
+	if _, err := os.Stat(filepath.Join(dir, "data.new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("data.new remains in the folder: %v", err)
 	}
 	owner := statOf(t, filepath.Join(dir, "data")).Uid
 	if os.Geteuid() == 0 && owner == 0 {
@@ -117,7 +118,8 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 	if err := s.Stop(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Password: "other"})
+	setPassword(t, dir, "other")
+	_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: dir}))
 	wantError(t, err, nil, "created with another password")
 	if strings.Contains(err.Error(), password) {
 		t.Error("the error contains the password")
@@ -128,7 +130,7 @@ func TestDefaultsAreDurableAndPrivate(t *testing.T) {
 // then killed.
 func TestServerEndsWithItsParent(t *testing.T) {
 	if dir := flag.Arg(0); dir != "" {
-		if _, err := pgserver.Start(context.Background(), pgserver.Options{Dir: dir, Settings: quick}); err != nil {
+		if _, err := pgserver.Start(context.Background(), withPort(t, pgserver.Options{Dir: dir, Settings: quick})); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stdout.WriteString("ready\n"); err != nil {
@@ -150,27 +152,15 @@ func TestServerEndsWithItsParent(t *testing.T) {
 	if _, err := output.Read(line); err != nil || string(line) != "ready\n" {
 		t.Fatalf("the parent printed %q, %v", line, err)
 	}
-	_, err = pgserver.Start(deadline(t), pgserver.Options{Dir: dir})
-	wantError(t, err, pgserver.ErrRunning, "in use by the PostgreSQL server with process id ")
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = pgserver.Start(soon, withPort(t, pgserver.Options{Dir: dir}))
+	wantError(t, err, pgserver.ErrRunning, dir+" is in use by another server")
 	if err := starter.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = starter.Wait()
-
-	// Starting another server waits until the old one has ended.
-	for {
-		s, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Settings: quick})
-		if errors.Is(err, pgserver.ErrRunning) {
-			continue // the signal has not arrived yet
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Stop(deadline(t)); err != nil {
-			t.Fatal(err)
-		}
-		break
-	}
+	start(t, pgserver.Options{Dir: dir, Settings: quick}) // waits until the old server has ended
 }
 
 func TestPortInUse(t *testing.T) {
@@ -182,6 +172,5 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr)
 	_, err = pgserver.Start(deadline(t), pgserver.Options{Dir: tempDir(t), Port: port.Port, Settings: quick})
-	_, number, _ := net.SplitHostPort(port.String())
-	wantError(t, err, pgserver.ErrPortTaken, "port "+number+" is in use by another program")
+	wantError(t, err, syscall.EADDRINUSE, port.String())
 }

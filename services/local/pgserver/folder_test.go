@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"merchstore.io/merchstore/internal/pgserver"
+	"merchstore.io/merchstore/services/local/pgserver"
 )
 
 func TestStartRejectsForeignFolders(t *testing.T) {
@@ -15,7 +15,7 @@ func TestStartRejectsForeignFolders(t *testing.T) {
 		file, content string // in Dir
 		want          string
 	}{
-		"data of a version that is not installed": {"data/PG_VERSION", "8\n", "was written by PostgreSQL 8, but the server here is version "},
+		"data of a version that is not installed": {"data/PG_VERSION", "8\n", "was initialized by PostgreSQL version 8, which is not compatible with this version "},
 		"other files": {"data/letter.txt", "Dear Sir", "contains something other than PostgreSQL's data"},
 	}
 	for name, test := range tests {
@@ -29,7 +29,10 @@ func TestStartRejectsForeignFolders(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir, Settings: quick})
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), "postgresql.conf"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: dir, Settings: quick}))
 			wantError(t, err, nil, test.want)
 			if _, err := os.Stat(file); err != nil {
 				t.Errorf("the file was removed: %v", err)
@@ -46,12 +49,12 @@ func TestInaccessibleFolder(t *testing.T) {
 		if err := os.Chmod(closed, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: inside, Settings: quick})
+		_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: inside, Settings: quick}))
 		wantError(t, err, os.ErrPermission, "create folder")
 		return
 	}
-	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: inside, Settings: quick})
-	wantError(t, err, pgserver.ErrUnreachable, "who has no access to "+closed+" (mode 0700)")
+	_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: inside, Settings: quick}))
+	wantError(t, err, os.ErrPermission, "has no access to the folder "+inside)
 }
 
 // The process id in postmaster.pid may have been reused at the next start: here by this test, and
@@ -76,6 +79,19 @@ func TestStaleProcessID(t *testing.T) {
 	}
 }
 
+// A server that was started by hand does not hold the folder's lock.
+func TestDataOfAServerStartedByHandIsRejected(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	s := start(t, pgserver.Options{Dir: dir, Settings: quick})
+	if err := s.Stop(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	byHand(t, dir)
+	_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: dir, Settings: quick}))
+	wantError(t, err, pgserver.ErrRunning, "in use by another server, with process id ")
+}
+
 func TestUnfinishedInitdbIsRepeated(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -90,6 +106,6 @@ func TestUnfinishedInitdbIsRepeated(t *testing.T) {
 
 func TestInvalidSettingIsInTheError(t *testing.T) {
 	t.Parallel()
-	_, err := pgserver.Start(deadline(t), pgserver.Options{Dir: tempDir(t), Settings: map[string]string{"fsync": "off", "no_such": "1"}})
+	_, err := pgserver.Start(deadline(t), withPort(t, pgserver.Options{Dir: tempDir(t), Settings: map[string]string{"fsync": "off", "no_such": "1"}}))
 	wantError(t, err, nil, `unrecognized configuration parameter "no_such"`)
 }
