@@ -199,6 +199,10 @@ func TestVersion1(t *testing.T) {
 	// Changing the password, and leaving.
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one"}`, status: 422})
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one","current_password":"password123"}`, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/users/2", token: buyers, status: 401})
+	buyers = decode[struct{ Token string }](t, s.do(call{
+		method: "POST", path: "/api/v1/users/login", body: `{"username":"buyer","password":"another one"}`, status: 200,
+	})).Token
 	gone := decode[user](t, s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", token: buyers, status: 200}))
 	if gone.Active {
 		t.Error("the account is still active")

@@ -25,6 +25,8 @@ const (
 	DBService_GetUser_FullMethodName        = "/merchstore.v1.DBService/GetUser"
 	DBService_UpdateUser_FullMethodName     = "/merchstore.v1.DBService/UpdateUser"
 	DBService_DeactivateUser_FullMethodName = "/merchstore.v1.DBService/DeactivateUser"
+	DBService_EndSession_FullMethodName     = "/merchstore.v1.DBService/EndSession"
+	DBService_EndAllSessions_FullMethodName = "/merchstore.v1.DBService/EndAllSessions"
 	DBService_ListProducts_FullMethodName   = "/merchstore.v1.DBService/ListProducts"
 	DBService_GetProduct_FullMethodName     = "/merchstore.v1.DBService/GetProduct"
 	DBService_CreateProduct_FullMethodName  = "/merchstore.v1.DBService/CreateProduct"
@@ -57,10 +59,16 @@ type DBServiceClient interface {
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
 	// GetUser reads an account: the caller's own, or any for an admin.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
-	// UpdateUser changes an account: the caller's own, or any for an admin.
+	// UpdateUser changes an account: the caller's own, or any for an admin. A new password ends all of its tokens.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*UpdateUserResponse, error)
 	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
+	// last_admin if there would be no active admin left.
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
+	// EndSession ends the token that it is called with. It stops working within a second.
+	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
+	// second.
+	EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error)
 	// ListProducts pages through the products on the shelf.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// GetProduct reads one: product_not_found.
@@ -82,9 +90,10 @@ type DBServiceClient interface {
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
 	// ListOrders pages through orders.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
-	// GetOrder reads one: the caller's own, or any for an admin.
+	// GetOrder reads one: the caller's own, or any for an admin. Another's is order_not_found.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
-	// CancelOrder puts an order's pieces back on the shelf, once: order_already_cancelled.
+	// CancelOrder puts an order's pieces back on the shelf, once: order_not_found, order_already_cancelled,
+	// stock_too_large.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
 	// ListItems pages through the older board of items.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
@@ -154,6 +163,26 @@ func (c *dBServiceClient) DeactivateUser(ctx context.Context, in *DeactivateUser
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeactivateUserResponse)
 	err := c.cc.Invoke(ctx, DBService_DeactivateUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSessionResponse)
+	err := c.cc.Invoke(ctx, DBService_EndSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndAllSessionsResponse)
+	err := c.cc.Invoke(ctx, DBService_EndAllSessions_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -316,10 +345,16 @@ type DBServiceServer interface {
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
 	// GetUser reads an account: the caller's own, or any for an admin.
 	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
-	// UpdateUser changes an account: the caller's own, or any for an admin.
+	// UpdateUser changes an account: the caller's own, or any for an admin. A new password ends all of its tokens.
 	UpdateUser(context.Context, *UpdateUserRequest) (*UpdateUserResponse, error)
 	// DeactivateUser ends an account: the caller's own, or any for an admin. Its tokens stop working within a second.
+	// last_admin if there would be no active admin left.
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
+	// EndSession ends the token that it is called with. It stops working within a second.
+	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
+	// second.
+	EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error)
 	// ListProducts pages through the products on the shelf.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// GetProduct reads one: product_not_found.
@@ -341,9 +376,10 @@ type DBServiceServer interface {
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
 	// ListOrders pages through orders.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
-	// GetOrder reads one: the caller's own, or any for an admin.
+	// GetOrder reads one: the caller's own, or any for an admin. Another's is order_not_found.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
-	// CancelOrder puts an order's pieces back on the shelf, once: order_already_cancelled.
+	// CancelOrder puts an order's pieces back on the shelf, once: order_not_found, order_already_cancelled,
+	// stock_too_large.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
 	// ListItems pages through the older board of items.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
@@ -376,6 +412,12 @@ func (UnimplementedDBServiceServer) UpdateUser(context.Context, *UpdateUserReque
 }
 func (UnimplementedDBServiceServer) DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeactivateUser not implemented")
+}
+func (UnimplementedDBServiceServer) EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSession not implemented")
+}
+func (UnimplementedDBServiceServer) EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndAllSessions not implemented")
 }
 func (UnimplementedDBServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
@@ -544,6 +586,42 @@ func _DBService_DeactivateUser_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DBServiceServer).DeactivateUser(ctx, req.(*DeactivateUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_EndSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).EndSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_EndSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).EndSession(ctx, req.(*EndSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_EndAllSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndAllSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).EndAllSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_EndAllSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).EndAllSessions(ctx, req.(*EndAllSessionsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -830,6 +908,14 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeactivateUser",
 			Handler:    _DBService_DeactivateUser_Handler,
+		},
+		{
+			MethodName: "EndSession",
+			Handler:    _DBService_EndSession_Handler,
+		},
+		{
+			MethodName: "EndAllSessions",
+			Handler:    _DBService_EndAllSessions_Handler,
 		},
 		{
 			MethodName: "ListProducts",

@@ -17,7 +17,7 @@ import (
 const (
 	// keyPrefix holds the version of the values' format. It changes with the fields of shop.User and
 	// shop.Product: versions of the store that run side by side do not read each other's values.
-	keyPrefix = "merchstore:1:"
+	keyPrefix = "merchstore:2:"
 	// markPrefix and a random text are a key's value while a process loads the real one.
 	markPrefix = "?"
 	// maxDecoded values of a kind are remembered with what they decode to.
