@@ -150,6 +150,9 @@ func TestVersion1(t *testing.T) {
 	s.do(call{method: "PATCH", path: path, token: buyers, body: `{"price":1}`, status: 403})
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": tag}, status: 200})
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": tag}, status: 412})
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": {`"0", ` + tag[0]}}, status: 412})
+	current := s.do(call{method: "PATCH", path: path, token: sellers, body: `{}`, status: 200}).header.Get("Etag")
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": {tag[0], current}}, status: 200})
 	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 200})
 
 	// Buying, with a key, twice.

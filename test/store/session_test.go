@@ -123,6 +123,11 @@ func TestAdminsReadTheLogLive(t *testing.T) {
 	s.do(call{method: "GET", path: "/api/v1/logs", token: s.login("yoga"), status: 403})
 	s.do(call{method: "GET", path: "/api/v1/logs", status: 401})
 	s.do(call{method: "GET", path: "/api/v1/logs?level=loud", token: admin, status: 422})
+	s.do(call{method: "HEAD", path: "/api/v1/logs", token: s.login("yoga"), status: 403})
+	head := s.do(call{method: "HEAD", path: "/api/v1/logs", token: admin, status: 200}) // ends
+	if got := head.header.Get("Content-Type"); got != "text/event-stream" {
+		t.Errorf("HEAD of the stream has type %q", got)
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
