@@ -3,6 +3,7 @@ package migration
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -79,24 +80,26 @@ func ParseNonTransactional(script Script) (NonTransactional, error) {
 // without comments. It is long enough for ParseNonTransactional.
 func firstTokens(sql string) []string {
 	const limit = 24
-	var tokens []string
-	for len(tokens) < limit {
-		sql = skipBlank(sql)
-		if sql == "" {
+	var first []string
+	for t := range tokens(sql) {
+		if first = append(first, t); len(first) == limit {
 			break
 		}
-		n := 1
-		switch {
-		case sql[0] == '"':
-			n = quotedLength(sql)
-		case isWord(sql[0]):
-			for n < len(sql) && isWord(sql[n]) {
-				n++
-			}
-		}
-		tokens, sql = append(tokens, sql[:n]), sql[n:]
 	}
-	return tokens
+	return first
+}
+
+// tokens yields words, strings, quoted names and single characters, without comments.
+func tokens(sql string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for sql = skipBlank(sql); sql != ""; sql = skipBlank(sql) {
+			n := tokenLength(sql)
+			if !yield(sql[:n]) {
+				return
+			}
+			sql = sql[n:]
+		}
+	}
 }
 
 func isWord(b byte) bool {
@@ -104,14 +107,15 @@ func isWord(b byte) bool {
 		'0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
-// quotedLength returns the length of the quoted name at the beginning of sql. Quotes in it are
-// doubled.
+// quotedLength returns the length of the quoted name or string at the beginning of sql. Quotes in it
+// are doubled.
 func quotedLength(sql string) int {
+	quote := sql[0]
 	for n := 1; n < len(sql); n++ {
-		if sql[n] != '"' {
+		if sql[n] != quote {
 			continue
 		}
-		if n++; n == len(sql) || sql[n] != '"' {
+		if n++; n == len(sql) || sql[n] != quote {
 			return n
 		}
 	}

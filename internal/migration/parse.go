@@ -24,12 +24,15 @@ type Script struct {
 //     part of a string or a C-style comment. A space and a "--" comment may follow the semicolon.
 //   - Comments and empty lines before a statement are not part of it.
 //
-// Parse refuses three things that goose reads: NUL bytes, ENVSUB, and nothing between
-// StatementBegin and StatementEnd, after which goose loses a line. The error is a sentence that
-// begins with the file's name.
+// A byte-order mark at the beginning and a carriage return at the end of a line are read over.
+//
+// Parse refuses four things that goose reads: NUL bytes, ENVSUB, nothing between StatementBegin and
+// StatementEnd, after which goose loses a line, and statements that begin or end a transaction,
+// after which a failed file would be half applied. The error is a sentence that begins with the
+// file's name.
 func (f File) Parse() (Script, error) {
 	p := parser{name: f.Name}
-	for line := range strings.Lines(f.SQL) {
+	for line := range strings.Lines(strings.TrimPrefix(f.SQL, "\ufeff")) {
 		p.line++
 		if err := p.read(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")); err != nil {
 			return Script{}, err
@@ -121,6 +124,10 @@ func (p *parser) end() error {
 	}
 	if p.section == sectionUp {
 		statement := strings.TrimSpace(p.statement.String())
+		if command := transactionCommand(statement); command != "" {
+			return p.errorf("%s is not allowed: a file runs in a transaction of its own; "+
+				"'-- +goose NO TRANSACTION' turns that off", command)
+		}
 		p.script.Statements = append(p.script.Statements, statement)
 	}
 	p.statement.Reset()

@@ -52,6 +52,22 @@ func TestParse(t *testing.T) {
 			"-- +goose Up\r\nSELECT\r\n1;\r\n",
 			[]string{"SELECT\n1;"},
 		},
+		"a byte-order mark is read over": {
+			"\ufeff-- +goose Up\r\nSELECT 1;\r\n",
+			[]string{"SELECT 1;"},
+		},
+		"a transaction's words in other places": {
+			"-- +goose Up\nSELECT 'a; COMMIT;', \"; END\", E'\\'; COMMIT', $a$; ROLLBACK; $$ $a$ /* ; BEGIN */;\n" +
+				begin + "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;\n" + end,
+			[]string{
+				"SELECT 'a; COMMIT;', \"; END\", E'\\'; COMMIT', $a$; ROLLBACK; $$ $a$ /* ; BEGIN */;",
+				"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;",
+			},
+		},
+		"savepoints": {
+			"-- +goose Up\nSAVEPOINT a;\nROLLBACK TO a;\nROLLBACK WORK TO SAVEPOINT a;\nPREPARE q AS SELECT 1;\n",
+			[]string{"SAVEPOINT a;", "ROLLBACK TO a;", "ROLLBACK WORK TO SAVEPOINT a;", "PREPARE q AS SELECT 1;"},
+		},
 		"annotations may be written in any case": {
 			"--+goose  up--\nSELECT 1;\n--+GOOSE Down\n",
 			[]string{"SELECT 1;"},
@@ -163,5 +179,33 @@ func TestParseRefuses(t *testing.T) {
 			!strings.Contains(err.Error(), c.want) || len(err.Error()) > 300 {
 			t.Errorf("%s: %v; want it refused: %s", name, err, c.want)
 		}
+	}
+}
+
+func TestParseRefusesToEndTheTransaction(t *testing.T) {
+	t.Parallel()
+	for sql, command := range map[string]string{
+		"COMMIT;":                                    "COMMIT",
+		"commit and chain;":                          "COMMIT",
+		"END;":                                       "END",
+		"/* a; */ Rollback -- b\n;":                  "ROLLBACK",
+		"ROLLBACK TRANSACTION;":                      "ROLLBACK",
+		"ABORT;":                                     "ABORT",
+		"BEGIN ISOLATION LEVEL SERIALIZABLE;":        "BEGIN",
+		"START TRANSACTION;":                         "START TRANSACTION",
+		"PREPARE TRANSACTION 'a';":                   "PREPARE TRANSACTION",
+		"SELECT 1; SELECT ';'; COMMIT; SELECT 2;":    "COMMIT",
+		"SELECT '\\'; COMMIT; SELECT '';":            "COMMIT",
+		"SELECT $a$ $b$ $a$; COMMIT; SELECT $b$$b$;": "COMMIT",
+		"SELECT CASE WHEN true THEN 1 END; COMMIT;":  "COMMIT",
+	} {
+		_, err := parse(t, "-- +goose Up\nSELECT 0;\n"+sql+"\n")
+		if err == nil || !strings.Contains(err.Error(), ": "+command+" is not allowed") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	// What is undone by hand may.
+	if _, err := parse(t, "-- +goose Up\nSELECT 1;\n-- +goose Down\nCOMMIT;\n"); err != nil {
+		t.Error(err)
 	}
 }

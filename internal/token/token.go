@@ -3,6 +3,8 @@
 package token
 
 import (
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,12 +30,35 @@ const (
 	RoleGuest = "guest"
 )
 
+// maxClockSkew is how far the clock of the pod that signed a token may be ahead.
+const maxClockSkew = 30 * time.Second
+
+// Account is what a token says of an account.
+type Account struct {
+	ID                  int32
+	SID, Username, Role string
+	// Epoch is the account's token epoch at the time of the login.
+	Epoch int32
+}
+
 // Claims identify the account of a token.
 type Claims struct {
 	SID      string `json:"sid"`
 	Username string `json:"username"`
 	Role     string `json:"role"`
+	// Epoch is absent from the tokens of earlier versions, which is the epoch that accounts begin
+	// with.
+	Epoch int32 `json:"epoch,omitempty"`
 	jwt.RegisteredClaims
+}
+
+// TokenID identifies the token among those of its account. The tokens of earlier versions have no
+// id of their own.
+func (c *Claims) TokenID() string {
+	if c.ID == "" && c.IssuedAt != nil {
+		return "iat-" + strconv.FormatInt(c.IssuedAt.Unix(), 10)
+	}
+	return c.ID
 }
 
 // UserID returns the id of the account, or zero for a guest.
@@ -98,8 +123,8 @@ func ParseKeys(s string) (*Keys, error) {
 }
 
 // Sign returns a token for an account, valid for ttl.
-func (k *Keys) Sign(userID int32, sid, username, role string, ttl time.Duration) (string, error) {
-	return k.sign(Claims{SID: sid, Username: username, Role: role}, strconv.Itoa(int(userID)), ttl)
+func (k *Keys) Sign(a Account, ttl time.Duration) (string, error) {
+	return k.sign(Claims{SID: a.SID, Username: a.Username, Role: a.Role, Epoch: a.Epoch}, strconv.Itoa(int(a.ID)), ttl)
 }
 
 // SignGuest returns a token without an account, valid for ttl.
@@ -111,6 +136,7 @@ func (k *Keys) sign(c Claims, subject string, ttl time.Duration) (string, error)
 	now := k.now().UTC()
 	c.RegisteredClaims = jwt.RegisteredClaims{
 		Issuer: issuer, Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+		ID: rand.Text(),
 	}
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
 	t.Header["kid"] = k.signing
@@ -131,11 +157,41 @@ func (k *Keys) Verify(signed string) (*Claims, error) {
 	if _, err := k.parser.ParseWithClaims(signed, c, k.secret); err != nil {
 		return nil, fmt.Errorf("verify token: %w", err)
 	}
+	if c.IssuedAt != nil && c.IssuedAt.After(k.now().Add(maxClockSkew)) {
+		return nil, fmt.Errorf("verify token: %w", jwt.ErrTokenUsedBeforeIssued)
+	}
+	if err := k.checkTimes(signed); err != nil {
+		return nil, fmt.Errorf("verify token: %w", err)
+	}
 	k.verified.Add(signed, c)
 	return c, nil
 }
 
+// checkTimes returns an error unless the times of a verified token are JSON numbers, as RFC 7519
+// requires. The parser accepts them as strings, too.
+func (k *Keys) checkTimes(signed string) error {
+	payload, err := k.parser.DecodeSegment(strings.Split(signed, ".")[1])
+	if err != nil {
+		return fmt.Errorf("decode claims: %w", err)
+	}
+	var times struct {
+		ExpiresAt *float64 `json:"exp"`
+		NotBefore *float64 `json:"nbf"`
+		IssuedAt  *float64 `json:"iat"`
+	}
+	if err := json.Unmarshal(payload, &times); err != nil {
+		return fmt.Errorf("%w: %w", jwt.ErrTokenMalformed, err)
+	}
+	return nil
+}
+
+// errCritical reports extensions that a verifier must understand or refuse. There are none here.
+var errCritical = errors.New("the header has critical extensions")
+
 func (k *Keys) secret(t *jwt.Token) (any, error) {
+	if _, ok := t.Header["crit"]; ok {
+		return nil, errCritical
+	}
 	kid, _ := t.Header["kid"].(string)
 	if secret, ok := k.secrets[kid]; ok {
 		return secret, nil

@@ -1,6 +1,8 @@
 package token
 
 import (
+	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,23 @@ func signed(t *testing.T, method jwt.SigningMethod, key any, kid string, change 
 	return s
 }
 
+// signedText returns a token of peter with these claims and headers besides.
+func signedText(t *testing.T, claims string, header map[string]any) string {
+	t.Helper()
+	c := jwt.MapClaims{"iss": issuer, "sub": "1", "sid": "s1", "username": "peter", "role": RoleCustomer}
+	if err := json.Unmarshal([]byte(claims), &c); err != nil {
+		t.Fatal(err)
+	}
+	tok := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
+	maps.Copy(tok.Header, header)
+	tok.Header["kid"] = "a"
+	s, err := tok.SignedString([]byte(secretA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	hs := jwt.SigningMethodHS256
@@ -58,6 +77,13 @@ func TestVerify(t *testing.T) {
 		"another issuer":          {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Issuer = "elsewhere" }), false},
 		"subject is not a number": {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "peter" }), false},
 		"subject out of range":    {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.Subject = "99999999999" }), false},
+		"issued a minute ahead":   {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.IssuedAt = jwt.NewNumericDate(time.Now().Add(time.Minute)) }), false},
+		"issued seconds ahead":    {signed(t, hs, []byte(secretA), "a", func(c *Claims) { c.IssuedAt = jwt.NewNumericDate(time.Now().Add(5 * time.Second)) }), true},
+		"exp as a number":         {signedText(t, `{"exp":4102444800}`, nil), true},
+		"exp as a string":         {signedText(t, `{"exp":"4102444800"}`, nil), false},
+		"iat as a string":         {signedText(t, `{"exp":4102444800,"iat":"1732925683"}`, nil), false},
+		"nbf as a string":         {signedText(t, `{"exp":4102444800,"nbf":"1732925683"}`, nil), false},
+		"a critical extension":    {signedText(t, `{"exp":4102444800}`, map[string]any{"crit": []string{"b64"}, "b64": true}), false},
 		"malformed":               {"eyJ.eyJ.x", false},
 		"empty":                   {"", false},
 	} {
@@ -77,14 +103,14 @@ func TestVerify(t *testing.T) {
 func TestKeyRotationKeepsOldTokensValid(t *testing.T) {
 	t.Parallel()
 	before, after := keys(t, "a:"+secretA), keys(t, "b:"+secretB+",a:"+secretA)
-	old, err := before.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
+	old, err := before.Sign(Account{ID: 1, SID: "s1", Username: "peter", Role: RoleAdmin}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := after.Verify(old); err != nil {
 		t.Errorf("a token signed with the previous key is rejected: %v", err)
 	}
-	fresh, err := after.Sign(1, "s1", "peter", RoleAdmin, time.Hour)
+	fresh, err := after.Sign(Account{ID: 1, SID: "s1", Username: "peter", Role: RoleAdmin}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +156,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	good, err := k.Sign(1, "s", "n", RoleAdmin, time.Hour)
+	good, err := k.Sign(Account{ID: 1, SID: "s", Username: "n", Role: RoleAdmin}, time.Hour)
 	if err != nil {
 		f.Fatal(err)
 	}

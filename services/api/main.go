@@ -17,14 +17,14 @@ import (
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/internal/tracing"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/api/middleware"
 	"merchstore.io/merchstore/services/api/ratelimit"
 	"merchstore.io/merchstore/services/api/rest"
 )
 
 const (
 	// serviceName is the service in the API's log records.
-	serviceName    = "REST API"
-	maxHeaderBytes = 32 << 10
+	serviceName = "REST API"
 )
 
 func main() {
@@ -101,7 +101,10 @@ var idempotentMethods = []string{
 
 func newServer(s Settings, handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: handler, MaxHeaderBytes: maxHeaderBytes,
+		Handler: handler,
+		// Beyond this, net/http itself responds, without a problem document.
+		MaxHeaderBytes: 2 * middleware.MaxHeaderBytes,
+
 		ReadTimeout: s.ReadTimeout, IdleTimeout: s.IdleTimeout,
 		// Responses are small, and ready within the request's timeout.
 		WriteTimeout: s.ReadTimeout + s.RequestTimeout,

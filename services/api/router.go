@@ -48,7 +48,7 @@ func newRouter(
 	if len(s.CORSOrigins) > 0 {
 		router.Use(middleware.CORS(s.CORSOrigins))
 	}
-	router.Use(middleware.CheckURL(log), middleware.LimitBody(s.limits, log))
+	router.Use(middleware.LimitHeaders(log), middleware.CheckURL(log), middleware.LimitBody(s.limits, log))
 
 	handler.Register(router)
 	openapi.Register(router)

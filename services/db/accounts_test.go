@@ -183,11 +183,11 @@ func TestUpdateUser(t *testing.T) {
 		{"a taken name", peter, &request{Sid: peter.Sid, Username: str("YOGA")}, "username_taken"},
 		{"an empty name", peter, &request{Sid: peter.Sid, Username: str("")}, "invalid_request"},
 		{"an unknown account", admin, &request{Sid: "99", Username: str("x")}, "user_not_found"},
+		{"nothing", peter, &request{Sid: peter.Sid}, ""},
 		{"the password without the old one", peter, &request{Sid: peter.Sid, Password: str("new password")}, "invalid_request"},
 		{"the password with a wrong old one", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str("wrong")}, "invalid_request"},
 		{"the password", peter, &request{Sid: peter.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
 		{"another user's password as an admin", admin, &request{Sid: yoga.Sid, Password: str("new password"), CurrentPassword: str(goodPassword)}, ""},
-		{"nothing", peter, &request{Sid: peter.Sid}, ""},
 	} {
 		_, err := s.UpdateUser(step.actor.ctx, step.request)
 		if reason(err) != step.want {
@@ -210,7 +210,7 @@ func TestEveryMethodButTwoNeedsAToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signed, err := k.Sign(id, sid, "admin", token.RoleAdmin, ttl)
+		signed, err := k.Sign(token.Account{ID: id, SID: sid, Username: "admin", Role: token.RoleAdmin}, ttl)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,6 +265,8 @@ func minimal[name ~string](of name) proto.Message {
 		return &merchstorev1.UpdateUserRequest{Sid: "x"}
 	case "DeactivateUserRequest":
 		return &merchstorev1.DeactivateUserRequest{Sid: "x"}
+	case "EndAllSessionsRequest":
+		return &merchstorev1.EndAllSessionsRequest{Sid: "x"}
 	case "CreateProductRequest":
 		return &merchstorev1.CreateProductRequest{Name: "x"}
 	case "CreateItemRequest":

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type bootstrap struct {
 	runner    *jobs.Runner
 	// database reports whether the database may be used.
 	database func(ctx context.Context) error
+	log      *slog.Logger
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -81,8 +83,12 @@ func (b *bootstrap) try(ctx context.Context) error {
 		return err
 	}
 	if b.settings.AdminUsername != "" {
-		if err := b.accounts.EnsureAdmin(ctx, b.settings.AdminUsername, string(b.settings.AdminPassword)); err != nil {
+		activated, err := b.accounts.EnsureAdmin(ctx, b.settings.AdminUsername, string(b.settings.AdminPassword))
+		if err != nil {
 			return err
+		}
+		if activated {
+			b.log.Warn("the account of ADMIN_USERNAME was deactivated: it is active again", "username", b.settings.AdminUsername)
 		}
 	}
 	if b.settings.SeedProducts {

@@ -67,6 +67,30 @@ func TestOwnersAndAdminsChangeProducts(t *testing.T) {
 	wantReason(t, err, "product_not_found")
 }
 
+func TestKeepsTheVersionIfNothingChanges(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin := s.signUp("admin")
+	p := s.product(admin, 5)
+	for name, change := range map[string]func(ifVersion *int64) (*merchstorev1.Product, error){
+		"an update without fields": func(v *int64) (*merchstorev1.Product, error) {
+			r, err := s.UpdateProduct(admin.ctx, &merchstorev1.UpdateProductRequest{Id: p.GetId(), IfVersion: v})
+			return r.GetProduct(), err
+		},
+		"removing a picture where there is none": func(v *int64) (*merchstorev1.Product, error) {
+			r, err := s.RemovePicture(admin.ctx, &merchstorev1.RemovePictureRequest{Id: p.GetId(), IfVersion: v})
+			return r.GetProduct(), err
+		},
+	} {
+		got, err := change(nil)
+		if err != nil || !proto.Equal(got, p) {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, p)
+		}
+		_, err = change(proto.Int64(p.GetVersion() + 1))
+		wantReason(t, err, "stale_version")
+	}
+}
+
 func TestRejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	s := start(t)

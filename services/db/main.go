@@ -35,7 +35,7 @@ type Settings struct {
 	JWTKeys  settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first key signs, all verify; at least 32 bytes each"`
 	TokenTTL time.Duration   `env:"TOKEN_TTL" envDefault:"1h" help:"how long a login lasts"`
 
-	AdminUsername string          `env:"ADMIN_USERNAME" help:"admin account to create at the start; if empty, the first account created is an admin"`
+	AdminUsername string          `env:"ADMIN_USERNAME" help:"admin account to create at the start, or to activate if it was deactivated; if empty, the first account created is an admin"`
 	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"password of the admin account; an existing account keeps its own"`
 	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"add three products to a new store"`
 
@@ -152,7 +152,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	database := func(ctx context.Context) error {
 		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
 	}
-	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database}
+	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database, log: p.Log}
 	p.Add(bootstrap.component(ctx))
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)

@@ -171,7 +171,7 @@ func (s *service) accounts(n int) []account {
 // as returns a context that authenticates with a token signed by the test, without a login.
 func (s *service) as(u *merchstorev1.User, role string) context.Context {
 	s.t.Helper()
-	signed, err := s.keys.Sign(u.GetId(), u.GetSid(), u.GetUsername(), role, time.Hour)
+	signed, err := s.keys.Sign(token.Account{ID: u.GetId(), SID: u.GetSid(), Username: u.GetUsername(), Role: role}, time.Hour)
 	if err != nil {
 		s.t.Fatal(err)
 	}

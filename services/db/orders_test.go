@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -264,9 +265,9 @@ func TestOrdersAreVisibleToTheirOwnersAndAdmins(t *testing.T) {
 		ids = append(ids, r.GetOrder().GetId())
 	}
 	_, err := s.GetOrder(yoga.ctx, &merchstorev1.GetOrderRequest{Id: ids[0]})
-	wantReason(t, err, "forbidden")
+	wantReason(t, err, "order_not_found")
 	_, err = s.CancelOrder(yoga.ctx, &merchstorev1.CancelOrderRequest{Id: ids[0]})
-	wantReason(t, err, "forbidden")
+	wantReason(t, err, "order_not_found")
 	_, err = s.ListOrders(yoga.ctx, &merchstorev1.ListOrdersRequest{UserSid: peter.Sid})
 	wantReason(t, err, "forbidden")
 	_, err = s.GetOrder(yoga.ctx, &merchstorev1.GetOrderRequest{Id: 1 << 40})
@@ -315,5 +316,32 @@ func TestDatabaseRejectsNegativeStock(t *testing.T) {
 	var pgErr interface{ SQLState() string }
 	if !errors.As(err, &pgErr) || pgErr.SQLState() != "23514" {
 		t.Errorf("got %v, want a check violation", err)
+	}
+}
+
+func TestRejectsACancellationThatWouldOverflowTheStock(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin := s.signUp("admin")
+	p := s.product(admin, 10)
+	placed, err := s.PlaceOrder(admin.ctx, order("", line(p, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sql().Exec(t.Context(), `UPDATE products SET stock = 2147483646 WHERE id = $1`, p.GetId()); err != nil {
+		t.Fatal(err)
+	}
+	cancel := &merchstorev1.CancelOrderRequest{Id: placed.GetOrder().GetId()}
+	_, err = s.CancelOrder(admin.ctx, cancel)
+	wantReason(t, err, "stock_too_large")
+	if n := s.count(`SELECT count(*) FROM orders WHERE status = 'placed'`); n != 1 {
+		t.Errorf("%d orders are placed, want 1", n)
+	}
+	_, err = s.UpdateProduct(admin.ctx, &merchstorev1.UpdateProductRequest{Id: p.GetId(), Stock: proto.Int32(3)})
+	wantReason(t, err, "")
+	_, err = s.CancelOrder(admin.ctx, cancel)
+	wantReason(t, err, "")
+	if n := s.count(`SELECT stock FROM products WHERE id = $1`, p.GetId()); n != 5 {
+		t.Errorf("stock is %d, want 5", n)
 	}
 }

@@ -43,7 +43,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 	}
 	for i := range b.users {
 		u := &b.users[i]
-		if u.token, err = b.keys.Sign(u.id, u.sid, u.username, token.RoleCustomer, time.Hour); err != nil {
+		if u.token, err = b.keys.Sign(token.Account{ID: u.id, SID: u.sid, Username: u.username, Role: token.RoleCustomer}, time.Hour); err != nil {
 			return err
 		}
 	}

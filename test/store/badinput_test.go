@@ -112,8 +112,8 @@ func TestBadInput(t *testing.T) {
 		"a token of another key":           {as(s.forged(t, "other key")), 401, "invalid_token"},
 		"a token without a signature":      {as(s.forged(t, "none")), 401, "invalid_token"},
 		"an expired token":                 {as(s.forged(t, "expired")), 401, "invalid_token"},
-		"somebody else's order":            {get(theirs), 403, "forbidden"},
-		"cancelling somebody else's order": {call{method: "POST", path: theirs + "/cancel", token: yoga}, 403, "forbidden"},
+		"somebody else's order":            {get(theirs), 404, "order_not_found"},
+		"cancelling somebody else's order": {call{method: "POST", path: theirs + "/cancel", token: yoga}, 404, "order_not_found"},
 		"somebody else's account":          {get("/api/v1/users/1"), 403, "forbidden"},
 		"all users, by a customer":         {get("/api/v1/users"), 403, "forbidden"},
 		"somebody else's product":          {call{method: "DELETE", path: "/api/v1/products/1", token: yoga}, 403, "forbidden"},
@@ -177,7 +177,7 @@ func (s *store) forged(t *testing.T, how string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signed, err := keys.Sign(1, "1", "peter", token.RoleAdmin, ttl)
+		signed, err := keys.Sign(token.Account{ID: 1, SID: "1", Username: "peter", Role: token.RoleAdmin}, ttl)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -136,14 +136,22 @@ func TestWritesAreSeenThroughEveryAPI(t *testing.T) {
 	}
 }
 
-// TestDeactivatedAccountIsRejectedEverywhere: both DB services have cached the account. It is
-// rejected at once where it was deactivated, and within a second by the other.
-func TestDeactivatedAccountIsRejectedEverywhere(t *testing.T) {
+// TestAnEndedSessionIsRefusedEverywhere: both DB services have cached the account. Its token is
+// rejected at once where the session was ended, and within a second by the other.
+func TestAnEndedSessionIsRefusedEverywhere(t *testing.T) {
 	t.Parallel()
 	c := startCached(t)
 	c.signUp("0", "admin")
-	for i := range 10 {
-		name := fmt.Sprintf("peter%d", i)
+	ends := []struct {
+		method, path string
+		body         any
+	}{
+		{http.MethodPost, "/deactivate", nil},
+		{http.MethodPost, "/logout", nil},
+		{http.MethodPatch, "", map[string]string{"password": "another password", "current_password": goodPassword}},
+	}
+	for i := range 12 {
+		end, name := ends[i/2%len(ends)], fmt.Sprintf("peter%d", i)
 		u := c.signUp(fmt.Sprint(100+i), name)
 		token := c.login(name)
 		for range 3 {
@@ -154,19 +162,19 @@ func TestDeactivatedAccountIsRejectedEverywhere(t *testing.T) {
 			}
 		}
 		here, there := i%2, 1-i%2
-		if _, err := c.ask(here, http.MethodPost, "/api/v1/users/"+u.SID+"/deactivate", token, nil, http.StatusOK); err != nil {
+		if _, err := c.ask(here, end.method, "/api/v1/users/"+u.SID+end.path, token, end.body, http.StatusOK); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.ask(here, http.MethodGet, "/api/v1/products/1", token, nil, http.StatusUnauthorized); err != nil {
 			t.Error(err)
 		}
-		for deactivated := time.Now(); ; {
+		for ended := time.Now(); ; {
 			asked := time.Now()
 			_, err := c.ask(there, http.MethodGet, "/api/v1/products/1", token, nil, http.StatusUnauthorized)
 			if err == nil {
 				break
 			}
-			if asked.Sub(deactivated) > time.Second {
+			if asked.Sub(ended) > time.Second {
 				t.Errorf("after a second: %v", err)
 				break
 			}

@@ -150,6 +150,9 @@ func TestVersion1(t *testing.T) {
 	s.do(call{method: "PATCH", path: path, token: buyers, body: `{"price":1}`, status: 403})
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": tag}, status: 200})
 	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": tag}, status: 412})
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":1}`, header: http.Header{"If-Match": {`"0", ` + tag[0]}}, status: 412})
+	current := s.do(call{method: "PATCH", path: path, token: sellers, body: `{}`, status: 200}).header.Get("Etag")
+	s.do(call{method: "PATCH", path: path, token: sellers, body: `{"price":89.9}`, header: http.Header{"If-Match": {tag[0], current}}, status: 200})
 	s.do(call{method: "GET", path: path, token: buyers, header: http.Header{"If-None-Match": tag}, status: 200})
 
 	// Ordering twice with the same key.
@@ -199,6 +202,10 @@ func TestVersion1(t *testing.T) {
 	// Changing the password, and deactivating the account.
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one"}`, status: 422})
 	s.do(call{method: "PATCH", path: "/api/v1/users/2", token: buyers, body: `{"password":"another one","current_password":"password123"}`, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/users/2", token: buyers, status: 401})
+	buyers = decode[struct{ Token string }](t, s.do(call{
+		method: "POST", path: "/api/v1/users/login", body: `{"username":"buyer","password":"another one"}`, status: 200,
+	})).Token
 	deactivated := decode[user](t, s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", token: buyers, status: 200}))
 	if deactivated.Active {
 		t.Error("the account is still active")

@@ -117,7 +117,10 @@ func TestUploadedPictureIsServedInItsSizes(t *testing.T) {
 	if !bytes.Equal(part.body, card.body[:2]) {
 		t.Errorf("the first two bytes are %x", part.body)
 	}
-	s.do(call{method: "GET", path: p.Images.Card, header: http.Header{"Range": {"bytes=99999999-"}}, status: 416})
+	beyond := s.do(call{method: "GET", path: p.Images.Card, header: http.Header{"Range": {"bytes=99999999-"}}, status: 416})
+	if got := decode[problem](t, beyond); got.Code != "range_not_satisfiable" || !strings.HasPrefix(beyond.header.Get("Content-Range"), "bytes */") {
+		t.Errorf("a range beyond the picture: %s, %v", beyond.body, beyond.header)
+	}
 	s.do(call{method: "GET", path: p.Images.Card, header: http.Header{"If-None-Match": {card.header.Get("ETag")}}, status: 304})
 	s.do(call{method: "HEAD", path: p.Images.Card, status: 200})
 	for _, nowhere := range []string{"/pictures/xyz/card", "/pictures/" + strings.Repeat("0", 64) + "/card", strings.Replace(p.Images.Card, "card", "poster", 1)} {

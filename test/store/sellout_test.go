@@ -89,12 +89,11 @@ func (s *store) openSale() *sale {
 		s.t.Fatal(err)
 	}
 	tokens, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
-		var id int32
-		var sid, username string
-		if err := row.Scan(&id, &sid, &username); err != nil {
+		a := token.Account{Role: token.RoleCustomer}
+		if err := row.Scan(&a.ID, &a.SID, &a.Username); err != nil {
 			return "", err
 		}
-		return keys.Sign(id, sid, username, token.RoleCustomer, time.Hour)
+		return keys.Sign(a, time.Hour)
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -77,12 +77,42 @@ func TestPagesLogInWithACookie(t *testing.T) {
 	if !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("logging out keeps the cookie: %s", out.header.Get("Set-Cookie"))
 	}
-	s.do(call{method: "POST", path: "/api/v1/users/1/deactivate", header: peter, status: 200})
-	r := s.do(call{method: "GET", path: "/api/v1/session", header: peter, status: 200})
+	// A copy of the cookie is worth nothing any more.
+	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 401})
+	s.do(call{method: "DELETE", path: "/api/v1/session", header: peter, status: 204})
+
+	s.signUp("2", "yoga")
+	yoga := s.session("yoga")
+	s.do(call{method: "POST", path: "/api/v1/users/2/deactivate", header: yoga, status: 200})
+	r := s.do(call{method: "GET", path: "/api/v1/session", header: yoga, status: 200})
 	if string(r.body) != nobody || !strings.Contains(r.header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("after the deactivation, the user is %s", r.body)
 	}
-	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 401})
+	s.do(call{method: "GET", path: "/api/v1/products", header: yoga, status: 401})
+}
+
+func TestEndsTheSessionsOfAnAccount(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("1", "peter")
+	peter, elsewhere := s.login("peter"), s.session("peter")
+	s.do(call{method: "POST", path: "/api/v1/users/1/logout", token: peter, status: 200})
+	s.do(call{method: "GET", path: "/api/v1/products", token: peter, status: 401})
+	s.do(call{method: "GET", path: "/api/v1/products", header: elsewhere, status: 401})
+	peter = s.login("peter")
+	// The only admin stays, and an empty sid is nobody's.
+	r := s.do(call{method: "POST", path: "/api/v1/users/1/deactivate", token: peter, status: 409})
+	if got := decode[problem](t, r); got.Code != "last_admin" {
+		t.Errorf("code is %s", got.Code)
+	}
+	for _, c := range []call{
+		{method: "POST", path: "/api/v1/users//deactivate"}, {method: "POST", path: "/api/v1/users//logout"},
+		{method: "GET", path: "/api/v1/users//orders"}, {method: "PATCH", path: "/api/v1/users/", body: `{"email":"a@example.com"}`},
+	} {
+		c.token, c.status = peter, 404
+		s.do(c)
+	}
+	s.do(call{method: "GET", path: "/api/v1/products", token: peter, status: 200})
 }
 
 func TestAdminsFollowTheLog(t *testing.T) {
@@ -94,6 +124,11 @@ func TestAdminsFollowTheLog(t *testing.T) {
 	s.do(call{method: "GET", path: "/api/v1/logs", token: s.login("yoga"), status: 403})
 	s.do(call{method: "GET", path: "/api/v1/logs", status: 401})
 	s.do(call{method: "GET", path: "/api/v1/logs?level=loud", token: admin, status: 422})
+	s.do(call{method: "HEAD", path: "/api/v1/logs", token: s.login("yoga"), status: 403})
+	head := s.do(call{method: "HEAD", path: "/api/v1/logs", token: admin, status: 200}) // ends
+	if got := head.header.Get("Content-Type"); got != "text/event-stream" {
+		t.Errorf("HEAD of the stream has type %q", got)
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

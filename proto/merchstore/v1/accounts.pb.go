@@ -838,6 +838,172 @@ func (x *DeactivateUserResponse) GetUser() *User {
 	return nil
 }
 
+// EndSessionRequest ends the token that the call is made with.
+type EndSessionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionRequest) Reset() {
+	*x = EndSessionRequest{}
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionRequest) ProtoMessage() {}
+
+func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
+func (*EndSessionRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{13}
+}
+
+// EndSessionResponse says nothing more than that it is done.
+type EndSessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionResponse) Reset() {
+	*x = EndSessionResponse{}
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionResponse) ProtoMessage() {}
+
+func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
+func (*EndSessionResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{14}
+}
+
+// EndAllSessionsRequest names the account whose tokens to end.
+type EndAllSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose account.
+	Sid           string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndAllSessionsRequest) Reset() {
+	*x = EndAllSessionsRequest{}
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndAllSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndAllSessionsRequest) ProtoMessage() {}
+
+func (x *EndAllSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndAllSessionsRequest.ProtoReflect.Descriptor instead.
+func (*EndAllSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EndAllSessionsRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+// EndAllSessionsResponse holds the account, which has to log in again.
+type EndAllSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndAllSessionsResponse) Reset() {
+	*x = EndAllSessionsResponse{}
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndAllSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndAllSessionsResponse) ProtoMessage() {}
+
+func (x *EndAllSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_accounts_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndAllSessionsResponse.ProtoReflect.Descriptor instead.
+func (*EndAllSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EndAllSessionsResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
 var File_merchstore_v1_accounts_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_accounts_proto_rawDesc = "" +
@@ -907,6 +1073,13 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\x03sid\x18\x01 \x01(\tBa\xbaH^\xba\x01[\n" +
 	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\"A\n" +
 	"\x16DeactivateUserResponse\x12'\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x13\n" +
+	"\x11EndSessionRequest\"\x14\n" +
+	"\x12EndSessionResponse\"\x8c\x01\n" +
+	"\x15EndAllSessionsRequest\x12s\n" +
+	"\x03sid\x18\x01 \x01(\tBa\xbaH^\xba\x01[\n" +
+	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\"A\n" +
+	"\x16EndAllSessionsResponse\x12'\n" +
 	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user*?\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
@@ -927,7 +1100,7 @@ func file_merchstore_v1_accounts_proto_rawDescGZIP() []byte {
 }
 
 var file_merchstore_v1_accounts_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_merchstore_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_merchstore_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_merchstore_v1_accounts_proto_goTypes = []any{
 	(Role)(0),                      // 0: merchstore.v1.Role
 	(*User)(nil),                   // 1: merchstore.v1.User
@@ -943,22 +1116,27 @@ var file_merchstore_v1_accounts_proto_goTypes = []any{
 	(*UpdateUserResponse)(nil),     // 11: merchstore.v1.UpdateUserResponse
 	(*DeactivateUserRequest)(nil),  // 12: merchstore.v1.DeactivateUserRequest
 	(*DeactivateUserResponse)(nil), // 13: merchstore.v1.DeactivateUserResponse
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*EndSessionRequest)(nil),      // 14: merchstore.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 15: merchstore.v1.EndSessionResponse
+	(*EndAllSessionsRequest)(nil),  // 16: merchstore.v1.EndAllSessionsRequest
+	(*EndAllSessionsResponse)(nil), // 17: merchstore.v1.EndAllSessionsResponse
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
 }
 var file_merchstore_v1_accounts_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.User.role:type_name -> merchstore.v1.Role
-	14, // 1: merchstore.v1.User.created_at:type_name -> google.protobuf.Timestamp
+	18, // 1: merchstore.v1.User.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: merchstore.v1.CreateUserResponse.user:type_name -> merchstore.v1.User
 	1,  // 3: merchstore.v1.LoginResponse.user:type_name -> merchstore.v1.User
 	1,  // 4: merchstore.v1.ListUsersResponse.users:type_name -> merchstore.v1.User
 	1,  // 5: merchstore.v1.GetUserResponse.user:type_name -> merchstore.v1.User
 	1,  // 6: merchstore.v1.UpdateUserResponse.user:type_name -> merchstore.v1.User
 	1,  // 7: merchstore.v1.DeactivateUserResponse.user:type_name -> merchstore.v1.User
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	1,  // 8: merchstore.v1.EndAllSessionsResponse.user:type_name -> merchstore.v1.User
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_merchstore_v1_accounts_proto_init() }
@@ -973,7 +1151,7 @@ func file_merchstore_v1_accounts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_merchstore_v1_accounts_proto_rawDesc), len(file_merchstore_v1_accounts_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

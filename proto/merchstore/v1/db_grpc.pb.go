@@ -25,6 +25,8 @@ const (
 	DBService_GetUser_FullMethodName        = "/merchstore.v1.DBService/GetUser"
 	DBService_UpdateUser_FullMethodName     = "/merchstore.v1.DBService/UpdateUser"
 	DBService_DeactivateUser_FullMethodName = "/merchstore.v1.DBService/DeactivateUser"
+	DBService_EndSession_FullMethodName     = "/merchstore.v1.DBService/EndSession"
+	DBService_EndAllSessions_FullMethodName = "/merchstore.v1.DBService/EndAllSessions"
 	DBService_ListProducts_FullMethodName   = "/merchstore.v1.DBService/ListProducts"
 	DBService_GetProduct_FullMethodName     = "/merchstore.v1.DBService/GetProduct"
 	DBService_CreateProduct_FullMethodName  = "/merchstore.v1.DBService/CreateProduct"
@@ -58,11 +60,17 @@ type DBServiceClient interface {
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
 	// GetUser returns the caller's own account, or any for an admin.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
-	// UpdateUser updates the caller's own account, or any for an admin.
+	// UpdateUser updates the caller's own account, or any for an admin. A new password ends all tokens
+	// of the account.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*UpdateUserResponse, error)
 	// DeactivateUser deactivates the caller's own account, or any for an admin. Its tokens stop
-	// working within a second.
+	// working within a second. last_admin if no active admin would be left.
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
+	// EndSession ends the token that it is called with. It stops working within a second.
+	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
+	// second.
+	EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// GetProduct returns a product: product_not_found.
@@ -84,9 +92,11 @@ type DBServiceClient interface {
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
 	// ListOrders lists orders, in pages.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
-	// GetOrder returns an order of the caller, or any for an admin.
+	// GetOrder returns an order of the caller, or any for an admin: order_not_found, also for
+	// another's order.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
-	// CancelOrder cancels an order and restores the stock, once: order_already_cancelled.
+	// CancelOrder cancels an order and restores the stock, once: order_not_found,
+	// order_already_cancelled, stock_too_large.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
@@ -156,6 +166,26 @@ func (c *dBServiceClient) DeactivateUser(ctx context.Context, in *DeactivateUser
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeactivateUserResponse)
 	err := c.cc.Invoke(ctx, DBService_DeactivateUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSessionResponse)
+	err := c.cc.Invoke(ctx, DBService_EndSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndAllSessionsResponse)
+	err := c.cc.Invoke(ctx, DBService_EndAllSessions_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -319,11 +349,17 @@ type DBServiceServer interface {
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
 	// GetUser returns the caller's own account, or any for an admin.
 	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
-	// UpdateUser updates the caller's own account, or any for an admin.
+	// UpdateUser updates the caller's own account, or any for an admin. A new password ends all tokens
+	// of the account.
 	UpdateUser(context.Context, *UpdateUserRequest) (*UpdateUserResponse, error)
 	// DeactivateUser deactivates the caller's own account, or any for an admin. Its tokens stop
-	// working within a second.
+	// working within a second. last_admin if no active admin would be left.
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
+	// EndSession ends the token that it is called with. It stops working within a second.
+	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
+	// second.
+	EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// GetProduct returns a product: product_not_found.
@@ -345,9 +381,11 @@ type DBServiceServer interface {
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
 	// ListOrders lists orders, in pages.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
-	// GetOrder returns an order of the caller, or any for an admin.
+	// GetOrder returns an order of the caller, or any for an admin: order_not_found, also for
+	// another's order.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
-	// CancelOrder cancels an order and restores the stock, once: order_already_cancelled.
+	// CancelOrder cancels an order and restores the stock, once: order_not_found,
+	// order_already_cancelled, stock_too_large.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
@@ -380,6 +418,12 @@ func (UnimplementedDBServiceServer) UpdateUser(context.Context, *UpdateUserReque
 }
 func (UnimplementedDBServiceServer) DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeactivateUser not implemented")
+}
+func (UnimplementedDBServiceServer) EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSession not implemented")
+}
+func (UnimplementedDBServiceServer) EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndAllSessions not implemented")
 }
 func (UnimplementedDBServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
@@ -548,6 +592,42 @@ func _DBService_DeactivateUser_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DBServiceServer).DeactivateUser(ctx, req.(*DeactivateUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_EndSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).EndSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_EndSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).EndSession(ctx, req.(*EndSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_EndAllSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndAllSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).EndAllSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_EndAllSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).EndAllSessions(ctx, req.(*EndAllSessionsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -834,6 +914,14 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeactivateUser",
 			Handler:    _DBService_DeactivateUser_Handler,
+		},
+		{
+			MethodName: "EndSession",
+			Handler:    _DBService_EndSession_Handler,
+		},
+		{
+			MethodName: "EndAllSessions",
+			Handler:    _DBService_EndAllSessions_Handler,
 		},
 		{
 			MethodName: "ListProducts",

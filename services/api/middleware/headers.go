@@ -1,11 +1,15 @@
 package middleware
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"merchstore.io/merchstore/services/api/problem"
 )
 
 // Headers sets security headers and disables caching. Handlers may override them.
@@ -16,6 +20,25 @@ func Headers() gin.HandlerFunc {
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		c.Header("Cache-Control", "no-store")
+	}
+}
+
+// MaxHeaderBytes is the maximum size of a request's line and headers.
+const MaxHeaderBytes = 32 << 10
+
+// LimitHeaders rejects requests whose line and headers are too large.
+func LimitHeaders(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		size := len(c.Request.RequestURI)
+		for name, values := range c.Request.Header {
+			for _, value := range values {
+				size += len(name) + len(value)
+			}
+		}
+		if size > MaxHeaderBytes {
+			problem.Respond(c, log, problem.New(http.StatusRequestHeaderFieldsTooLarge, "headers_too_large",
+				"the headers and the path must not be larger than "+strconv.Itoa(MaxHeaderBytes)+" bytes"))
+		}
 	}
 }
 

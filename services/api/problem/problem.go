@@ -29,6 +29,9 @@ const (
 // CodeInvalidToken is the code for a token that is not accepted. The DB service uses it as well.
 const CodeInvalidToken failure.Reason = "invalid_token"
 
+// CodeUnsupportedEncoding is the code for a body that is compressed.
+const CodeUnsupportedEncoding failure.Reason = "unsupported_content_encoding"
+
 // Error is a failure with attributes that only HTTP has.
 type Error struct {
 	Failure *failure.Error
@@ -71,6 +74,7 @@ type Response struct {
 	Details
 	RetryAfter string // header, unless empty
 	Challenge  string // header WWW-Authenticate, unless empty
+	Encoding   string // header Accept-Encoding, unless empty
 	// Internal reports whether the client is told nothing of the error.
 	Internal bool
 }
@@ -117,6 +121,10 @@ func For(err error, requestID string) Response {
 		r.Challenge = challenge
 		if f.Reason == CodeInvalidToken { // RFC 6750: no error for requests without a token
 			r.Challenge += `, error="invalid_token"`
+		}
+	case http.StatusUnsupportedMediaType:
+		if f.Reason == CodeUnsupportedEncoding { // RFC 9110, section 12.5.3
+			r.Encoding = "identity"
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		wait := max(e.RetryAfter, defaultRetryAfter)

@@ -39,6 +39,9 @@ func Respond(c *gin.Context, log *slog.Logger, err error) {
 	if r.Challenge != "" {
 		c.Header("WWW-Authenticate", r.Challenge)
 	}
+	if r.Encoding != "" {
+		c.Header("Accept-Encoding", r.Encoding)
+	}
 	c.Writer.Header().Set("Content-Type", ContentType) // c.Data keeps an earlier one
 	c.Data(r.Status, ContentType, body)
 }

@@ -2,7 +2,6 @@ package request
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -37,13 +36,22 @@ func IsForm(r *http.Request) bool { return mediaType(r) == formType }
 // optional.
 func ReadForm(r *http.Request, fields ...string) (Form, error) {
 	f := Form{Fields: map[string]string{}}
+	if err := checkEncoding(r); err != nil {
+		return f, err
+	}
+	// The reader takes a body that is cut off in the header of a part for a form without that part.
+	// These bytes after it make the header malformed. After a whole form they are ignored.
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(r.Body, strings.NewReader("\r\n\x00")), r.Body}
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return f, errMalformedForm
 	}
 	for {
 		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is that of a body without the last boundary
 			return f, nil
 		}
 		if err == nil {
@@ -92,6 +100,8 @@ func ReadFile(r *http.Request) ([]byte, error) {
 	switch t := mediaType(r); {
 	case r.Body == nil || r.Body == http.NoBody:
 		return nil, missingBody("a picture")
+	case checkEncoding(r) != nil:
+		return nil, checkEncoding(r)
 	case t == formType:
 		f, err := ReadForm(r)
 		if err == nil && f.File == nil {
@@ -120,6 +130,17 @@ func readFile(r io.Reader, contentLength int64) ([]byte, error) {
 	}
 	_, err := b.ReadFrom(r)
 	return b.Bytes(), err
+}
+
+// checkEncoding returns an error if the body is compressed.
+func checkEncoding(r *http.Request) error {
+	for _, coding := range r.Header["Content-Encoding"] {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return problem.New(http.StatusUnsupportedMediaType, problem.CodeUnsupportedEncoding,
+				"send the body uncompressed, without the header Content-Encoding")
+		}
+	}
+	return nil
 }
 
 // mediaType returns the Content-Type of r without parameters, or "" if it is missing or malformed.

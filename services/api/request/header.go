@@ -17,7 +17,10 @@ const (
 	noVersion = -1
 )
 
-var singleTag = regexp.MustCompile(`^(W/)?"[^"]*"$`)
+var (
+	entityTag  = regexp.MustCompile(`(W/)?"[^"]*"`)
+	entityTags = regexp.MustCompile(`^[\s,]*` + entityTag.String() + `(\s*,\s*(` + entityTag.String() + `)?)*\s*$`)
+)
 
 // ETag returns the entity tag of a product's version.
 func ETag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
@@ -38,22 +41,28 @@ func NotModified(headers []string, version int64) bool {
 	return false
 }
 
-// IfMatch returns the version that the If-Match headers require; nil if they are missing or accept
+// IfMatch returns the versions that the If-Match headers accept; nil if they are missing or accept
 // any. A tag that is not one of ours, or is weak, never matches.
-func IfMatch(headers []string) (*int64, error) {
-	tag := strings.TrimSpace(strings.Join(headers, ","))
+func IfMatch(headers []string) ([]int64, error) {
+	list := strings.TrimSpace(strings.Join(headers, ","))
 	switch {
-	case len(headers) == 0 || tag == "*":
+	case len(headers) == 0 || list == "*":
 		return nil, nil
-	case !singleTag.MatchString(tag):
+	case !entityTags.MatchString(list):
 		return nil, problem.New(http.StatusBadRequest, CodeInvalidHeader,
-			`If-Match must be one ETag as it was sent, for instance "3", or *`)
+			`If-Match must be a list of ETags as they were sent, for instance "3", or *`)
 	}
-	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
-	if err != nil || ETag(version) != tag {
-		version = noVersion
+	var versions []int64
+	for _, tag := range entityTag.FindAllString(list, -1) {
+		version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+		if err == nil && ETag(version) == tag {
+			versions = append(versions, version)
+		}
 	}
-	return &version, nil
+	if versions == nil {
+		versions = []int64{noVersion}
+	}
+	return versions, nil
 }
 
 // IdempotencyKey returns the Idempotency-Key header, or "" if there is none.

@@ -2,6 +2,8 @@ package request
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"merchstore.io/merchstore/services/api/problem"
@@ -41,25 +43,31 @@ func TestNotModified(t *testing.T) {
 
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
-	const absent, rejected = -100, -200
+	absent, rejected := []int64(nil), []int64{}
+	none := []int64{noVersion}
 	tests := map[string]struct {
 		headers []string
-		want    int64
+		want    []int64
 	}{
 		"no header":                      {nil, absent},
 		"any version":                    {[]string{`*`}, absent},
-		"a version":                      {[]string{`"7"`}, 7},
-		"a weak tag never matches":       {[]string{`W/"7"`}, noVersion},
-		"a tag that is not ours":         {[]string{`"abc"`}, noVersion},
-		"a version written differently":  {[]string{`"07"`}, noVersion},
-		"a version greater than 64 bits": {[]string{`"99999999999999999999"`}, noVersion},
+		"a version":                      {[]string{`"7"`}, []int64{7}},
+		"a weak tag never matches":       {[]string{`W/"7"`}, none},
+		"a tag that is not ours":         {[]string{`"abc"`}, none},
+		"a version written differently":  {[]string{`"07"`}, none},
+		"a version greater than 64 bits": {[]string{`"99999999999999999999"`}, none},
 		"no quotes":                      {[]string{`7`}, rejected},
-		"two tags":                       {[]string{`"7", "8"`}, rejected},
-		"two headers":                    {[]string{`"7"`, `"8"`}, rejected},
+		"two tags":                       {[]string{`"7", "8"`}, []int64{7, 8}},
+		"two headers":                    {[]string{`"7"`, `"8"`}, []int64{7, 8}},
+		"a weak one of two":              {[]string{`W/"7","8"`}, []int64{8}},
+		"none of ours":                   {[]string{`"a,7", W/"8"`}, none},
+		"empty entries of a list":        {[]string{`,"7",,"8" ,`}, []int64{7, 8}},
+		"no comma between two tags":      {[]string{`"7" "8"`}, rejected},
+		"any version among tags":         {[]string{`"7", *`}, rejected},
 		"an empty header":                {[]string{``}, rejected},
 		"an unterminated tag":            {[]string{`"7`}, rejected},
 		"W/ without a tag":               {[]string{`W/`}, rejected},
-		"an empty tag":                   {[]string{`""`}, noVersion},
+		"an empty tag":                   {[]string{`""`}, none},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,17 +75,13 @@ func TestIfMatch(t *testing.T) {
 			got, err := IfMatch(tt.headers)
 			switch {
 			case err != nil:
-				if tt.want != rejected {
+				if tt.want == nil || len(tt.want) > 0 {
 					t.Errorf("rejected: %v", err)
 				} else if a := problem.For(err, ""); a.Status != http.StatusBadRequest {
 					t.Errorf("status %d", a.Status)
 				}
-			case got == nil:
-				if tt.want != absent {
-					t.Errorf("absent, want %d", tt.want)
-				}
-			case *got != tt.want:
-				t.Errorf("got %d, want %d", *got, tt.want)
+			case (got == nil) != (tt.want == nil) || !slices.Equal(got, tt.want):
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}
@@ -88,9 +92,11 @@ func FuzzETags(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		version, err := IfMatch([]string{header})
-		if err == nil && version != nil && *version != noVersion && !NotModified([]string{header}, *version) {
-			t.Errorf("%q is version %d for If-Match only", header, *version)
+		versions, _ := IfMatch([]string{header})
+		for _, v := range versions {
+			if v != noVersion && !strings.Contains(header, ETag(v)) {
+				t.Errorf("%q is version %d", header, v)
+			}
 		}
 	})
 }

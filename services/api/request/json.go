@@ -49,6 +49,9 @@ func readJSON(r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, missingBody("a JSON object")
 	}
+	if err := checkEncoding(r); err != nil {
+		return nil, err
+	}
 	if mediaType(r) != "application/json" {
 		return nil, problem.New(http.StatusUnsupportedMediaType, CodeUnsupportedType,
 			"send the body as JSON, with the header Content-Type: application/json")

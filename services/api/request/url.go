@@ -48,7 +48,7 @@ func OrderID(s string) (int64, error) { return parseID(s, 64) }
 // SID checks the student id in a path. To the DB service, an empty one would be the caller's own.
 func SID(s string) (string, error) {
 	if s == "" {
-		return "", invalidID("sid", "must not be empty")
+		return "", failure.New(failure.NotFound, "user_not_found", "User not found")
 	}
 	return s, nil
 }

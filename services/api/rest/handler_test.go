@@ -44,7 +44,7 @@ func do(t *testing.T, h *Handler, r route, body string) *httptest.ResponseRecord
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	if r.access == authenticated {
-		signed, err := h.keys.Sign(1, "12113053", "peter", token.RoleCustomer, time.Hour)
+		signed, err := h.keys.Sign(token.Account{ID: 1, SID: "12113053", Username: "peter", Role: token.RoleCustomer}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,8 @@ type logMessage struct {
 }
 
 // tailLogs streams the log as server-sent events. The stream ends when the client disconnects, the
-// API shuts down, or the caller is no longer an admin; browsers reconnect by themselves.
+// API shuts down, or the caller is no longer an admin; browsers reconnect by themselves. The response
+// to HEAD has no events.
 func (h *Handler) tailLogs(c *call) (any, error) {
 	query := c.Request.URL.Query()
 	level, known := logLevels[strings.ToLower(query.Get("level"))]
@@ -66,6 +67,11 @@ func (h *Handler) tailLogs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Header("Content-Type", "text/event-stream")
+	c.Header("X-Accel-Buffering", "no")
+	if c.Request.Method == http.MethodHead {
+		return nil, nil
+	}
 	messages := make(chan *merchstorev1.LogMessage)
 	go func() {
 		defer close(messages)
@@ -81,8 +87,6 @@ func (h *Handler) tailLogs(c *call) (any, error) {
 			}
 		}
 	}()
-	c.Header("Content-Type", "text/event-stream")
-	c.Header("X-Accel-Buffering", "no")
 	sendEvents(ctx, c.Writer, messages)
 	return nil, nil
 }

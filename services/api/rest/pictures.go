@@ -56,7 +56,7 @@ func withSlot[T any](ctx context.Context, slots *semaphore.Weighted, f func() (T
 }
 
 func (h *Handler) setPicture(c *call) (any, error) {
-	id, version, err := productAndVersion(c)
+	id, version, err := h.productAndVersion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (h *Handler) setPicture(c *call) (any, error) {
 }
 
 func (h *Handler) removePicture(c *call) (any, error) {
-	id, version, err := productAndVersion(c)
+	id, version, err := h.productAndVersion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +148,7 @@ func (h *Handler) getPicture(c *call) (any, error) {
 		setPictureHeaders(c, etag)
 		c.Header("Content-Type", resp.GetMediaType())
 		c.Header("Cross-Origin-Resource-Policy", "cross-origin")
-		http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(resp.GetContent()))
-		return nil, nil
+		return nil, problem.ServeContent(c.Writer, c.Request, bytes.NewReader(resp.GetContent()))
 	}
 	if size == merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED {
 		return withSlot(ctx, h.originals, send)

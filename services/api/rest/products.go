@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
@@ -65,7 +66,7 @@ func (h *Handler) addProduct(c *call) (*merchstorev1.Product, error) {
 }
 
 func (h *Handler) updateProduct(c *call) (any, error) {
-	id, version, err := productAndVersion(c)
+	id, version, err := h.productAndVersion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (h *Handler) updateProduct(c *call) (any, error) {
 }
 
 func (h *Handler) deleteProduct(c *call) (any, error) {
-	id, version, err := productAndVersion(c)
+	id, version, err := h.productAndVersion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +92,26 @@ func (h *Handler) deleteProduct(c *call) (any, error) {
 	return message{"Product deleted successfully"}, err
 }
 
-// productAndVersion returns the product in the path, and the version that If-Match requires.
-func productAndVersion(c *call) (id int32, version *int64, err error) {
+// productAndVersion returns the product in the path, and the version that If-Match requires. Of
+// several, it is the current one: if that changes before the DB service compares it, the request is
+// stale.
+func (h *Handler) productAndVersion(c *call) (id int32, version *int64, err error) {
 	if id, err = request.ProductID(c.Param("id")); err != nil {
 		return 0, nil, err
 	}
-	version, err = request.IfMatch(c.Request.Header["If-Match"])
-	return id, version, err
+	versions, err := request.IfMatch(c.Request.Header["If-Match"])
+	switch {
+	case err != nil || versions == nil:
+		return id, nil, err
+	case len(versions) == 1:
+		return id, &versions[0], nil
+	}
+	resp, err := h.db.GetProduct(c.Request.Context(), &merchstorev1.GetProductRequest{Id: id})
+	current := resp.GetProduct().GetVersion()
+	if err == nil && !slices.Contains(versions, current) {
+		current = versions[0] // for the DB service to reject it in its own order of checks
+	}
+	return id, &current, err
 }
 
 // taggedProduct returns the body of p, and sets its ETag. p is nil after a failed call.

@@ -64,6 +64,7 @@ func (h *Handler) routes() []route {
 			"'$requested' access update user endpoint", "update user '$sid' to username '$username' successfully",
 		},
 		{"POST", "/api/v1/users/:sid/deactivate", 200, authenticated, h.deactivateUser, "User '$caller' access deactivate user endpoint", ""},
+		{"POST", "/api/v1/users/:sid/logout", 200, authenticated, h.endAllSessions, "User '$caller' access log out everywhere endpoint", ""},
 		{"GET", "/api/v1/users/:sid/orders", 200, authenticated, h.listUserOrders, "User '$caller' access get orders by user endpoint", ""},
 
 		{"GET", "/api/v1/products", 200, authenticated, h.listProducts, "User '$caller' is fetching all products", ""},

@@ -49,19 +49,36 @@ func (h *Handler) getSession(c *call) (any, error) {
 			return session{&u}, nil
 		}
 	}
-	if f, ok := failure.As(rpc.Failure(err)); !ok || f.Kind != failure.Unauthenticated {
+	if !isUnauthenticated(err) {
 		return nil, err
 	}
 	setSession(c, "", -1)
 	return session{}, nil
 }
 
+// endSession ends the token of a session and deletes its cookie. If the token cannot be ended, the
+// client keeps the cookie and can try again.
 func (h *Handler) endSession(c *call) (any, error) {
 	if err := h.checkSameSite(c.Request); err != nil {
 		return nil, err
 	}
+	if len(c.Request.CookiesNamed(sessionCookie)) > 0 {
+		err := h.authenticate(c)
+		if err == nil {
+			_, err = h.db.EndSession(c.Request.Context(), new(merchstorev1.EndSessionRequest))
+		}
+		if err != nil && !isUnauthenticated(err) {
+			return nil, err
+		}
+	}
 	setSession(c, "", -1)
 	return nil, nil
+}
+
+// isUnauthenticated reports whether err means that the token is not accepted.
+func isUnauthenticated(err error) bool {
+	f, ok := failure.As(rpc.Failure(err))
+	return ok && f.Kind == failure.Unauthenticated
 }
 
 func (h *Handler) checkSameSite(r *http.Request) error {

@@ -71,12 +71,16 @@ func (h *Handler) getUser(c *call) (any, error) {
 }
 
 func (h *Handler) updateUser(c *call) (any, error) {
+	sid, err := request.SID(c.Param("sid"))
+	if err != nil {
+		return nil, err
+	}
 	body, err := request.JSON[userChange](c.Request)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := h.db.UpdateUser(c.Request.Context(), &merchstorev1.UpdateUserRequest{
-		Sid: c.Param("sid"), Username: body.Username, Email: body.Email,
+		Sid: sid, Username: body.Username, Email: body.Email,
 		Password: body.Password, CurrentPassword: body.CurrentPassword,
 	})
 	c.user = resp.GetUser()
@@ -84,8 +88,19 @@ func (h *Handler) updateUser(c *call) (any, error) {
 }
 
 func (h *Handler) deactivateUser(c *call) (any, error) {
-	resp, err := h.db.DeactivateUser(c.Request.Context(), &merchstorev1.DeactivateUserRequest{
-		Sid: c.Param("sid"),
-	})
+	sid, err := request.SID(c.Param("sid"))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.db.DeactivateUser(c.Request.Context(), &merchstorev1.DeactivateUserRequest{Sid: sid})
+	return userBody(resp.GetUser()), err
+}
+
+func (h *Handler) endAllSessions(c *call) (any, error) {
+	sid, err := request.SID(c.Param("sid"))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.db.EndAllSessions(c.Request.Context(), &merchstorev1.EndAllSessionsRequest{Sid: sid})
 	return userBody(resp.GetUser()), err
 }

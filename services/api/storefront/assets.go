@@ -13,7 +13,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -146,7 +145,9 @@ func (f *file) serve(c *gin.Context) {
 	c.Header("Content-Type", f.contentType)
 	c.Header("ETag", chosen.etag)
 	c.Header("Content-Length", strconv.Itoa(len(chosen.bytes))) // ServeContent omits it with an encoding
-	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(chosen.bytes))
+	if err := problem.ServeContent(c.Writer, c.Request, bytes.NewReader(chosen.bytes)); err != nil {
+		problem.Respond(c, slog.New(slog.DiscardHandler), err) // the client is told all of it
+	}
 }
 
 func acceptsGzip(h http.Header) bool {

@@ -102,7 +102,7 @@ func TestUnreadableValuesAreReadFromTheDatabase(t *testing.T) {
 			t.Parallel()
 			server, source := valkey.Start(t), newDatabase()
 			other := client(t, server)
-			if err := other.Do(t.Context(), other.B().Set().Key("merchstore:1:product:7").Value(text).Build()).Error(); err != nil {
+			if err := other.Do(t.Context(), other.B().Set().Key("merchstore:2:product:7").Value(text).Build()).Error(); err != nil {
 				t.Fatal(err)
 			}
 			one := start(t, server.URL(), source)
@@ -124,9 +124,9 @@ func TestFormat(t *testing.T) {
 	one.active(1)
 	other := client(t, server)
 	for key, want := range map[string]string{
-		"merchstore:1:user:1": `{"ID":1,"SID":"12113053","Username":"peter","Email":"p@example.com","Admin":false,"Active":true,` +
+		"merchstore:2:user:1": `{"ID":1,"SID":"12113053","Username":"peter","Email":"p@example.com","Admin":false,"Active":true,` +
 			`"CreatedAt":"0001-01-01T00:00:00Z"}`,
-		"merchstore:1:product:7": `{"ID":7,"Name":"Mug","Description":"","Category":"","Slogan":"","Price":49.5,"Stock":3,"OwnerID":0,` +
+		"merchstore:2:product:7": `{"ID":7,"Name":"Mug","Description":"","Category":"","Slogan":"","Price":49.5,"Stock":3,"OwnerID":0,` +
 			`"OwnerSID":"","Picture":{"Hash":"AQL/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","Status":"ready","Failure":""},"Version":1,` +
 			`"CreatedAt":"1970-01-01T00:00:01.000005Z","UpdatedAt":"0001-01-01T00:00:00Z"}`,
 	} {

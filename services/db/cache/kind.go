@@ -18,7 +18,7 @@ const (
 	// keyPrefix contains the version of the values' format. It must change with the fields of
 	// shop.User and shop.Product, so that different versions of the store do not read each other's
 	// values.
-	keyPrefix = "merchstore:1:"
+	keyPrefix = "merchstore:2:"
 	// markPrefix and a random text are the value of a key while a process loads it.
 	markPrefix = "?"
 	// maxDecoded is the number of decoded values that are kept of each kind.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -10,25 +9,17 @@ import (
 	"merchstore.io/merchstore/services/db/shop"
 )
 
-const userColumns = `id, sid, username, coalesce(email, ''), role = 'admin', active, created_at`
+const userColumns = `id, sid, username, coalesce(email, ''), role = 'admin', active, created_at, token_epoch, ended_tokens`
 
 func scanUser(row pgx.CollectableRow) (u shop.User, err error) {
-	err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt)
+	err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt, &u.Epoch, &u.Ended)
 	u.CreatedAt = u.CreatedAt.UTC()
 	return u, err
 }
 
 // queryUser runs a query that returns one account.
 func queryUser(ctx context.Context, q querier, doing, sql string, args ...any) (shop.User, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return shop.User{}, wrap(err, doing)
-	}
-	u, err := pgx.CollectExactlyOneRow(rows, scanUser)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return u, shop.ErrUserNotFound
-	}
-	return u, wrap(err, doing)
+	return collectOne(ctx, q, doing, shop.ErrUserNotFound, scanUser, sql, args...)
 }
 
 // firstAccountLock serializes sign-ups to an empty store, so that only one of them is the first.
@@ -73,19 +64,31 @@ func asAlreadyExists(err error, sid, username, email string) error {
 }
 
 // EnsureAdmin implements shop.AccountStore.
-func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) error {
-	var admin bool
-	err := db.pool.QueryRow(ctx, `
-		WITH made AS (
-			INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
-			ON CONFLICT (lower(username)) DO NOTHING RETURNING true AS admin
-		)
-		SELECT admin FROM made UNION ALL SELECT role = 'admin' FROM users WHERE lower(username) = lower($2) LIMIT 1`,
-		n.SID, n.Username, n.PasswordHash).Scan(&admin)
-	if err == nil && !admin {
-		return fmt.Errorf("account %q exists and is not an admin", n.Username)
+func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) (activated bool, err error) {
+	const doing = "ensure the admin account"
+	var u shop.User
+	err = db.write(ctx, doing, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+			ON CONFLICT (lower(username)) DO NOTHING`, n.SID, n.Username, n.PasswordHash)
+		if err != nil {
+			return err
+		}
+		u, err = queryUser(ctx, tx, doing,
+			`SELECT `+userColumns+` FROM users WHERE lower(username) = lower($1) FOR NO KEY UPDATE`, n.Username)
+		if err != nil || u.Active {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE users SET active = true WHERE id = $1 AND role = 'admin'`, u.ID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case !u.Admin:
+		return false, fmt.Errorf("account %q exists and is not an admin", n.Username)
 	}
-	return wrap(err, "ensure the admin account")
+	db.changed(ctx, []int32{u.ID}, nil)
+	return !u.Active, nil
 }
 
 // UserBySID implements shop.AccountStore.
@@ -94,29 +97,20 @@ func (db *DB) UserBySID(ctx context.Context, sid string) (shop.User, error) {
 }
 
 // UserByName implements shop.AccountStore.
-func (db *DB) UserByName(ctx context.Context, username string) (u shop.User, hash string, err error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+userColumns+`, password_hash FROM users WHERE lower(username) = lower($1)`, username)
-	if err != nil {
-		return u, "", wrap(err, "find user by name")
-	}
-	u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (u shop.User, err error) {
-		err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt, &hash)
+func (db *DB) UserByName(ctx context.Context, usernames ...string) (u shop.User, hash string, err error) {
+	u, err = collectOne(ctx, db.pool, "find user by name", shop.ErrUserNotFound, func(row pgx.CollectableRow) (u shop.User, err error) {
+		err = row.Scan(&u.ID, &u.SID, &u.Username, &u.Email, &u.Admin, &u.Active, &u.CreatedAt, &u.Epoch, &u.Ended, &hash)
+		u.CreatedAt = u.CreatedAt.UTC()
 		return u, err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return u, "", shop.ErrUserNotFound
-	}
-	u.CreatedAt = u.CreatedAt.UTC()
-	return u, hash, wrap(err, "find user by name")
+	}, `SELECT `+userColumns+`, password_hash FROM users JOIN unnest($1::text[]) WITH ORDINALITY AS c (name, place)
+		ON lower(username) = lower(c.name) ORDER BY place LIMIT 1`, usernames)
+	return u, hash, err
 }
 
 // PasswordHash implements shop.AccountStore.
-func (db *DB) PasswordHash(ctx context.Context, userID int32) (hash string, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT password_hash FROM users WHERE id = $1`, userID).Scan(&hash)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", shop.ErrUserNotFound
-	}
-	return hash, wrap(err, "read password hash")
+func (db *DB) PasswordHash(ctx context.Context, userID int32) (string, error) {
+	return collectOne(ctx, db.pool, "read password hash", shop.ErrUserNotFound, pgx.RowTo[string],
+		`SELECT password_hash FROM users WHERE id = $1`, userID)
 }
 
 // Users implements shop.AccountStore.
@@ -131,8 +125,10 @@ func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (
 	var u shop.User
 	err := db.write(ctx, "update user", func(tx pgx.Tx) (err error) {
 		u, err = queryUser(ctx, tx, "update user", `
-			UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
-				password_hash = coalesce($4, password_hash)
+			UPDATE users SET username = coalesce($2, username),
+				email = nullif(coalesce($3, email), ''), password_hash = coalesce($4, password_hash),
+				token_epoch = CASE WHEN $4::text IS NULL THEN token_epoch ELSE token_epoch + 1 END,
+				ended_tokens = CASE WHEN $4::text IS NULL THEN ended_tokens END
 			WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
 		return asAlreadyExists(err, "", orEmpty(c.Username), orEmpty(c.Email))
 	})
@@ -151,8 +147,45 @@ func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, erro
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "deactivate user", func(tx pgx.Tx) (err error) {
-		u, err = queryUser(ctx, tx, "deactivate user",
-			`UPDATE users SET active = false WHERE id = $1 RETURNING `+userColumns, userID)
+		if err := checkNotLastAdmin(ctx, tx, userID); err != nil {
+			return err
+		}
+		// A later activation must not revive the tokens.
+		u, err = queryUser(ctx, tx, "deactivate user", `
+			UPDATE users SET active = false, token_epoch = token_epoch + active::integer, ended_tokens = NULL
+			WHERE id = $1 RETURNING `+userColumns, userID)
+		return err
+	})
+	return u, err
+}
+
+// checkNotLastAdmin locks all active admins until the end of the transaction, so that of two
+// concurrent deactivations the second sees the first.
+func checkNotLastAdmin(ctx context.Context, tx pgx.Tx, userID int32) error {
+	var admin bool
+	err := tx.QueryRow(ctx, `SELECT role = 'admin' FROM users WHERE id = $1`, userID).Scan(&admin)
+	if err != nil || !admin {
+		return err
+	}
+	admins, err := collect(ctx, tx, "lock admins", pgx.RowTo[int32],
+		`SELECT id FROM users WHERE role = 'admin' AND active ORDER BY id FOR NO KEY UPDATE`)
+	if err == nil && len(admins) == 1 && admins[0] == userID {
+		return shop.ErrLastAdmin
+	}
+	return err
+}
+
+// UpdateSessions implements shop.AccountStore.
+func (db *DB) UpdateSessions(ctx context.Context, userID int32, change func(shop.Sessions) shop.Sessions) (shop.User, error) {
+	defer db.changed(ctx, []int32{userID}, nil)
+	var u shop.User
+	err := db.write(ctx, "update sessions", func(tx pgx.Tx) (err error) {
+		u, err = queryUser(ctx, tx, "lock user", `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, userID)
+		if err != nil {
+			return err
+		}
+		u.Sessions = change(u.Sessions)
+		_, err = tx.Exec(ctx, `UPDATE users SET token_epoch = $2, ended_tokens = $3 WHERE id = $1`, userID, u.Epoch, u.Ended)
 		return err
 	})
 	return u, err

@@ -33,15 +33,7 @@ func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
 
 // queryProduct runs a query that returns one product.
 func queryProduct(ctx context.Context, q querier, doing, sql string, args ...any) (shop.Product, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return shop.Product{}, wrap(err, doing)
-	}
-	p, err := pgx.CollectExactlyOneRow(rows, scanProduct)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return p, shop.ErrProductNotFound
-	}
-	return p, wrap(err, doing)
+	return collectOne(ctx, q, doing, shop.ErrProductNotFound, scanProduct, sql, args...)
 }
 
 // Products implements shop.CatalogueStore.
@@ -91,6 +83,10 @@ func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c s
 	defer db.changedProducts(ctx, id)
 	var p shop.Product
 	err := db.write(ctx, "update product", func(tx pgx.Tx) (err error) {
+		if c == (shop.ProductChange{}) {
+			p, err = unchanged(ctx, tx, id, ifVersion)
+			return err
+		}
 		p, err = queryProduct(ctx, tx, "update product", `
 			UPDATE products SET name = coalesce($3, name), description = coalesce($4, description),
 				category = coalesce($5, category), slogan = coalesce($6, slogan),
@@ -100,6 +96,15 @@ func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c s
 			RETURNING `+productColumns, id, ifVersion, c.Name, c.Description, c.Category, c.Slogan, c.Price, c.Stock)
 		return staleOrNotFound(ctx, tx, id, err)
 	})
+	return p, err
+}
+
+// unchanged returns a product for a change that changes nothing, so that its version stays.
+func unchanged(ctx context.Context, tx pgx.Tx, id int32, ifVersion *int64) (shop.Product, error) {
+	p, err := productByID(ctx, tx, id)
+	if err == nil && ifVersion != nil && *ifVersion != p.Version {
+		err = shop.ErrStaleVersion
+	}
 	return p, err
 }
 

@@ -15,6 +15,8 @@ import (
 // SQLSTATEs, from appendix A of the PostgreSQL documentation.
 const (
 	uniqueViolation      = "23505"
+	numericOutOfRange    = "22003"
+	featureNotSupported  = "0A000"
 	classData            = "22"
 	classAuthorization   = "28"
 	classIntegrity       = "23"
@@ -68,6 +70,20 @@ func isUnavailable(err error) bool {
 func isDataError(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code[:2] == classData || pg.Code[:2] == classIntegrity)
+}
+
+// isStalePlan reports whether a prepared statement was not executed because the types of its result
+// have changed. The error is recognized by the routine that raises it, because it shares its
+// SQLSTATE with others.
+func isStalePlan(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == featureNotSupported && pg.Routine == "RevalidateCachedQuery"
+}
+
+// isOutOfRange reports whether the result of a calculation does not fit its column.
+func isOutOfRange(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == numericOutOfRange
 }
 
 // violatedConstraint returns the name of the unique constraint that err reports as violated.

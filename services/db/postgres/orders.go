@@ -103,7 +103,11 @@ func (db *DB) CancelOrder(ctx context.Context, id int64) (o shop.Order, err erro
 			ORDER BY id FOR NO KEY UPDATE`, id)
 		batch.Queue(`UPDATE products p SET stock = p.stock + i.quantity, version = p.version + 1
 			FROM order_items i WHERE i.order_id = $1 AND p.id = i.product_id`, id)
-		if err := tx.SendBatch(withQueryName(ctx, "cancel order"), batch).Close(); err != nil {
+		err = tx.SendBatch(withQueryName(ctx, "cancel order"), batch).Close()
+		switch {
+		case isOutOfRange(err):
+			return shop.ErrStockTooLarge.WithCause(err)
+		case err != nil:
 			return err
 		}
 		found, err := ordersByID(ctx, tx, []int64{id})

@@ -69,6 +69,10 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 		if err != nil {
 			return err
 		}
+		if hash == nil && before == nil {
+			p, err = unchanged(ctx, tx, id, ifVersion)
+			return err
+		}
 		p, err = queryProduct(ctx, tx, "update product", `
 			UPDATE products SET picture = $3, version = version + 1, updated_at = now()
 			WHERE id = $1 AND version = coalesce($2, version)
@@ -82,28 +86,24 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 }
 
 // PictureContent implements shop.CatalogueStore.
-func (db *DB) PictureContent(ctx context.Context, hash shop.PictureHash, size shop.PictureSize) (c shop.PictureContent, err error) {
+func (db *DB) PictureContent(ctx context.Context, hash shop.PictureHash, size shop.PictureSize) (shop.PictureContent, error) {
 	query := map[shop.PictureSize]string{
 		shop.PictureOriginal:  `SELECT original_type, original FROM pictures WHERE hash = $1 AND status <> 'failed'`,
 		shop.PictureThumbnail: `SELECT sizes_type, thumbnail FROM pictures WHERE hash = $1 AND status = 'ready'`,
 		shop.PictureCard:      `SELECT sizes_type, card FROM pictures WHERE hash = $1 AND status = 'ready'`,
 		shop.PictureFull:      `SELECT sizes_type, full_size FROM pictures WHERE hash = $1 AND status = 'ready'`,
 	}[size]
-	err = db.pool.QueryRow(ctx, query, hash[:]).Scan(&c.MediaType, &c.Content)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return c, shop.ErrPictureNotFound
-	}
-	return c, wrap(err, "read picture")
+	return collectOne(ctx, db.pool, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
+		err = row.Scan(&c.MediaType, &c.Content)
+		return c, err
+	}, query, hash[:])
 }
 
 // UnscaledPicture returns the original of a picture that is still to be scaled, or nil if there is
 // none.
-func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) (original []byte, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT original FROM pictures WHERE hash = $1 AND status = 'processing'`, hash).Scan(&original)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	return original, wrap(err, "read original of a picture")
+func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) ([]byte, error) {
+	return collectOne(ctx, db.pool, "read original of a picture", nil, pgx.RowTo[[]byte],
+		`SELECT original FROM pictures WHERE hash = $1 AND status = 'processing'`, hash)
 }
 
 // FinishPicture stores the sizes of a picture. It does nothing if another attempt has finished it.
@@ -125,7 +125,7 @@ func (db *DB) FailPicture(ctx context.Context, hash []byte, reason string) error
 // picture.
 func (db *DB) endProcessing(ctx context.Context, hash []byte, sql string, args ...any) error {
 	var products []int32
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := db.begin(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, sql, append([]any{hash}, args...)...)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
@@ -145,7 +145,7 @@ func (db *DB) endProcessing(ctx context.Context, hash []byte, sql string, args .
 // DeletePicture deletes a picture unless a product shows it. The picture is locked first, which
 // waits for transactions that are about to show it.
 func (db *DB) DeletePicture(ctx context.Context, hash []byte) error {
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := db.begin(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM pictures WHERE hash = $1 FOR UPDATE`, hash); err != nil {
 			return err
 		}

@@ -24,7 +24,20 @@ const rollbackTimeout = time.Second
 // statements, so a batch takes two round trips.
 func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 	var d shop.Decision
-	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+	err := withFreshPlans(func() (err error) {
+		d, err = db.placeBatch(ctx, requests)
+		return err
+	})
+	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
+	if err != nil && len(requests) > 1 && isDataError(err) {
+		return db.placeOneByOne(ctx, requests)
+	}
+	return d.Outcomes, wrap(err, fmt.Sprintf("place %d orders", len(requests)))
+}
+
+// placeBatch is one attempt of PlaceOrders.
+func (db *DB) placeBatch(ctx context.Context, requests []shop.OrderRequest) (d shop.Decision, err error) {
+	err = db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		defer rollback(ctx, conn)
 		snapshot, err := lockSnapshot(ctx, conn, requests)
 		if err != nil {
@@ -39,11 +52,7 @@ func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]
 		}
 		return checkReplicated(conn)
 	})
-	db.changedProducts(ctx, slices.Collect(maps.Keys(d.Sold))...)
-	if err != nil && len(requests) > 1 && isDataError(err) {
-		return db.placeOneByOne(ctx, requests)
-	}
-	return d.Outcomes, wrap(err, fmt.Sprintf("place %d orders", len(requests)))
+	return d, err
 }
 
 // rollback ends a transaction that was not committed. If it fails, the pool closes the connection,

@@ -103,6 +103,9 @@ func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 			p.closeIf(func(c *connection) bool { return c.isOn(*s) })
 			return false
 		}
+		if isStalePlan(err) {
+			p.resetPools()
+		}
 		return onError(conn, err)
 	}
 	return server
@@ -135,15 +138,22 @@ func (p *primary) closeIf(f func(c *connection) bool) {
 			stale = append(stale, c)
 		}
 	}
-	pools := p.pools
 	p.mu.Unlock()
 	for _, c := range stale {
 		_ = c.Close()
 	}
 	if len(stale) > 0 {
-		for _, pool := range pools {
-			pool.Reset() // otherwise the next caller gets a closed connection
-		}
+		p.resetPools() // otherwise the next caller gets a closed connection
+	}
+}
+
+// resetPools replaces all connections. Those in use are closed when they are released.
+func (p *primary) resetPools() {
+	p.mu.Lock()
+	pools := p.pools
+	p.mu.Unlock()
+	for _, pool := range pools {
+		pool.Reset()
 	}
 }
 

@@ -65,7 +65,7 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 	}
 	withKey := func(key string) shop.OrderRequest {
 		return shop.OrderRequest{
-			UserID: buyer.ID, UserSID: buyer.SID, Lines: []shop.Line{{ProductID: hoodie.ID, Quantity: 1}}, Key: key,
+			UserID: buyer.ID, Token: shop.Token{SID: buyer.SID}, Lines: []shop.Line{{ProductID: hoodie.ID, Quantity: 1}}, Key: key,
 		}
 	}
 	first, err := db.PlaceOrders(t.Context(), []shop.OrderRequest{withKey("first")})

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // querier is a pool, a connection or a transaction.
@@ -12,11 +13,40 @@ type querier interface {
 }
 
 // collect runs a query and scans all of its rows.
-func collect[T any](ctx context.Context, q querier, doing string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, wrap(err, doing)
+func collect[T any](ctx context.Context, q querier, doing string, scan pgx.RowToFunc[T], sql string, args ...any) (found []T, err error) {
+	run := func() error {
+		rows, err := q.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, scan)
+		return err
 	}
-	found, err := pgx.CollectRows(rows, scan)
-	return found, wrap(err, doing)
+	if _, outsideTransaction := q.(*pgxpool.Pool); outsideTransaction {
+		return found, wrap(withFreshPlans(run), doing)
+	}
+	return found, wrap(run(), doing)
+}
+
+// collectOne runs a query that returns at most one row, and returns notFound if there is none.
+func collectOne[T any](ctx context.Context, q querier, doing string, notFound error, scan pgx.RowToFunc[T], sql string, args ...any) (one T, err error) {
+	found, err := collect(ctx, q, doing, scan, sql, args...)
+	switch {
+	case err != nil:
+		return one, err
+	case len(found) == 0:
+		return one, notFound
+	}
+	return found[0], nil
+}
+
+// withFreshPlans calls f again if a migration has changed the type of a column since one of f's
+// statements was prepared. PostgreSQL has not executed that statement. By then the pools have
+// replaced their connections, which all had prepared it. f must be a whole transaction.
+func withFreshPlans(f func() error) error {
+	err := f()
+	if isStalePlan(err) {
+		err = f()
+	}
+	return err
 }

@@ -73,17 +73,8 @@ func (db *DB) read(ctx context.Context, requests []readRequest) ([]readResult, e
 		ids[r.table] = append(ids[r.table], r.id)
 	}
 	users, products := map[int32]*shop.User{}, map[int32]*shop.Product{}
-	queries := new(pgx.Batch)
-	if len(ids[usersTable]) > 0 {
-		queries.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, distinct(ids[usersTable])).
-			Query(collectByID(users, scanUser, func(u shop.User) int32 { return u.ID }))
-	}
-	if len(ids[productsTable]) > 0 {
-		queries.Queue(`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`,
-			distinct(ids[productsTable])).
-			Query(collectByID(products, scanProduct, func(p shop.Product) int32 { return p.ID }))
-	}
-	if err := db.pool.SendBatch(withQueryName(ctx, "read by id"), queries).Close(); err != nil {
+	err := withFreshPlans(func() error { return db.readByID(ctx, ids, users, products) })
+	if err != nil {
 		return nil, wrap(err, fmt.Sprintf("read %d by id", len(requests)))
 	}
 	results := make([]readResult, len(requests))
@@ -96,6 +87,21 @@ func (db *DB) read(ctx context.Context, requests []readRequest) ([]readResult, e
 		}
 	}
 	return results, nil
+}
+
+// readByID adds the rows with the ids of each table to users and products.
+func (db *DB) readByID(ctx context.Context, ids [2][]int32, users map[int32]*shop.User, products map[int32]*shop.Product) error {
+	queries := new(pgx.Batch)
+	if len(ids[usersTable]) > 0 {
+		queries.Queue(`SELECT `+userColumns+` FROM users WHERE id = ANY($1)`, distinct(ids[usersTable])).
+			Query(collectByID(users, scanUser, func(u shop.User) int32 { return u.ID }))
+	}
+	if len(ids[productsTable]) > 0 {
+		queries.Queue(`SELECT `+productColumns+` FROM products WHERE id = ANY($1) AND deleted_at IS NULL`,
+			distinct(ids[productsTable])).
+			Query(collectByID(products, scanProduct, func(p shop.Product) int32 { return p.ID }))
+	}
+	return db.pool.SendBatch(withQueryName(ctx, "read by id"), queries).Close()
 }
 
 func distinct(ids []int32) []int32 {

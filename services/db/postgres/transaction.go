@@ -17,7 +17,7 @@ import (
 // nothing does not wait. See decision 15.
 const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 
-// write runs f in a transaction and commits it. If f returns a failure for the caller, write rolls
+// write runs f in a transaction and commits it. It may run f twice. If f returns a failure for the caller, write rolls
 // back and returns the failure once it is durable: the failure may describe what an earlier attempt
 // committed without waiting.
 func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) error {
@@ -27,7 +27,12 @@ func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) 
 		return wrap(err, doing)
 	}
 	defer db.writes.Release(1)
-	err := db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+	err := withFreshPlans(func() error { return db.writeOnce(ctx, f) })
+	return wrap(err, doing)
+}
+
+func (db *DB) writeOnce(ctx context.Context, f func(tx pgx.Tx) error) error {
+	return db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		err := pgx.BeginFunc(ctx, conn, f)
 		if fail, ok := failure.As(err); ok && fail.Kind != failure.Unavailable {
 			if _, err := conn.Exec(ctx, awaitDurable); err != nil {
@@ -39,7 +44,12 @@ func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) 
 		}
 		return err
 	})
-	return wrap(err, doing)
+}
+
+// begin runs f in a transaction and commits it, without waiting for a slot among the writes. It may
+// run f twice.
+func (db *DB) begin(ctx context.Context, f func(tx pgx.Tx) error) error {
+	return withFreshPlans(func() error { return pgx.BeginFunc(ctx, db.pool, f) })
 }
 
 // unreplicatedKey marks a connection on which a commit did not wait for a standby.

@@ -51,7 +51,7 @@ type Accounts interface {
 }
 
 // Authenticator identifies the caller. A valid signature is not enough: for every call it checks
-// that the account exists and is active.
+// that the account exists, is active, and has not ended the session.
 type Authenticator struct {
 	keys     *token.Keys
 	accounts Accounts
@@ -85,7 +85,7 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 	case claims.Role == token.RoleGuest:
 		return nil, errNoAccount
 	case selfCheckedMethods[info.FullMethod]:
-		return handle(context.WithValue(ctx, actorKey{}, shop.Actor{ID: claims.UserID(), SID: claims.SID}), req)
+		return handle(context.WithValue(ctx, actorKey{}, shop.Actor{ID: claims.UserID(), SID: claims.SID, Token: tokenOf(claims)}), req)
 	}
 	wait := a.accounts.StartUser(ctx, claims.UserID())
 	if overlappedMethods[info.FullMethod] {
@@ -126,5 +126,9 @@ func awaitActor(claims *token.Claims, wait func() (*shop.User, error)) (shop.Act
 	if err != nil {
 		return shop.Actor{}, err
 	}
-	return shop.ActorOf(u, claims.SID)
+	return shop.ActorOf(u, tokenOf(claims))
+}
+
+func tokenOf(c *token.Claims) shop.Token {
+	return shop.Token{SID: c.SID, ID: c.TokenID(), Epoch: c.Epoch, Expires: c.ExpiresAt.Time}
 }

@@ -80,6 +80,23 @@ func (s *Server) DeactivateUser(ctx context.Context, r *merchstorev1.DeactivateU
 	return &merchstorev1.DeactivateUserResponse{User: userProto(u)}, nil
 }
 
+// EndSession implements DBService.
+func (s *Server) EndSession(ctx context.Context, _ *merchstorev1.EndSessionRequest) (*merchstorev1.EndSessionResponse, error) {
+	if err := s.Accounts.EndSession(ctx, actorFromContext(ctx)); err != nil {
+		return nil, err
+	}
+	return new(merchstorev1.EndSessionResponse), nil
+}
+
+// EndAllSessions implements DBService.
+func (s *Server) EndAllSessions(ctx context.Context, r *merchstorev1.EndAllSessionsRequest) (*merchstorev1.EndAllSessionsResponse, error) {
+	u, err := s.Accounts.EndAllSessions(ctx, actorFromContext(ctx), r.GetSid())
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.EndAllSessionsResponse{User: userProto(u)}, nil
+}
+
 // ListProducts implements DBService.
 func (s *Server) ListProducts(ctx context.Context, r *merchstorev1.ListProductsRequest) (*merchstorev1.ListProductsResponse, error) {
 	products, next, err := s.Catalogue.List(ctx, shop.ProductFilter{Query: r.GetQuery(), Category: r.GetCategory()},

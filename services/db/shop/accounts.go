@@ -20,6 +20,7 @@ type User struct {
 	Admin     bool
 	Active    bool
 	CreatedAt time.Time
+	Sessions
 }
 
 // SignUp is a request to create an account.
@@ -53,27 +54,31 @@ var (
 	ErrInvalidCredentials = failure.New(failure.Unauthenticated, "invalid_credentials", "username or password is wrong")
 	ErrDeactivated        = failure.New(failure.Unauthenticated, "account_deactivated", "this account was deactivated")
 	ErrNoSuchAccount      = failure.New(failure.Unauthenticated, "invalid_token", "the token names no account of this store")
+	ErrSessionEnded       = failure.New(failure.Unauthenticated, "invalid_token", "this session was ended; log in again")
+	ErrLastAdmin          = failure.New(failure.Conflict, "last_admin",
+		"this is the last active admin; deactivate it once another account is an admin")
 )
 
-// checkAccount returns an error unless a token for sid may act for u. u is nil if the account does
-// not exist.
-func checkAccount(u *User, sid string) *failure.Error {
+// checkAccount returns an error unless the token may act for u. u is nil if the account does not
+// exist.
+func checkAccount(u *User, t Token) *failure.Error {
 	switch {
-	case u == nil || u.SID != sid: // the token is of another store with the same signing key
+	case u == nil || u.SID != t.SID: // the token is of another store with the same signing key
 		return ErrNoSuchAccount
 	case !u.Active:
 		return ErrDeactivated
+	case !u.accept(t):
+		return ErrSessionEnded
 	}
 	return nil
 }
 
-// ActorOf returns the actor for an account, which is nil if it does not exist, and the sid of a
-// token.
-func ActorOf(u *User, sid string) (Actor, error) {
-	if err := checkAccount(u, sid); err != nil {
+// ActorOf returns the actor for a token and its account, which is nil if it does not exist.
+func ActorOf(u *User, t Token) (Actor, error) {
+	if err := checkAccount(u, t); err != nil {
 		return Actor{}, err
 	}
-	return Actor{ID: u.ID, SID: u.SID, Username: u.Username, Admin: u.Admin}, nil
+	return Actor{ID: u.ID, SID: u.SID, Username: u.Username, Admin: u.Admin, Token: t}, nil
 }
 
 // AlreadyExists returns the error for a unique value that belongs to another account.
@@ -85,15 +90,21 @@ func AlreadyExists(reason failure.Reason, label, value string) error {
 type AccountStore interface {
 	// CreateUser returns AlreadyExists if the SID, username or email is taken.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
-	// EnsureAdmin creates an admin account unless one of that name exists.
-	EnsureAdmin(ctx context.Context, u NewUser) error
-	// UserBySID and UserByName return ErrUserNotFound if there is no such account.
+	// EnsureAdmin creates an admin account unless one of that name exists. It activates an
+	// existing one, and reports whether that was necessary.
+	EnsureAdmin(ctx context.Context, u NewUser) (activated bool, err error)
+	// UserBySID and UserByName return ErrUserNotFound if there is no such account. UserByName
+	// returns that of the first username that has one.
 	UserBySID(ctx context.Context, sid string) (User, error)
-	UserByName(ctx context.Context, username string) (u User, passwordHash string, err error)
+	UserByName(ctx context.Context, usernames ...string) (u User, passwordHash string, err error)
 	PasswordHash(ctx context.Context, userID int32) (string, error)
 	Users(ctx context.Context, k Keyset) ([]User, error)
+	// UpdateUser ends all sessions if the password changes.
 	UpdateUser(ctx context.Context, userID int32, c UserChange) (User, error)
+	// DeactivateUser returns ErrLastAdmin if no active admin would be left.
 	DeactivateUser(ctx context.Context, userID int32) (User, error)
+	// UpdateSessions replaces an account's sessions by what change returns for them.
+	UpdateSessions(ctx context.Context, userID int32, change func(Sessions) Sessions) (User, error)
 }
 
 // PasswordHasher hashes passwords and compares them with hashes. Package password implements it.
@@ -130,11 +141,11 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (User, error) {
 func newSID() string { return "u-" + rand.Text() }
 
 // EnsureAdmin creates the configured admin account unless it exists. An existing account keeps its
-// password.
-func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) error {
+// password, and is activated if it was not active.
+func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) (activated bool, err error) {
 	hash, err := a.Passwords.Hash(ctx, password)
 	if err != nil {
-		return err
+		return false, err
 	}
 	return a.Store.EnsureAdmin(ctx, NewUser{SID: newSID(), Username: username, PasswordHash: hash})
 }
@@ -158,7 +169,7 @@ func (a *Accounts) Login(ctx context.Context, username, password string) (signed
 	if u.Admin {
 		role = token.RoleAdmin
 	}
-	signed, err = a.Tokens.Sign(u.ID, u.SID, u.Username, role, a.TokenTTL)
+	signed, err = a.Tokens.Sign(token.Account{ID: u.ID, SID: u.SID, Username: u.Username, Role: role, Epoch: u.Epoch}, a.TokenTTL)
 	if err != nil {
 		return "", User{}, fmt.Errorf("log in: %w", err)
 	}
@@ -234,6 +245,21 @@ func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, up AccountU
 		return "", failure.InvalidField("current_password", "is wrong")
 	}
 	return a.Passwords.Hash(ctx, *up.Password)
+}
+
+// EndSession ends the actor's token.
+func (a *Accounts) EndSession(ctx context.Context, actor Actor) error {
+	_, err := a.Store.UpdateSessions(ctx, actor.ID, func(s Sessions) Sessions { return s.end(actor.Token, time.Now()) })
+	return err
+}
+
+// EndAllSessions ends all tokens of an account.
+func (a *Accounts) EndAllSessions(ctx context.Context, actor Actor, sid string) (User, error) {
+	u, err := a.find(ctx, actor, sid)
+	if err != nil {
+		return User{}, err
+	}
+	return a.Store.UpdateSessions(ctx, u.ID, Sessions.endAll)
 }
 
 // Deactivate deactivates an account. It is idempotent.

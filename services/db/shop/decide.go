@@ -11,11 +11,10 @@ import (
 
 // OrderRequest is a request to place an order.
 type OrderRequest struct {
-	// UserID and UserSID are the buyer's account as their token names it. Decide checks the
-	// account.
-	UserID  int32
-	UserSID string
-	Lines   []Line
+	// UserID and Token name the buyer's account. Decide checks the account.
+	UserID int32
+	Token  Token
+	Lines  []Line
 	// Key is the caller's idempotency key. It is empty if there is none.
 	Key string
 	// Hash is the hash of Lines.
@@ -73,7 +72,7 @@ func Decide(requests []OrderRequest, snapshot Snapshot) Decision {
 	records := map[IdempotencyKey]IdempotencyRecord{}
 	maps.Copy(records, snapshot.Records)
 	for i, r := range requests {
-		if err := checkAccount(snapshot.Accounts[r.UserID], r.UserSID); err != nil {
+		if err := checkAccount(snapshot.Accounts[r.UserID], r.Token); err != nil {
 			d.Outcomes[i] = Outcome{Failure: err}
 			continue
 		}
@@ -112,7 +111,7 @@ func (r IdempotencyRecord) replay(hash [32]byte) Outcome {
 // placeOrder returns the order for r, or the reason it cannot be placed. It adds the units of a
 // placed order to sold.
 func (s Snapshot) placeOrder(r OrderRequest, id int64, sold map[int32]int32) Outcome {
-	order := Order{ID: id, UserID: r.UserID, UserSID: r.UserSID, CreatedAt: s.Now, Items: make([]OrderItem, len(r.Lines))}
+	order := Order{ID: id, UserID: r.UserID, UserSID: r.Token.SID, CreatedAt: s.Now, Items: make([]OrderItem, len(r.Lines))}
 	for i, line := range r.Lines {
 		product, ok := s.Products[line.ProductID]
 		if !ok {

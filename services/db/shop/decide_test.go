@@ -12,7 +12,7 @@ import (
 
 // request returns a request for one unit of product 1 by user 1, with the changes applied.
 func request(changes ...func(*OrderRequest)) OrderRequest {
-	r := OrderRequest{UserID: 1, UserSID: "s1", Lines: []Line{{ProductID: 1, Quantity: 1}}, RequestID: "r"}
+	r := OrderRequest{UserID: 1, Token: Token{SID: "s1"}, Lines: []Line{{ProductID: 1, Quantity: 1}}, RequestID: "r"}
 	for _, change := range changes {
 		change(&r)
 	}

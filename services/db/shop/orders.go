@@ -40,7 +40,9 @@ type Line struct {
 
 // Errors of order operations.
 var (
-	ErrOrderNotFound    = failure.New(failure.NotFound, "order_not_found", "Order not found")
+	ErrOrderNotFound = failure.New(failure.NotFound, "order_not_found", "Order not found")
+	ErrStockTooLarge = failure.New(failure.Conflict, "stock_too_large",
+		"the order cannot be cancelled: a product's stock would be too large; reduce that stock first")
 	ErrAlreadyCancelled = failure.New(failure.Conflict, "order_already_cancelled", "the order was already cancelled")
 	ErrKeyReused        = failure.New(failure.Invalid, "idempotency_key_reused",
 		"this idempotency key was used for another order; use a new key for a new order")
@@ -55,7 +57,7 @@ type OrderStore interface {
 	// Orders returns the newest orders first. A userID of 0 selects the orders of all users.
 	Orders(ctx context.Context, userID int32, k Keyset) ([]Order, error)
 	// CancelOrder restores the stock exactly once. It returns ErrAlreadyCancelled for a cancelled
-	// order.
+	// order, and ErrStockTooLarge if the restored stock cannot be stored.
 	CancelOrder(ctx context.Context, id int64) (Order, error)
 }
 
@@ -76,7 +78,7 @@ type Orders struct {
 // of the order, so the caller need not check it.
 func (o *Orders) Place(ctx context.Context, actor Actor, lines []Line, key, requestID string) (order Order, replayed bool, err error) {
 	outcome, err := o.Placer.Do(ctx, OrderRequest{
-		UserID: actor.ID, UserSID: actor.SID, Lines: lines, Key: key, Hash: hashLines(lines), RequestID: requestID,
+		UserID: actor.ID, Token: actor.Token, Lines: lines, Key: key, Hash: hashLines(lines), RequestID: requestID,
 	})
 	if err != nil {
 		return Order{}, false, err
@@ -123,14 +125,14 @@ func (o *Orders) List(ctx context.Context, actor Actor, userSID string, p Page) 
 	return orders, next, nil
 }
 
-// Get returns an order.
+// Get returns an order. Another user's is not found, so that nobody learns which orders exist.
 func (o *Orders) Get(ctx context.Context, actor Actor, id int64) (Order, error) {
 	order, err := o.Store.Order(ctx, id)
 	if err != nil {
 		return Order{}, err
 	}
 	if !actor.mayActFor(order.UserID) {
-		return Order{}, errNotOwner
+		return Order{}, ErrOrderNotFound
 	}
 	return order, nil
 }

@@ -16,6 +16,7 @@ type Actor struct {
 	SID      string
 	Username string
 	Admin    bool
+	Token    Token
 }
 
 // mayActFor reports whether the actor may do what that user may.

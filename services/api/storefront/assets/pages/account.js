@@ -19,7 +19,6 @@ function setUpProfile(path, account) {
     byID("who").textContent = text("account.who", { sid: account.sid, role: text(`role.${account.role}`) });
     username.value = account.username;
     email.value = account.email;
-    email.required = account.email !== ""; // an email address can be changed, but not removed
   };
   show();
   onSubmit(form, async () => {
@@ -36,7 +35,9 @@ function setUpProfile(path, account) {
 function setUpPassword(path) {
   const form = byID("password-form");
   onSubmit(form, async ({ elements }) => {
-    await patch(path, { current_password: elements.current_password.value, password: elements.password.value });
+    const password = elements.password.value;
+    const { username } = await patch(path, { current_password: elements.current_password.value, password });
+    await post("/session", { username, password }); // the new password has ended this session, too
     form.reset();
     notify(text("account.password_changed"));
   });

@@ -1,0 +1,39 @@
+package problem
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// ServeContent is http.ServeContent with an error for a range that the content does not have.
+func ServeContent(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) error {
+	ranged := &rangeWriter{ResponseWriter: w}
+	http.ServeContent(ranged, r, "", time.Time{}, content)
+	if ranged.unsatisfiable {
+		return New(http.StatusRequestedRangeNotSatisfiable, "range_not_satisfiable",
+			"there are no such bytes; the header Content-Range has the size")
+	}
+	return nil
+}
+
+// rangeWriter holds back the response to an unsatisfiable range.
+type rangeWriter struct {
+	http.ResponseWriter
+
+	unsatisfiable bool
+}
+
+func (w *rangeWriter) WriteHeader(status int) {
+	w.unsatisfiable = status == http.StatusRequestedRangeNotSatisfiable
+	if !w.unsatisfiable {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *rangeWriter) Write(b []byte) (int, error) {
+	if w.unsatisfiable {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b) //nolint:wrapcheck // io.Writer's own
+}
