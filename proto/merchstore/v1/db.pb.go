@@ -24,7 +24,7 @@ var File_merchstore_v1_db_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
-	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\x9c\r\n" +
+	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\xc8\x0e\n" +
 	"\tDBService\x12Q\n" +
 	"\n" +
 	"CreateUser\x12 .merchstore.v1.CreateUserRequest\x1a!.merchstore.v1.CreateUserResponse\x12B\n" +
@@ -34,7 +34,8 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
 	"UpdateUser\x12 .merchstore.v1.UpdateUserRequest\x1a!.merchstore.v1.UpdateUserResponse\x12]\n" +
 	"\x0eDeactivateUser\x12$.merchstore.v1.DeactivateUserRequest\x1a%.merchstore.v1.DeactivateUserResponse\x12W\n" +
-	"\fListProducts\x12\".merchstore.v1.ListProductsRequest\x1a#.merchstore.v1.ListProductsResponse\x12Q\n" +
+	"\fListProducts\x12\".merchstore.v1.ListProductsRequest\x1a#.merchstore.v1.ListProductsResponse\x12]\n" +
+	"\x0eListCategories\x12$.merchstore.v1.ListCategoriesRequest\x1a%.merchstore.v1.ListCategoriesResponse\x12Q\n" +
 	"\n" +
 	"GetProduct\x12 .merchstore.v1.GetProductRequest\x1a!.merchstore.v1.GetProductResponse\x12Z\n" +
 	"\rCreateProduct\x12#.merchstore.v1.CreateProductRequest\x1a$.merchstore.v1.CreateProductResponse\x12Z\n" +
@@ -50,7 +51,8 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
 	"ListOrders\x12 .merchstore.v1.ListOrdersRequest\x1a!.merchstore.v1.ListOrdersResponse\x12K\n" +
 	"\bGetOrder\x12\x1e.merchstore.v1.GetOrderRequest\x1a\x1f.merchstore.v1.GetOrderResponse\x12T\n" +
-	"\vCancelOrder\x12!.merchstore.v1.CancelOrderRequest\x1a\".merchstore.v1.CancelOrderResponse\x12N\n" +
+	"\vCancelOrder\x12!.merchstore.v1.CancelOrderRequest\x1a\".merchstore.v1.CancelOrderResponse\x12K\n" +
+	"\bGetSales\x12\x1e.merchstore.v1.GetSalesRequest\x1a\x1f.merchstore.v1.GetSalesResponse\x12N\n" +
 	"\tListItems\x12\x1f.merchstore.v1.ListItemsRequest\x1a .merchstore.v1.ListItemsResponse\x12Q\n" +
 	"\n" +
 	"CreateItem\x12 .merchstore.v1.CreateItemRequest\x1a!.merchstore.v1.CreateItemResponseB;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
@@ -63,39 +65,43 @@ var file_merchstore_v1_db_proto_goTypes = []any{
 	(*UpdateUserRequest)(nil),      // 4: merchstore.v1.UpdateUserRequest
 	(*DeactivateUserRequest)(nil),  // 5: merchstore.v1.DeactivateUserRequest
 	(*ListProductsRequest)(nil),    // 6: merchstore.v1.ListProductsRequest
-	(*GetProductRequest)(nil),      // 7: merchstore.v1.GetProductRequest
-	(*CreateProductRequest)(nil),   // 8: merchstore.v1.CreateProductRequest
-	(*UpdateProductRequest)(nil),   // 9: merchstore.v1.UpdateProductRequest
-	(*DeleteProductRequest)(nil),   // 10: merchstore.v1.DeleteProductRequest
-	(*SetPictureRequest)(nil),      // 11: merchstore.v1.SetPictureRequest
-	(*RemovePictureRequest)(nil),   // 12: merchstore.v1.RemovePictureRequest
-	(*GetPictureRequest)(nil),      // 13: merchstore.v1.GetPictureRequest
-	(*PlaceOrderRequest)(nil),      // 14: merchstore.v1.PlaceOrderRequest
-	(*ListOrdersRequest)(nil),      // 15: merchstore.v1.ListOrdersRequest
-	(*GetOrderRequest)(nil),        // 16: merchstore.v1.GetOrderRequest
-	(*CancelOrderRequest)(nil),     // 17: merchstore.v1.CancelOrderRequest
-	(*ListItemsRequest)(nil),       // 18: merchstore.v1.ListItemsRequest
-	(*CreateItemRequest)(nil),      // 19: merchstore.v1.CreateItemRequest
-	(*CreateUserResponse)(nil),     // 20: merchstore.v1.CreateUserResponse
-	(*LoginResponse)(nil),          // 21: merchstore.v1.LoginResponse
-	(*ListUsersResponse)(nil),      // 22: merchstore.v1.ListUsersResponse
-	(*GetUserResponse)(nil),        // 23: merchstore.v1.GetUserResponse
-	(*UpdateUserResponse)(nil),     // 24: merchstore.v1.UpdateUserResponse
-	(*DeactivateUserResponse)(nil), // 25: merchstore.v1.DeactivateUserResponse
-	(*ListProductsResponse)(nil),   // 26: merchstore.v1.ListProductsResponse
-	(*GetProductResponse)(nil),     // 27: merchstore.v1.GetProductResponse
-	(*CreateProductResponse)(nil),  // 28: merchstore.v1.CreateProductResponse
-	(*UpdateProductResponse)(nil),  // 29: merchstore.v1.UpdateProductResponse
-	(*DeleteProductResponse)(nil),  // 30: merchstore.v1.DeleteProductResponse
-	(*SetPictureResponse)(nil),     // 31: merchstore.v1.SetPictureResponse
-	(*RemovePictureResponse)(nil),  // 32: merchstore.v1.RemovePictureResponse
-	(*GetPictureResponse)(nil),     // 33: merchstore.v1.GetPictureResponse
-	(*PlaceOrderResponse)(nil),     // 34: merchstore.v1.PlaceOrderResponse
-	(*ListOrdersResponse)(nil),     // 35: merchstore.v1.ListOrdersResponse
-	(*GetOrderResponse)(nil),       // 36: merchstore.v1.GetOrderResponse
-	(*CancelOrderResponse)(nil),    // 37: merchstore.v1.CancelOrderResponse
-	(*ListItemsResponse)(nil),      // 38: merchstore.v1.ListItemsResponse
-	(*CreateItemResponse)(nil),     // 39: merchstore.v1.CreateItemResponse
+	(*ListCategoriesRequest)(nil),  // 7: merchstore.v1.ListCategoriesRequest
+	(*GetProductRequest)(nil),      // 8: merchstore.v1.GetProductRequest
+	(*CreateProductRequest)(nil),   // 9: merchstore.v1.CreateProductRequest
+	(*UpdateProductRequest)(nil),   // 10: merchstore.v1.UpdateProductRequest
+	(*DeleteProductRequest)(nil),   // 11: merchstore.v1.DeleteProductRequest
+	(*SetPictureRequest)(nil),      // 12: merchstore.v1.SetPictureRequest
+	(*RemovePictureRequest)(nil),   // 13: merchstore.v1.RemovePictureRequest
+	(*GetPictureRequest)(nil),      // 14: merchstore.v1.GetPictureRequest
+	(*PlaceOrderRequest)(nil),      // 15: merchstore.v1.PlaceOrderRequest
+	(*ListOrdersRequest)(nil),      // 16: merchstore.v1.ListOrdersRequest
+	(*GetOrderRequest)(nil),        // 17: merchstore.v1.GetOrderRequest
+	(*CancelOrderRequest)(nil),     // 18: merchstore.v1.CancelOrderRequest
+	(*GetSalesRequest)(nil),        // 19: merchstore.v1.GetSalesRequest
+	(*ListItemsRequest)(nil),       // 20: merchstore.v1.ListItemsRequest
+	(*CreateItemRequest)(nil),      // 21: merchstore.v1.CreateItemRequest
+	(*CreateUserResponse)(nil),     // 22: merchstore.v1.CreateUserResponse
+	(*LoginResponse)(nil),          // 23: merchstore.v1.LoginResponse
+	(*ListUsersResponse)(nil),      // 24: merchstore.v1.ListUsersResponse
+	(*GetUserResponse)(nil),        // 25: merchstore.v1.GetUserResponse
+	(*UpdateUserResponse)(nil),     // 26: merchstore.v1.UpdateUserResponse
+	(*DeactivateUserResponse)(nil), // 27: merchstore.v1.DeactivateUserResponse
+	(*ListProductsResponse)(nil),   // 28: merchstore.v1.ListProductsResponse
+	(*ListCategoriesResponse)(nil), // 29: merchstore.v1.ListCategoriesResponse
+	(*GetProductResponse)(nil),     // 30: merchstore.v1.GetProductResponse
+	(*CreateProductResponse)(nil),  // 31: merchstore.v1.CreateProductResponse
+	(*UpdateProductResponse)(nil),  // 32: merchstore.v1.UpdateProductResponse
+	(*DeleteProductResponse)(nil),  // 33: merchstore.v1.DeleteProductResponse
+	(*SetPictureResponse)(nil),     // 34: merchstore.v1.SetPictureResponse
+	(*RemovePictureResponse)(nil),  // 35: merchstore.v1.RemovePictureResponse
+	(*GetPictureResponse)(nil),     // 36: merchstore.v1.GetPictureResponse
+	(*PlaceOrderResponse)(nil),     // 37: merchstore.v1.PlaceOrderResponse
+	(*ListOrdersResponse)(nil),     // 38: merchstore.v1.ListOrdersResponse
+	(*GetOrderResponse)(nil),       // 39: merchstore.v1.GetOrderResponse
+	(*CancelOrderResponse)(nil),    // 40: merchstore.v1.CancelOrderResponse
+	(*GetSalesResponse)(nil),       // 41: merchstore.v1.GetSalesResponse
+	(*ListItemsResponse)(nil),      // 42: merchstore.v1.ListItemsResponse
+	(*CreateItemResponse)(nil),     // 43: merchstore.v1.CreateItemResponse
 }
 var file_merchstore_v1_db_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.DBService.CreateUser:input_type -> merchstore.v1.CreateUserRequest
@@ -105,41 +111,45 @@ var file_merchstore_v1_db_proto_depIdxs = []int32{
 	4,  // 4: merchstore.v1.DBService.UpdateUser:input_type -> merchstore.v1.UpdateUserRequest
 	5,  // 5: merchstore.v1.DBService.DeactivateUser:input_type -> merchstore.v1.DeactivateUserRequest
 	6,  // 6: merchstore.v1.DBService.ListProducts:input_type -> merchstore.v1.ListProductsRequest
-	7,  // 7: merchstore.v1.DBService.GetProduct:input_type -> merchstore.v1.GetProductRequest
-	8,  // 8: merchstore.v1.DBService.CreateProduct:input_type -> merchstore.v1.CreateProductRequest
-	9,  // 9: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
-	10, // 10: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
-	11, // 11: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
-	12, // 12: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
-	13, // 13: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
-	14, // 14: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
-	15, // 15: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
-	16, // 16: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
-	17, // 17: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
-	18, // 18: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
-	19, // 19: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
-	20, // 20: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
-	21, // 21: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
-	22, // 22: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
-	23, // 23: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
-	24, // 24: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
-	25, // 25: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
-	26, // 26: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
-	27, // 27: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
-	28, // 28: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
-	29, // 29: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
-	30, // 30: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
-	31, // 31: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
-	32, // 32: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
-	33, // 33: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
-	34, // 34: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
-	35, // 35: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
-	36, // 36: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
-	37, // 37: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
-	38, // 38: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
-	39, // 39: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
-	20, // [20:40] is the sub-list for method output_type
-	0,  // [0:20] is the sub-list for method input_type
+	7,  // 7: merchstore.v1.DBService.ListCategories:input_type -> merchstore.v1.ListCategoriesRequest
+	8,  // 8: merchstore.v1.DBService.GetProduct:input_type -> merchstore.v1.GetProductRequest
+	9,  // 9: merchstore.v1.DBService.CreateProduct:input_type -> merchstore.v1.CreateProductRequest
+	10, // 10: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
+	11, // 11: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
+	12, // 12: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
+	13, // 13: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
+	14, // 14: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
+	15, // 15: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
+	16, // 16: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
+	17, // 17: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
+	18, // 18: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
+	19, // 19: merchstore.v1.DBService.GetSales:input_type -> merchstore.v1.GetSalesRequest
+	20, // 20: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
+	21, // 21: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
+	22, // 22: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
+	23, // 23: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
+	24, // 24: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
+	25, // 25: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
+	26, // 26: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
+	27, // 27: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
+	28, // 28: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
+	29, // 29: merchstore.v1.DBService.ListCategories:output_type -> merchstore.v1.ListCategoriesResponse
+	30, // 30: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
+	31, // 31: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
+	32, // 32: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
+	33, // 33: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
+	34, // 34: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
+	35, // 35: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
+	36, // 36: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
+	37, // 37: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
+	38, // 38: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
+	39, // 39: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
+	40, // 40: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
+	41, // 41: merchstore.v1.DBService.GetSales:output_type -> merchstore.v1.GetSalesResponse
+	42, // 42: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
+	43, // 43: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
+	22, // [22:44] is the sub-list for method output_type
+	0,  // [0:22] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
