@@ -173,9 +173,9 @@ func TestReadBeginsWithTheLatestMessages(t *testing.T) {
 		query record.Query
 		want  []string
 	}{
-		"of all services":               {record.Query{Last: 3}, []string{"37", "38", "39"}},
-		"of one service":                {record.Query{Last: 3, Service: "A"}, []string{"34", "36", "38"}},
-		"fewer than asked for":          {record.Query{Last: 1000, Service: "B", MinLevel: record.Error}, nil},
+		"of all services":      {record.Query{Last: 3}, []string{"37", "38", "39"}},
+		"of one service":       {record.Query{Last: 3, Service: "A"}, []string{"34", "36", "38"}},
+		"fewer than asked for": {record.Query{Last: 1000, Service: "B", MinLevel: record.Error}, nil},
 		"all there are":        {record.Query{Last: 1000}, numbers(40)},
 	} {
 		t.Run(name, func(t *testing.T) {

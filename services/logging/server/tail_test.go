@@ -144,9 +144,9 @@ func TestTailLogsRejectsInvalidRequests(t *testing.T) {
 		request *merchstorev1.TailLogsRequest
 		want    string
 	}{
-		"a service name that is too long":  {&merchstorev1.TailLogsRequest{Service: strings.Repeat("x", 101)}, "100 characters"},
-		"too many of the latest":           {&merchstorev1.TailLogsRequest{Last: 1001}, "1000"},
-		"fewer than none":                  {&merchstorev1.TailLogsRequest{Last: -1}, "0"},
+		"a service name that is too long":   {&merchstorev1.TailLogsRequest{Service: strings.Repeat("x", 101)}, "100 characters"},
+		"too many of the latest":            {&merchstorev1.TailLogsRequest{Last: 1001}, "1000"},
+		"fewer than none":                   {&merchstorev1.TailLogsRequest{Last: -1}, "0"},
 		"the latest and all from the start": {&merchstorev1.TailLogsRequest{Last: 1, FromBeginning: true}, "cannot be combined"},
 	} {
 		t.Run(name, func(t *testing.T) {
