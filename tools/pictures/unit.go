@@ -7,6 +7,9 @@ import (
 
 // format returns a value as Grafana shows it in that unit.
 func format(v float64, unit string) string {
+	if math.IsInf(v, 0) {
+		return "∞"
+	}
 	switch unit {
 	case "percentunit":
 		return short(100*v) + " %"
