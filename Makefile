@@ -36,6 +36,11 @@ test-unit: ## Run the tests that need only Go, and PostgreSQL where it is instal
 test-charts: kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server
 	@go test -race -shuffle=on -vet=off -tags e2e ./test/charts
 
+.PHONY: pictures
+pictures: packages-test kubernetes $(BIN)/promtool ## Draw the pictures of docs/dashboards.md, from a store that runs under load for five minutes
+	@mkdir -p docs/dashboards
+	@go test -count=1 -vet=off -timeout=$(TEST_TIMEOUT) -run '^TestARunningStoreIsSeen$$' ./test/monitoring -pictures $(CURDIR)/docs/dashboards
+
 .PHONY: bench
 bench: packages-bench kubernetes build build-operator ## Measure the store beside bare baselines and print one report
 	@go run ./test/bench

@@ -99,7 +99,8 @@ func Failure(err error) error {
 		return err
 	}
 	kind, known := kindOf[s.Code()]
-	if s.Code() == codes.DeadlineExceeded {
+	switch s.Code() {
+	case codes.DeadlineExceeded, codes.Unimplemented: // an older pod lacks a method during a rolling update
 		kind, known = failure.Unavailable, true
 	}
 	f := failure.New(kind, "", s.Message())

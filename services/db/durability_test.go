@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/services/local/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 

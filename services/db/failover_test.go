@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"merchstore.io/merchstore/services/local/pgserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 

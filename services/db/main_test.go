@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
-	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/schema"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 

@@ -290,6 +290,9 @@ func TestOrdersAreVisibleToTheirOwnersAndAdmins(t *testing.T) {
 		var got []int64
 		for _, o := range r.GetOrders() {
 			got = append(got, o.GetId())
+			if named := o.GetUsername() == peter.Username || o.GetUsername() == yoga.Username; named != (tt.actor.Sid == admin.Sid) {
+				t.Errorf("%s: the buyer's name is %q", name, o.GetUsername())
+			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -38,6 +38,16 @@ func TestTailLogs(t *testing.T) {
 			t.Errorf("%v", m)
 		}
 	})
+	t.Run("begins with the latest and goes on", func(t *testing.T) {
+		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{Last: 1})
+		if m := next(); m.GetText() != "live" {
+			t.Errorf("%v", m)
+		}
+		logger.Info(t.Context(), "later")
+		if m := next(); m.GetText() != "later" {
+			t.Errorf("%v", m)
+		}
+	})
 	t.Run("filters by service and level", func(t *testing.T) {
 		next := s.tail(t, adminToken, &merchstorev1.TailLogsRequest{
 			FromBeginning: true, Service: "REST API", MinLevel: merchstorev1.LogLevel_LOG_LEVEL_ERROR,

@@ -170,9 +170,11 @@ func TestAdminPages(t *testing.T) {
 		v.look("admin-users")
 		v.open("/admin/orders")
 		v.awaitText("#orders", "199.00")
+		v.awaitText("#orders", "by "+yoga)
 		v.look("admin-orders")
 		v.open("/admin/logs")
 		v.await("document.querySelector('#stream-state').textContent !== ''")
+		v.awaitText("#log-lines", "User '"+yoga+"' access place order endpoint") // was there before the page
 		// From the page itself, so that it is logged after the stream has started.
 		v.await(`(fetch("/api/v1"), Array.from(document.querySelectorAll("#log-lines li")).some((l) => l.textContent.includes("Accessed the welcome endpoint")))`)
 		v.look("admin-logs")

@@ -32,6 +32,7 @@ const rateInterval = "20s"
 type watched struct {
 	targets map[string]string // address of the operations port by pod name
 	api     v1.API
+	url     string // of the Prometheus
 }
 
 func startWatched(t *testing.T) *watched {
@@ -54,7 +55,8 @@ func startWatched(t *testing.T) *watched {
 	}
 	startLoad(t, s, address)
 	w.targets["loadgen-1"] = startProgram(t, filepath.Join(programs, "loadgen"), "STORE_URL="+s.URL, "USERS=2", "RATE=5")
-	w.api = prometheus.Start(t, w.config(t)).API()
+	server := prometheus.Start(t, w.config(t))
+	w.api, w.url = server.API(), server.URL()
 	return w
 }
 
@@ -82,6 +84,7 @@ func TestRunningStore(t *testing.T) {
 			eventually.NoError(t, limit, b.Title, func() error { return w.complete(t.Context(), b) })
 		}
 	})
+	t.Run("every dashboard can be drawn", func(t *testing.T) { w.draw(t) })
 	t.Run("every documented metric exists", func(t *testing.T) {
 		wanted := catalogued(t)
 		for _, expr := range everyQuery(t) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -212,4 +213,55 @@ func TestVersion1(t *testing.T) {
 	}
 	s.do(call{method: "GET", path: "/api/v1/products", token: buyers, status: 401})
 	s.do(call{method: "POST", path: "/api/v1/users/login", body: `{"username":"buyer","password":"another one"}`, status: 401})
+}
+
+// What sellers and admins are told beside what older clients know.
+func TestSalesCategoriesAndBuyers(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("1", "admin")
+	s.signUp("2", "seller")
+	admins, sellers := s.login("admin"), s.login("seller")
+	added := decode[product](t, s.do(call{method: "POST", path: "/api/v1/products", token: sellers, status: 201, body: `{"name":"Cap","price":99.99,"stock":5,"category":"hats"}`}))
+	body := fmt.Sprintf(`{"product_id":%d,"quantity":2}`, added.ID)
+	placed := s.do(call{method: "POST", path: "/api/v1/orders", token: sellers, status: 201, body: body})
+	s.do(call{method: "POST", path: "/api/v1/orders", token: sellers, status: 201, body: `{"product_id":1,"quantity":1}`})
+	buyer := `"username":"seller"`
+	for path, r := range map[string]reply{
+		"a placed order":     placed,
+		"a customer's list":  s.do(call{method: "GET", path: "/api/v1/orders", token: sellers, status: 200}),
+		"an admin's reading": s.do(call{method: "GET", path: "/api/v1/orders/1", token: admins, status: 200}),
+	} {
+		if bytes.Contains(r.body, []byte(buyer)) {
+			t.Errorf("%s names the buyer: %s", path, r.body)
+		}
+	}
+	for _, path := range []string{"/api/v1/orders", "/api/v1/users/2/orders"} {
+		if r := s.do(call{method: "GET", path: path, token: admins, status: 200}); bytes.Count(r.body, []byte(buyer)) != 2 {
+			t.Errorf("%s of an admin does not name the buyers: %s", path, r.body)
+		}
+	}
+
+	type sales struct {
+		To       string
+		Products []struct {
+			Name string
+			Days []struct {
+				Day     string
+				Units   int64
+				Revenue json.Number
+			}
+		}
+	}
+	sold := decode[sales](t, s.do(call{method: "GET", path: "/api/v1/sales?days=1", token: sellers, status: 200}))
+	if len(sold.Products) != 1 || len(sold.Products[0].Days) != 1 || sold.Products[0].Days[0].Revenue != "199.98" || sold.Products[0].Days[0].Day != sold.To {
+		t.Errorf("a seller has sold %+v", sold)
+	}
+	if sold = decode[sales](t, s.do(call{method: "GET", path: "/api/v1/sales", token: admins, status: 200})); len(sold.Products) != 2 {
+		t.Errorf("an admin's store has sold %+v", sold)
+	}
+	found := s.do(call{method: "GET", path: "/api/v1/categories", token: sellers, status: 200})
+	if want := `{"categories":["clothing","hats","home","stationery"]}`; string(found.body) != want {
+		t.Errorf("categories are %s, want %s", found.body, want)
+	}
 }

@@ -106,8 +106,10 @@ func TestEndsTheSessionsOfAnAccount(t *testing.T) {
 		t.Errorf("code is %s", got.Code)
 	}
 	for _, c := range []call{
-		{method: "POST", path: "/api/v1/users//deactivate"}, {method: "POST", path: "/api/v1/users//logout"},
-		{method: "GET", path: "/api/v1/users//orders"}, {method: "PATCH", path: "/api/v1/users/", body: `{"email":"a@example.com"}`},
+		{method: "POST", path: "/api/v1/users//deactivate"},
+		{method: "POST", path: "/api/v1/users//logout"},
+		{method: "GET", path: "/api/v1/users//orders"},
+		{method: "PATCH", path: "/api/v1/users/", body: `{"email":"a@example.com"}`},
 	} {
 		c.token, c.status = peter, 404
 		s.do(c)

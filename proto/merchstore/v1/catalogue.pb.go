@@ -473,6 +473,89 @@ func (x *ListProductsResponse) GetNextCursor() string {
 	return ""
 }
 
+// ListCategoriesRequest asks for the categories of products.
+type ListCategoriesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCategoriesRequest) Reset() {
+	*x = ListCategoriesRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCategoriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCategoriesRequest) ProtoMessage() {}
+
+func (x *ListCategoriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCategoriesRequest.ProtoReflect.Descriptor instead.
+func (*ListCategoriesRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{4}
+}
+
+// ListCategoriesResponse holds the categories with the most products, at most 100.
+type ListCategoriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In alphabetical order, without the empty one.
+	Categories    []string `protobuf:"bytes,1,rep,name=categories,proto3" json:"categories,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCategoriesResponse) Reset() {
+	*x = ListCategoriesResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCategoriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCategoriesResponse) ProtoMessage() {}
+
+func (x *ListCategoriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCategoriesResponse.ProtoReflect.Descriptor instead.
+func (*ListCategoriesResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListCategoriesResponse) GetCategories() []string {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
+}
+
 // GetProductRequest names a product.
 type GetProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -484,7 +567,7 @@ type GetProductRequest struct {
 
 func (x *GetProductRequest) Reset() {
 	*x = GetProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +579,7 @@ func (x *GetProductRequest) String() string {
 func (*GetProductRequest) ProtoMessage() {}
 
 func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[4]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +592,7 @@ func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductRequest.ProtoReflect.Descriptor instead.
 func (*GetProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{4}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetProductRequest) GetId() int32 {
@@ -530,7 +613,7 @@ type GetProductResponse struct {
 
 func (x *GetProductResponse) Reset() {
 	*x = GetProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +625,7 @@ func (x *GetProductResponse) String() string {
 func (*GetProductResponse) ProtoMessage() {}
 
 func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[5]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +638,7 @@ func (x *GetProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductResponse.ProtoReflect.Descriptor instead.
 func (*GetProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{5}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetProductResponse) GetProduct() *Product {
@@ -588,7 +671,7 @@ type CreateProductRequest struct {
 
 func (x *CreateProductRequest) Reset() {
 	*x = CreateProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +683,7 @@ func (x *CreateProductRequest) String() string {
 func (*CreateProductRequest) ProtoMessage() {}
 
 func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[6]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +696,7 @@ func (x *CreateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductRequest.ProtoReflect.Descriptor instead.
 func (*CreateProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{6}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateProductRequest) GetName() string {
@@ -676,7 +759,7 @@ type CreateProductResponse struct {
 
 func (x *CreateProductResponse) Reset() {
 	*x = CreateProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +771,7 @@ func (x *CreateProductResponse) String() string {
 func (*CreateProductResponse) ProtoMessage() {}
 
 func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[7]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +784,7 @@ func (x *CreateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateProductResponse.ProtoReflect.Descriptor instead.
 func (*CreateProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{7}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateProductResponse) GetProduct() *Product {
@@ -737,7 +820,7 @@ type UpdateProductRequest struct {
 
 func (x *UpdateProductRequest) Reset() {
 	*x = UpdateProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +832,7 @@ func (x *UpdateProductRequest) String() string {
 func (*UpdateProductRequest) ProtoMessage() {}
 
 func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[8]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +845,7 @@ func (x *UpdateProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductRequest.ProtoReflect.Descriptor instead.
 func (*UpdateProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{8}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateProductRequest) GetId() int32 {
@@ -832,7 +915,7 @@ type UpdateProductResponse struct {
 
 func (x *UpdateProductResponse) Reset() {
 	*x = UpdateProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +927,7 @@ func (x *UpdateProductResponse) String() string {
 func (*UpdateProductResponse) ProtoMessage() {}
 
 func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[9]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +940,7 @@ func (x *UpdateProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateProductResponse.ProtoReflect.Descriptor instead.
 func (*UpdateProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{9}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateProductResponse) GetProduct() *Product {
@@ -882,7 +965,7 @@ type SetPictureRequest struct {
 
 func (x *SetPictureRequest) Reset() {
 	*x = SetPictureRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +977,7 @@ func (x *SetPictureRequest) String() string {
 func (*SetPictureRequest) ProtoMessage() {}
 
 func (x *SetPictureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[10]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +990,7 @@ func (x *SetPictureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPictureRequest.ProtoReflect.Descriptor instead.
 func (*SetPictureRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{10}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SetPictureRequest) GetId() int32 {
@@ -942,7 +1025,7 @@ type SetPictureResponse struct {
 
 func (x *SetPictureResponse) Reset() {
 	*x = SetPictureResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1037,7 @@ func (x *SetPictureResponse) String() string {
 func (*SetPictureResponse) ProtoMessage() {}
 
 func (x *SetPictureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[11]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1050,7 @@ func (x *SetPictureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPictureResponse.ProtoReflect.Descriptor instead.
 func (*SetPictureResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{11}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SetPictureResponse) GetProduct() *Product {
@@ -990,7 +1073,7 @@ type RemovePictureRequest struct {
 
 func (x *RemovePictureRequest) Reset() {
 	*x = RemovePictureRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1085,7 @@ func (x *RemovePictureRequest) String() string {
 func (*RemovePictureRequest) ProtoMessage() {}
 
 func (x *RemovePictureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[12]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1098,7 @@ func (x *RemovePictureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePictureRequest.ProtoReflect.Descriptor instead.
 func (*RemovePictureRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{12}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RemovePictureRequest) GetId() int32 {
@@ -1043,7 +1126,7 @@ type RemovePictureResponse struct {
 
 func (x *RemovePictureResponse) Reset() {
 	*x = RemovePictureResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1138,7 @@ func (x *RemovePictureResponse) String() string {
 func (*RemovePictureResponse) ProtoMessage() {}
 
 func (x *RemovePictureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[13]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1151,7 @@ func (x *RemovePictureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePictureResponse.ProtoReflect.Descriptor instead.
 func (*RemovePictureResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{13}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemovePictureResponse) GetProduct() *Product {
@@ -1091,7 +1174,7 @@ type GetPictureRequest struct {
 
 func (x *GetPictureRequest) Reset() {
 	*x = GetPictureRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1186,7 @@ func (x *GetPictureRequest) String() string {
 func (*GetPictureRequest) ProtoMessage() {}
 
 func (x *GetPictureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[14]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1199,7 @@ func (x *GetPictureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPictureRequest.ProtoReflect.Descriptor instead.
 func (*GetPictureRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{14}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetPictureRequest) GetHash() []byte {
@@ -1146,7 +1229,7 @@ type GetPictureResponse struct {
 
 func (x *GetPictureResponse) Reset() {
 	*x = GetPictureResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1241,7 @@ func (x *GetPictureResponse) String() string {
 func (*GetPictureResponse) ProtoMessage() {}
 
 func (x *GetPictureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[15]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1254,7 @@ func (x *GetPictureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPictureResponse.ProtoReflect.Descriptor instead.
 func (*GetPictureResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{15}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetPictureResponse) GetMediaType() string {
@@ -1201,7 +1284,7 @@ type DeleteProductRequest struct {
 
 func (x *DeleteProductRequest) Reset() {
 	*x = DeleteProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1296,7 @@ func (x *DeleteProductRequest) String() string {
 func (*DeleteProductRequest) ProtoMessage() {}
 
 func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1309,7 @@ func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductRequest.ProtoReflect.Descriptor instead.
 func (*DeleteProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{16}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteProductRequest) GetId() int32 {
@@ -1252,7 +1335,7 @@ type DeleteProductResponse struct {
 
 func (x *DeleteProductResponse) Reset() {
 	*x = DeleteProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1347,7 @@ func (x *DeleteProductResponse) String() string {
 func (*DeleteProductResponse) ProtoMessage() {}
 
 func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1360,7 @@ func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductResponse.ProtoReflect.Descriptor instead.
 func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{19}
 }
 
 // Item is a note on the legacy bulletin board.
@@ -1295,7 +1378,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1390,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1403,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{18}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Item) GetId() int32 {
@@ -1357,7 +1440,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1452,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1465,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{19}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListItemsRequest) GetLimit() int32 {
@@ -1412,7 +1495,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1507,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1520,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{20}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -1467,7 +1550,7 @@ type CreateItemRequest struct {
 
 func (x *CreateItemRequest) Reset() {
 	*x = CreateItemRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1562,7 @@ func (x *CreateItemRequest) String() string {
 func (*CreateItemRequest) ProtoMessage() {}
 
 func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1575,7 @@ func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemRequest.ProtoReflect.Descriptor instead.
 func (*CreateItemRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{21}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateItemRequest) GetName() string {
@@ -1520,7 +1603,7 @@ type CreateItemResponse struct {
 
 func (x *CreateItemResponse) Reset() {
 	*x = CreateItemResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1615,7 @@ func (x *CreateItemResponse) String() string {
 func (*CreateItemResponse) ProtoMessage() {}
 
 func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1628,7 @@ func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemResponse.ProtoReflect.Descriptor instead.
 func (*CreateItemResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{22}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateItemResponse) GetItem() *Item {
@@ -1591,7 +1674,12 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x14ListProductsResponse\x122\n" +
 	"\bproducts\x18\x01 \x03(\v2\x16.merchstore.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"9\n" +
+	"nextCursor\"\x17\n" +
+	"\x15ListCategoriesRequest\"8\n" +
+	"\x16ListCategoriesResponse\x12\x1e\n" +
+	"\n" +
+	"categories\x18\x01 \x03(\tR\n" +
+	"categories\"9\n" +
 	"\x11GetProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02idJ\x04\b\x02\x10\x03R\x0eunless_version\"F\n" +
 	"\x12GetProductResponse\x120\n" +
@@ -1708,38 +1796,40 @@ func file_merchstore_v1_catalogue_proto_rawDescGZIP() []byte {
 }
 
 var file_merchstore_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_merchstore_v1_catalogue_proto_goTypes = []any{
-	(PictureStatus)(0),            // 0: merchstore.v1.PictureStatus
-	(PictureSize)(0),              // 1: merchstore.v1.PictureSize
-	(*Product)(nil),               // 2: merchstore.v1.Product
-	(*Picture)(nil),               // 3: merchstore.v1.Picture
-	(*ListProductsRequest)(nil),   // 4: merchstore.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),  // 5: merchstore.v1.ListProductsResponse
-	(*GetProductRequest)(nil),     // 6: merchstore.v1.GetProductRequest
-	(*GetProductResponse)(nil),    // 7: merchstore.v1.GetProductResponse
-	(*CreateProductRequest)(nil),  // 8: merchstore.v1.CreateProductRequest
-	(*CreateProductResponse)(nil), // 9: merchstore.v1.CreateProductResponse
-	(*UpdateProductRequest)(nil),  // 10: merchstore.v1.UpdateProductRequest
-	(*UpdateProductResponse)(nil), // 11: merchstore.v1.UpdateProductResponse
-	(*SetPictureRequest)(nil),     // 12: merchstore.v1.SetPictureRequest
-	(*SetPictureResponse)(nil),    // 13: merchstore.v1.SetPictureResponse
-	(*RemovePictureRequest)(nil),  // 14: merchstore.v1.RemovePictureRequest
-	(*RemovePictureResponse)(nil), // 15: merchstore.v1.RemovePictureResponse
-	(*GetPictureRequest)(nil),     // 16: merchstore.v1.GetPictureRequest
-	(*GetPictureResponse)(nil),    // 17: merchstore.v1.GetPictureResponse
-	(*DeleteProductRequest)(nil),  // 18: merchstore.v1.DeleteProductRequest
-	(*DeleteProductResponse)(nil), // 19: merchstore.v1.DeleteProductResponse
-	(*Item)(nil),                  // 20: merchstore.v1.Item
-	(*ListItemsRequest)(nil),      // 21: merchstore.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),     // 22: merchstore.v1.ListItemsResponse
-	(*CreateItemRequest)(nil),     // 23: merchstore.v1.CreateItemRequest
-	(*CreateItemResponse)(nil),    // 24: merchstore.v1.CreateItemResponse
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(PictureStatus)(0),             // 0: merchstore.v1.PictureStatus
+	(PictureSize)(0),               // 1: merchstore.v1.PictureSize
+	(*Product)(nil),                // 2: merchstore.v1.Product
+	(*Picture)(nil),                // 3: merchstore.v1.Picture
+	(*ListProductsRequest)(nil),    // 4: merchstore.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),   // 5: merchstore.v1.ListProductsResponse
+	(*ListCategoriesRequest)(nil),  // 6: merchstore.v1.ListCategoriesRequest
+	(*ListCategoriesResponse)(nil), // 7: merchstore.v1.ListCategoriesResponse
+	(*GetProductRequest)(nil),      // 8: merchstore.v1.GetProductRequest
+	(*GetProductResponse)(nil),     // 9: merchstore.v1.GetProductResponse
+	(*CreateProductRequest)(nil),   // 10: merchstore.v1.CreateProductRequest
+	(*CreateProductResponse)(nil),  // 11: merchstore.v1.CreateProductResponse
+	(*UpdateProductRequest)(nil),   // 12: merchstore.v1.UpdateProductRequest
+	(*UpdateProductResponse)(nil),  // 13: merchstore.v1.UpdateProductResponse
+	(*SetPictureRequest)(nil),      // 14: merchstore.v1.SetPictureRequest
+	(*SetPictureResponse)(nil),     // 15: merchstore.v1.SetPictureResponse
+	(*RemovePictureRequest)(nil),   // 16: merchstore.v1.RemovePictureRequest
+	(*RemovePictureResponse)(nil),  // 17: merchstore.v1.RemovePictureResponse
+	(*GetPictureRequest)(nil),      // 18: merchstore.v1.GetPictureRequest
+	(*GetPictureResponse)(nil),     // 19: merchstore.v1.GetPictureResponse
+	(*DeleteProductRequest)(nil),   // 20: merchstore.v1.DeleteProductRequest
+	(*DeleteProductResponse)(nil),  // 21: merchstore.v1.DeleteProductResponse
+	(*Item)(nil),                   // 22: merchstore.v1.Item
+	(*ListItemsRequest)(nil),       // 23: merchstore.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),      // 24: merchstore.v1.ListItemsResponse
+	(*CreateItemRequest)(nil),      // 25: merchstore.v1.CreateItemRequest
+	(*CreateItemResponse)(nil),     // 26: merchstore.v1.CreateItemResponse
+	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
 }
 var file_merchstore_v1_catalogue_proto_depIdxs = []int32{
-	25, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
-	25, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	27, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
+	27, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
 	3,  // 2: merchstore.v1.Product.picture:type_name -> merchstore.v1.Picture
 	0,  // 3: merchstore.v1.Picture.status:type_name -> merchstore.v1.PictureStatus
 	2,  // 4: merchstore.v1.ListProductsResponse.products:type_name -> merchstore.v1.Product
@@ -1749,8 +1839,8 @@ var file_merchstore_v1_catalogue_proto_depIdxs = []int32{
 	2,  // 8: merchstore.v1.SetPictureResponse.product:type_name -> merchstore.v1.Product
 	2,  // 9: merchstore.v1.RemovePictureResponse.product:type_name -> merchstore.v1.Product
 	1,  // 10: merchstore.v1.GetPictureRequest.size:type_name -> merchstore.v1.PictureSize
-	20, // 11: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
-	20, // 12: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
+	22, // 11: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
+	22, // 12: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
@@ -1763,17 +1853,17 @@ func file_merchstore_v1_catalogue_proto_init() {
 	if File_merchstore_v1_catalogue_proto != nil {
 		return
 	}
-	file_merchstore_v1_catalogue_proto_msgTypes[8].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[10].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[12].OneofWrappers = []any{}
-	file_merchstore_v1_catalogue_proto_msgTypes[16].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[14].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_merchstore_v1_catalogue_proto_rawDesc), len(file_merchstore_v1_catalogue_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,7 +24,7 @@ var File_merchstore_v1_db_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
-	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\xce\x0e\n" +
+	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\xfa\x0f\n" +
 	"\tDBService\x12Q\n" +
 	"\n" +
 	"CreateUser\x12 .merchstore.v1.CreateUserRequest\x1a!.merchstore.v1.CreateUserResponse\x12B\n" +
@@ -37,7 +37,8 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
 	"EndSession\x12 .merchstore.v1.EndSessionRequest\x1a!.merchstore.v1.EndSessionResponse\x12]\n" +
 	"\x0eEndAllSessions\x12$.merchstore.v1.EndAllSessionsRequest\x1a%.merchstore.v1.EndAllSessionsResponse\x12W\n" +
-	"\fListProducts\x12\".merchstore.v1.ListProductsRequest\x1a#.merchstore.v1.ListProductsResponse\x12Q\n" +
+	"\fListProducts\x12\".merchstore.v1.ListProductsRequest\x1a#.merchstore.v1.ListProductsResponse\x12]\n" +
+	"\x0eListCategories\x12$.merchstore.v1.ListCategoriesRequest\x1a%.merchstore.v1.ListCategoriesResponse\x12Q\n" +
 	"\n" +
 	"GetProduct\x12 .merchstore.v1.GetProductRequest\x1a!.merchstore.v1.GetProductResponse\x12Z\n" +
 	"\rCreateProduct\x12#.merchstore.v1.CreateProductRequest\x1a$.merchstore.v1.CreateProductResponse\x12Z\n" +
@@ -53,7 +54,8 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
 	"ListOrders\x12 .merchstore.v1.ListOrdersRequest\x1a!.merchstore.v1.ListOrdersResponse\x12K\n" +
 	"\bGetOrder\x12\x1e.merchstore.v1.GetOrderRequest\x1a\x1f.merchstore.v1.GetOrderResponse\x12T\n" +
-	"\vCancelOrder\x12!.merchstore.v1.CancelOrderRequest\x1a\".merchstore.v1.CancelOrderResponse\x12N\n" +
+	"\vCancelOrder\x12!.merchstore.v1.CancelOrderRequest\x1a\".merchstore.v1.CancelOrderResponse\x12K\n" +
+	"\bGetSales\x12\x1e.merchstore.v1.GetSalesRequest\x1a\x1f.merchstore.v1.GetSalesResponse\x12N\n" +
 	"\tListItems\x12\x1f.merchstore.v1.ListItemsRequest\x1a .merchstore.v1.ListItemsResponse\x12Q\n" +
 	"\n" +
 	"CreateItem\x12 .merchstore.v1.CreateItemRequest\x1a!.merchstore.v1.CreateItemResponseB;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
@@ -68,41 +70,45 @@ var file_merchstore_v1_db_proto_goTypes = []any{
 	(*EndSessionRequest)(nil),      // 6: merchstore.v1.EndSessionRequest
 	(*EndAllSessionsRequest)(nil),  // 7: merchstore.v1.EndAllSessionsRequest
 	(*ListProductsRequest)(nil),    // 8: merchstore.v1.ListProductsRequest
-	(*GetProductRequest)(nil),      // 9: merchstore.v1.GetProductRequest
-	(*CreateProductRequest)(nil),   // 10: merchstore.v1.CreateProductRequest
-	(*UpdateProductRequest)(nil),   // 11: merchstore.v1.UpdateProductRequest
-	(*DeleteProductRequest)(nil),   // 12: merchstore.v1.DeleteProductRequest
-	(*SetPictureRequest)(nil),      // 13: merchstore.v1.SetPictureRequest
-	(*RemovePictureRequest)(nil),   // 14: merchstore.v1.RemovePictureRequest
-	(*GetPictureRequest)(nil),      // 15: merchstore.v1.GetPictureRequest
-	(*PlaceOrderRequest)(nil),      // 16: merchstore.v1.PlaceOrderRequest
-	(*ListOrdersRequest)(nil),      // 17: merchstore.v1.ListOrdersRequest
-	(*GetOrderRequest)(nil),        // 18: merchstore.v1.GetOrderRequest
-	(*CancelOrderRequest)(nil),     // 19: merchstore.v1.CancelOrderRequest
-	(*ListItemsRequest)(nil),       // 20: merchstore.v1.ListItemsRequest
-	(*CreateItemRequest)(nil),      // 21: merchstore.v1.CreateItemRequest
-	(*CreateUserResponse)(nil),     // 22: merchstore.v1.CreateUserResponse
-	(*LoginResponse)(nil),          // 23: merchstore.v1.LoginResponse
-	(*ListUsersResponse)(nil),      // 24: merchstore.v1.ListUsersResponse
-	(*GetUserResponse)(nil),        // 25: merchstore.v1.GetUserResponse
-	(*UpdateUserResponse)(nil),     // 26: merchstore.v1.UpdateUserResponse
-	(*DeactivateUserResponse)(nil), // 27: merchstore.v1.DeactivateUserResponse
-	(*EndSessionResponse)(nil),     // 28: merchstore.v1.EndSessionResponse
-	(*EndAllSessionsResponse)(nil), // 29: merchstore.v1.EndAllSessionsResponse
-	(*ListProductsResponse)(nil),   // 30: merchstore.v1.ListProductsResponse
-	(*GetProductResponse)(nil),     // 31: merchstore.v1.GetProductResponse
-	(*CreateProductResponse)(nil),  // 32: merchstore.v1.CreateProductResponse
-	(*UpdateProductResponse)(nil),  // 33: merchstore.v1.UpdateProductResponse
-	(*DeleteProductResponse)(nil),  // 34: merchstore.v1.DeleteProductResponse
-	(*SetPictureResponse)(nil),     // 35: merchstore.v1.SetPictureResponse
-	(*RemovePictureResponse)(nil),  // 36: merchstore.v1.RemovePictureResponse
-	(*GetPictureResponse)(nil),     // 37: merchstore.v1.GetPictureResponse
-	(*PlaceOrderResponse)(nil),     // 38: merchstore.v1.PlaceOrderResponse
-	(*ListOrdersResponse)(nil),     // 39: merchstore.v1.ListOrdersResponse
-	(*GetOrderResponse)(nil),       // 40: merchstore.v1.GetOrderResponse
-	(*CancelOrderResponse)(nil),    // 41: merchstore.v1.CancelOrderResponse
-	(*ListItemsResponse)(nil),      // 42: merchstore.v1.ListItemsResponse
-	(*CreateItemResponse)(nil),     // 43: merchstore.v1.CreateItemResponse
+	(*ListCategoriesRequest)(nil),  // 9: merchstore.v1.ListCategoriesRequest
+	(*GetProductRequest)(nil),      // 10: merchstore.v1.GetProductRequest
+	(*CreateProductRequest)(nil),   // 11: merchstore.v1.CreateProductRequest
+	(*UpdateProductRequest)(nil),   // 12: merchstore.v1.UpdateProductRequest
+	(*DeleteProductRequest)(nil),   // 13: merchstore.v1.DeleteProductRequest
+	(*SetPictureRequest)(nil),      // 14: merchstore.v1.SetPictureRequest
+	(*RemovePictureRequest)(nil),   // 15: merchstore.v1.RemovePictureRequest
+	(*GetPictureRequest)(nil),      // 16: merchstore.v1.GetPictureRequest
+	(*PlaceOrderRequest)(nil),      // 17: merchstore.v1.PlaceOrderRequest
+	(*ListOrdersRequest)(nil),      // 18: merchstore.v1.ListOrdersRequest
+	(*GetOrderRequest)(nil),        // 19: merchstore.v1.GetOrderRequest
+	(*CancelOrderRequest)(nil),     // 20: merchstore.v1.CancelOrderRequest
+	(*GetSalesRequest)(nil),        // 21: merchstore.v1.GetSalesRequest
+	(*ListItemsRequest)(nil),       // 22: merchstore.v1.ListItemsRequest
+	(*CreateItemRequest)(nil),      // 23: merchstore.v1.CreateItemRequest
+	(*CreateUserResponse)(nil),     // 24: merchstore.v1.CreateUserResponse
+	(*LoginResponse)(nil),          // 25: merchstore.v1.LoginResponse
+	(*ListUsersResponse)(nil),      // 26: merchstore.v1.ListUsersResponse
+	(*GetUserResponse)(nil),        // 27: merchstore.v1.GetUserResponse
+	(*UpdateUserResponse)(nil),     // 28: merchstore.v1.UpdateUserResponse
+	(*DeactivateUserResponse)(nil), // 29: merchstore.v1.DeactivateUserResponse
+	(*EndSessionResponse)(nil),     // 30: merchstore.v1.EndSessionResponse
+	(*EndAllSessionsResponse)(nil), // 31: merchstore.v1.EndAllSessionsResponse
+	(*ListProductsResponse)(nil),   // 32: merchstore.v1.ListProductsResponse
+	(*ListCategoriesResponse)(nil), // 33: merchstore.v1.ListCategoriesResponse
+	(*GetProductResponse)(nil),     // 34: merchstore.v1.GetProductResponse
+	(*CreateProductResponse)(nil),  // 35: merchstore.v1.CreateProductResponse
+	(*UpdateProductResponse)(nil),  // 36: merchstore.v1.UpdateProductResponse
+	(*DeleteProductResponse)(nil),  // 37: merchstore.v1.DeleteProductResponse
+	(*SetPictureResponse)(nil),     // 38: merchstore.v1.SetPictureResponse
+	(*RemovePictureResponse)(nil),  // 39: merchstore.v1.RemovePictureResponse
+	(*GetPictureResponse)(nil),     // 40: merchstore.v1.GetPictureResponse
+	(*PlaceOrderResponse)(nil),     // 41: merchstore.v1.PlaceOrderResponse
+	(*ListOrdersResponse)(nil),     // 42: merchstore.v1.ListOrdersResponse
+	(*GetOrderResponse)(nil),       // 43: merchstore.v1.GetOrderResponse
+	(*CancelOrderResponse)(nil),    // 44: merchstore.v1.CancelOrderResponse
+	(*GetSalesResponse)(nil),       // 45: merchstore.v1.GetSalesResponse
+	(*ListItemsResponse)(nil),      // 46: merchstore.v1.ListItemsResponse
+	(*CreateItemResponse)(nil),     // 47: merchstore.v1.CreateItemResponse
 }
 var file_merchstore_v1_db_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.DBService.CreateUser:input_type -> merchstore.v1.CreateUserRequest
@@ -114,43 +120,47 @@ var file_merchstore_v1_db_proto_depIdxs = []int32{
 	6,  // 6: merchstore.v1.DBService.EndSession:input_type -> merchstore.v1.EndSessionRequest
 	7,  // 7: merchstore.v1.DBService.EndAllSessions:input_type -> merchstore.v1.EndAllSessionsRequest
 	8,  // 8: merchstore.v1.DBService.ListProducts:input_type -> merchstore.v1.ListProductsRequest
-	9,  // 9: merchstore.v1.DBService.GetProduct:input_type -> merchstore.v1.GetProductRequest
-	10, // 10: merchstore.v1.DBService.CreateProduct:input_type -> merchstore.v1.CreateProductRequest
-	11, // 11: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
-	12, // 12: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
-	13, // 13: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
-	14, // 14: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
-	15, // 15: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
-	16, // 16: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
-	17, // 17: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
-	18, // 18: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
-	19, // 19: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
-	20, // 20: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
-	21, // 21: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
-	22, // 22: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
-	23, // 23: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
-	24, // 24: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
-	25, // 25: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
-	26, // 26: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
-	27, // 27: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
-	28, // 28: merchstore.v1.DBService.EndSession:output_type -> merchstore.v1.EndSessionResponse
-	29, // 29: merchstore.v1.DBService.EndAllSessions:output_type -> merchstore.v1.EndAllSessionsResponse
-	30, // 30: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
-	31, // 31: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
-	32, // 32: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
-	33, // 33: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
-	34, // 34: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
-	35, // 35: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
-	36, // 36: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
-	37, // 37: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
-	38, // 38: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
-	39, // 39: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
-	40, // 40: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
-	41, // 41: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
-	42, // 42: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
-	43, // 43: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
-	22, // [22:44] is the sub-list for method output_type
-	0,  // [0:22] is the sub-list for method input_type
+	9,  // 9: merchstore.v1.DBService.ListCategories:input_type -> merchstore.v1.ListCategoriesRequest
+	10, // 10: merchstore.v1.DBService.GetProduct:input_type -> merchstore.v1.GetProductRequest
+	11, // 11: merchstore.v1.DBService.CreateProduct:input_type -> merchstore.v1.CreateProductRequest
+	12, // 12: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
+	13, // 13: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
+	14, // 14: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
+	15, // 15: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
+	16, // 16: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
+	17, // 17: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
+	18, // 18: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
+	19, // 19: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
+	20, // 20: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
+	21, // 21: merchstore.v1.DBService.GetSales:input_type -> merchstore.v1.GetSalesRequest
+	22, // 22: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
+	23, // 23: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
+	24, // 24: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
+	25, // 25: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
+	26, // 26: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
+	27, // 27: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
+	28, // 28: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
+	29, // 29: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
+	30, // 30: merchstore.v1.DBService.EndSession:output_type -> merchstore.v1.EndSessionResponse
+	31, // 31: merchstore.v1.DBService.EndAllSessions:output_type -> merchstore.v1.EndAllSessionsResponse
+	32, // 32: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
+	33, // 33: merchstore.v1.DBService.ListCategories:output_type -> merchstore.v1.ListCategoriesResponse
+	34, // 34: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
+	35, // 35: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
+	36, // 36: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
+	37, // 37: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
+	38, // 38: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
+	39, // 39: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
+	40, // 40: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
+	41, // 41: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
+	42, // 42: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
+	43, // 43: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
+	44, // 44: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
+	45, // 45: merchstore.v1.DBService.GetSales:output_type -> merchstore.v1.GetSalesResponse
+	46, // 46: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
+	47, // 47: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
+	24, // [24:48] is the sub-list for method output_type
+	0,  // [0:24] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name

@@ -28,6 +28,7 @@ const (
 	DBService_EndSession_FullMethodName     = "/merchstore.v1.DBService/EndSession"
 	DBService_EndAllSessions_FullMethodName = "/merchstore.v1.DBService/EndAllSessions"
 	DBService_ListProducts_FullMethodName   = "/merchstore.v1.DBService/ListProducts"
+	DBService_ListCategories_FullMethodName = "/merchstore.v1.DBService/ListCategories"
 	DBService_GetProduct_FullMethodName     = "/merchstore.v1.DBService/GetProduct"
 	DBService_CreateProduct_FullMethodName  = "/merchstore.v1.DBService/CreateProduct"
 	DBService_UpdateProduct_FullMethodName  = "/merchstore.v1.DBService/UpdateProduct"
@@ -39,6 +40,7 @@ const (
 	DBService_ListOrders_FullMethodName     = "/merchstore.v1.DBService/ListOrders"
 	DBService_GetOrder_FullMethodName       = "/merchstore.v1.DBService/GetOrder"
 	DBService_CancelOrder_FullMethodName    = "/merchstore.v1.DBService/CancelOrder"
+	DBService_GetSales_FullMethodName       = "/merchstore.v1.DBService/GetSales"
 	DBService_ListItems_FullMethodName      = "/merchstore.v1.DBService/ListItems"
 	DBService_CreateItem_FullMethodName     = "/merchstore.v1.DBService/CreateItem"
 )
@@ -73,6 +75,8 @@ type DBServiceClient interface {
 	EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
+	// ListCategories returns the categories that products have.
+	ListCategories(ctx context.Context, in *ListCategoriesRequest, opts ...grpc.CallOption) (*ListCategoriesResponse, error)
 	// GetProduct returns a product: product_not_found.
 	GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*GetProductResponse, error)
 	// CreateProduct adds a product. The caller becomes its owner.
@@ -98,6 +102,9 @@ type DBServiceClient interface {
 	// CancelOrder cancels an order and restores the stock, once: order_not_found,
 	// order_already_cancelled, stock_too_large.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
+	// GetSales returns what was sold by day and by product: the caller's own products, or all for an
+	// admin.
+	GetSales(ctx context.Context, in *GetSalesRequest, opts ...grpc.CallOption) (*GetSalesResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
 	// CreateItem adds an item.
@@ -196,6 +203,16 @@ func (c *dBServiceClient) ListProducts(ctx context.Context, in *ListProductsRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListProductsResponse)
 	err := c.cc.Invoke(ctx, DBService_ListProducts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *dBServiceClient) ListCategories(ctx context.Context, in *ListCategoriesRequest, opts ...grpc.CallOption) (*ListCategoriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCategoriesResponse)
+	err := c.cc.Invoke(ctx, DBService_ListCategories_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -312,6 +329,16 @@ func (c *dBServiceClient) CancelOrder(ctx context.Context, in *CancelOrderReques
 	return out, nil
 }
 
+func (c *dBServiceClient) GetSales(ctx context.Context, in *GetSalesRequest, opts ...grpc.CallOption) (*GetSalesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSalesResponse)
+	err := c.cc.Invoke(ctx, DBService_GetSales_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *dBServiceClient) ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListItemsResponse)
@@ -362,6 +389,8 @@ type DBServiceServer interface {
 	EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
+	// ListCategories returns the categories that products have.
+	ListCategories(context.Context, *ListCategoriesRequest) (*ListCategoriesResponse, error)
 	// GetProduct returns a product: product_not_found.
 	GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error)
 	// CreateProduct adds a product. The caller becomes its owner.
@@ -387,6 +416,9 @@ type DBServiceServer interface {
 	// CancelOrder cancels an order and restores the stock, once: order_not_found,
 	// order_already_cancelled, stock_too_large.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
+	// GetSales returns what was sold by day and by product: the caller's own products, or all for an
+	// admin.
+	GetSales(context.Context, *GetSalesRequest) (*GetSalesResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
 	// CreateItem adds an item.
@@ -428,6 +460,9 @@ func (UnimplementedDBServiceServer) EndAllSessions(context.Context, *EndAllSessi
 func (UnimplementedDBServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
 }
+func (UnimplementedDBServiceServer) ListCategories(context.Context, *ListCategoriesRequest) (*ListCategoriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCategories not implemented")
+}
 func (UnimplementedDBServiceServer) GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetProduct not implemented")
 }
@@ -460,6 +495,9 @@ func (UnimplementedDBServiceServer) GetOrder(context.Context, *GetOrderRequest) 
 }
 func (UnimplementedDBServiceServer) CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelOrder not implemented")
+}
+func (UnimplementedDBServiceServer) GetSales(context.Context, *GetSalesRequest) (*GetSalesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSales not implemented")
 }
 func (UnimplementedDBServiceServer) ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListItems not implemented")
@@ -646,6 +684,24 @@ func _DBService_ListProducts_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DBServiceServer).ListProducts(ctx, req.(*ListProductsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DBService_ListCategories_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCategoriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).ListCategories(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_ListCategories_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).ListCategories(ctx, req.(*ListCategoriesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -848,6 +904,24 @@ func _DBService_CancelOrder_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DBService_GetSales_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSalesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).GetSales(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_GetSales_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).GetSales(ctx, req.(*GetSalesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DBService_ListItems_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListItemsRequest)
 	if err := dec(in); err != nil {
@@ -928,6 +1002,10 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DBService_ListProducts_Handler,
 		},
 		{
+			MethodName: "ListCategories",
+			Handler:    _DBService_ListCategories_Handler,
+		},
+		{
 			MethodName: "GetProduct",
 			Handler:    _DBService_GetProduct_Handler,
 		},
@@ -970,6 +1048,10 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelOrder",
 			Handler:    _DBService_CancelOrder_Handler,
+		},
+		{
+			MethodName: "GetSales",
+			Handler:    _DBService_GetSales_Handler,
 		},
 		{
 			MethodName: "ListItems",

@@ -411,7 +411,10 @@ type TailLogsRequest struct {
 	// Only messages of this service; all if empty.
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	// Only messages of at least this level.
-	MinLevel      LogLevel `protobuf:"varint,3,opt,name=min_level,json=minLevel,proto3,enum=merchstore.v1.LogLevel" json:"min_level,omitempty"`
+	MinLevel LogLevel `protobuf:"varint,3,opt,name=min_level,json=minLevel,proto3,enum=merchstore.v1.LogLevel" json:"min_level,omitempty"`
+	// Start with this many of the latest messages that are selected, in the order of their time. Only recent messages are
+	// searched, so there may be fewer. Cannot be combined with from_beginning.
+	Last          int32 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,6 +470,13 @@ func (x *TailLogsRequest) GetMinLevel() LogLevel {
 	return LogLevel_LOG_LEVEL_UNSPECIFIED
 }
 
+func (x *TailLogsRequest) GetLast() int32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
 var File_merchstore_v1_logging_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_logging_proto_rawDesc = "" +
@@ -495,11 +505,13 @@ const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\n" +
 	"RefusedLog\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x9b\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xbb\x01\n" +
 	"\x0fTailLogsRequest\x12%\n" +
 	"\x0efrom_beginning\x18\x01 \x01(\bR\rfromBeginning\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\aservice\x12>\n" +
-	"\tmin_level\x18\x03 \x01(\x0e2\x17.merchstore.v1.LogLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\bminLevel*w\n" +
+	"\tmin_level\x18\x03 \x01(\x0e2\x17.merchstore.v1.LogLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\bminLevel\x12\x1e\n" +
+	"\x04last\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x04last*w\n" +
 	"\bLogLevel\x12\x19\n" +
 	"\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +

@@ -163,7 +163,9 @@ type Order struct {
 	// The sum of quantity times unit price, in minor units.
 	TotalPrice int64 `protobuf:"varint,5,opt,name=total_price,json=totalPrice,proto3" json:"total_price,omitempty"`
 	// When it was placed.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// The buyer's name as it is now. Only admins get it, and only from ListOrders.
+	Username      string `protobuf:"bytes,7,opt,name=username,proto3" json:"username,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -238,6 +240,13 @@ func (x *Order) GetCreatedAt() *timestamppb.Timestamp {
 		return x.CreatedAt
 	}
 	return nil
+}
+
+func (x *Order) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
 }
 
 // OrderLine is a requested product with its quantity.
@@ -710,6 +719,253 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// GetSalesRequest asks what was sold: of the caller's own products, or of all products for an admin.
+type GetSalesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The period in days, which ends with today; 0 means 30.
+	Days          int32 `protobuf:"varint,1,opt,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSalesRequest) Reset() {
+	*x = GetSalesRequest{}
+	mi := &file_merchstore_v1_orders_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSalesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSalesRequest) ProtoMessage() {}
+
+func (x *GetSalesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_orders_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSalesRequest.ProtoReflect.Descriptor instead.
+func (*GetSalesRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_orders_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetSalesRequest) GetDays() int32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+// GetSalesResponse sums up the orders of the period that are not cancelled. Days are those of the store, in UTC+8.
+type GetSalesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first day of the period, as 2006-01-02.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The last day of the period: today.
+	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// All products together, by day. Days on which nothing was sold are left out.
+	Days []*DailySales `protobuf:"bytes,3,rep,name=days,proto3" json:"days,omitempty"`
+	// The products with the highest revenue, at most 50, highest first.
+	Products      []*ProductSales `protobuf:"bytes,4,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSalesResponse) Reset() {
+	*x = GetSalesResponse{}
+	mi := &file_merchstore_v1_orders_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSalesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSalesResponse) ProtoMessage() {}
+
+func (x *GetSalesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_orders_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSalesResponse.ProtoReflect.Descriptor instead.
+func (*GetSalesResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_orders_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetSalesResponse) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *GetSalesResponse) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *GetSalesResponse) GetDays() []*DailySales {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *GetSalesResponse) GetProducts() []*ProductSales {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// DailySales is what was sold on a day.
+type DailySales struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The day the orders were placed, as 2006-01-02.
+	Day string `protobuf:"bytes,1,opt,name=day,proto3" json:"day,omitempty"`
+	// Number of units.
+	Units int64 `protobuf:"varint,2,opt,name=units,proto3" json:"units,omitempty"`
+	// The sum of quantity times unit price, in minor units.
+	Revenue       int64 `protobuf:"varint,3,opt,name=revenue,proto3" json:"revenue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DailySales) Reset() {
+	*x = DailySales{}
+	mi := &file_merchstore_v1_orders_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DailySales) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DailySales) ProtoMessage() {}
+
+func (x *DailySales) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_orders_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DailySales.ProtoReflect.Descriptor instead.
+func (*DailySales) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_orders_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DailySales) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *DailySales) GetUnits() int64 {
+	if x != nil {
+		return x.Units
+	}
+	return 0
+}
+
+func (x *DailySales) GetRevenue() int64 {
+	if x != nil {
+		return x.Revenue
+	}
+	return 0
+}
+
+// ProductSales is what was sold of a product.
+type ProductSales struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product; it may have been deleted since.
+	ProductId int32 `protobuf:"varint,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// The product's name as it is now.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// By day. Days on which nothing was sold are left out.
+	Days          []*DailySales `protobuf:"bytes,3,rep,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductSales) Reset() {
+	*x = ProductSales{}
+	mi := &file_merchstore_v1_orders_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductSales) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductSales) ProtoMessage() {}
+
+func (x *ProductSales) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_orders_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductSales.ProtoReflect.Descriptor instead.
+func (*ProductSales) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_orders_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ProductSales) GetProductId() int32 {
+	if x != nil {
+		return x.ProductId
+	}
+	return 0
+}
+
+func (x *ProductSales) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProductSales) GetDays() []*DailySales {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
 var File_merchstore_v1_orders_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_orders_proto_rawDesc = "" +
@@ -721,7 +977,7 @@ const file_merchstore_v1_orders_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bquantity\x18\x03 \x01(\x05R\bquantity\x12\x1d\n" +
 	"\n" +
-	"unit_price\x18\x04 \x01(\x03R\tunitPrice\"\xf2\x01\n" +
+	"unit_price\x18\x04 \x01(\x03R\tunitPrice\"\x8e\x02\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x19\n" +
 	"\buser_sid\x18\x02 \x01(\tR\auserSid\x122\n" +
@@ -730,7 +986,8 @@ const file_merchstore_v1_orders_proto_rawDesc = "" +
 	"\vtotal_price\x18\x05 \x01(\x03R\n" +
 	"totalPrice\x129\n" +
 	"\n" +
-	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x91\x01\n" +
+	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1a\n" +
+	"\busername\x18\a \x01(\tR\busername\"\x91\x01\n" +
 	"\tOrderLine\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\x05R\tproductId\x12e\n" +
@@ -761,7 +1018,24 @@ const file_merchstore_v1_orders_proto_rawDesc = "" +
 	"\x12CancelOrderRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"A\n" +
 	"\x13CancelOrderResponse\x12*\n" +
-	"\x05order\x18\x01 \x01(\v2\x14.merchstore.v1.OrderR\x05order*`\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.merchstore.v1.OrderR\x05order\"0\n" +
+	"\x0fGetSalesRequest\x12\x1d\n" +
+	"\x04days\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18Z(\x00R\x04days\"\x9e\x01\n" +
+	"\x10GetSalesResponse\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12-\n" +
+	"\x04days\x18\x03 \x03(\v2\x19.merchstore.v1.DailySalesR\x04days\x127\n" +
+	"\bproducts\x18\x04 \x03(\v2\x1b.merchstore.v1.ProductSalesR\bproducts\"N\n" +
+	"\n" +
+	"DailySales\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\tR\x03day\x12\x14\n" +
+	"\x05units\x18\x02 \x01(\x03R\x05units\x12\x18\n" +
+	"\arevenue\x18\x03 \x01(\x03R\arevenue\"p\n" +
+	"\fProductSales\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\x05R\tproductId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12-\n" +
+	"\x04days\x18\x03 \x03(\v2\x19.merchstore.v1.DailySalesR\x04days*`\n" +
 	"\vOrderStatus\x12\x1c\n" +
 	"\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ORDER_STATUS_PLACED\x10\x01\x12\x1a\n" +
@@ -780,7 +1054,7 @@ func file_merchstore_v1_orders_proto_rawDescGZIP() []byte {
 }
 
 var file_merchstore_v1_orders_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_merchstore_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_merchstore_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_merchstore_v1_orders_proto_goTypes = []any{
 	(OrderStatus)(0),              // 0: merchstore.v1.OrderStatus
 	(*OrderItem)(nil),             // 1: merchstore.v1.OrderItem
@@ -794,22 +1068,29 @@ var file_merchstore_v1_orders_proto_goTypes = []any{
 	(*GetOrderResponse)(nil),      // 9: merchstore.v1.GetOrderResponse
 	(*CancelOrderRequest)(nil),    // 10: merchstore.v1.CancelOrderRequest
 	(*CancelOrderResponse)(nil),   // 11: merchstore.v1.CancelOrderResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*GetSalesRequest)(nil),       // 12: merchstore.v1.GetSalesRequest
+	(*GetSalesResponse)(nil),      // 13: merchstore.v1.GetSalesResponse
+	(*DailySales)(nil),            // 14: merchstore.v1.DailySales
+	(*ProductSales)(nil),          // 15: merchstore.v1.ProductSales
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_merchstore_v1_orders_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.Order.status:type_name -> merchstore.v1.OrderStatus
 	1,  // 1: merchstore.v1.Order.items:type_name -> merchstore.v1.OrderItem
-	12, // 2: merchstore.v1.Order.created_at:type_name -> google.protobuf.Timestamp
+	16, // 2: merchstore.v1.Order.created_at:type_name -> google.protobuf.Timestamp
 	3,  // 3: merchstore.v1.PlaceOrderRequest.lines:type_name -> merchstore.v1.OrderLine
 	2,  // 4: merchstore.v1.PlaceOrderResponse.order:type_name -> merchstore.v1.Order
 	2,  // 5: merchstore.v1.ListOrdersResponse.orders:type_name -> merchstore.v1.Order
 	2,  // 6: merchstore.v1.GetOrderResponse.order:type_name -> merchstore.v1.Order
 	2,  // 7: merchstore.v1.CancelOrderResponse.order:type_name -> merchstore.v1.Order
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	14, // 8: merchstore.v1.GetSalesResponse.days:type_name -> merchstore.v1.DailySales
+	15, // 9: merchstore.v1.GetSalesResponse.products:type_name -> merchstore.v1.ProductSales
+	14, // 10: merchstore.v1.ProductSales.days:type_name -> merchstore.v1.DailySales
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_merchstore_v1_orders_proto_init() }
@@ -823,7 +1104,7 @@ func file_merchstore_v1_orders_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_merchstore_v1_orders_proto_rawDesc), len(file_merchstore_v1_orders_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

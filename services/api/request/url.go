@@ -1,6 +1,7 @@
 package request
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -75,14 +76,18 @@ type Page struct {
 
 // ParsePage parses the page that a query selects.
 func ParsePage(query url.Values) (Page, error) {
-	p := Page{Cursor: query.Get("cursor")}
-	if !query.Has("limit") {
-		return p, nil
+	limit, err := Number(query, "limit", 1, maxPageSize)
+	return Page{Limit: limit, Cursor: query.Get("cursor")}, err
+}
+
+// Number parses a whole number in a query. It is 0 if it is missing.
+func Number(query url.Values, name string, least, most int32) (int32, error) {
+	if !query.Has(name) {
+		return 0, nil
 	}
-	limit, err := strconv.ParseInt(query.Get("limit"), 10, 32)
-	if err != nil || limit < 1 || limit > maxPageSize {
-		return p, failure.InvalidField("limit", "must be a whole number between 1 and "+strconv.Itoa(maxPageSize))
+	n, err := strconv.ParseInt(query.Get(name), 10, 32)
+	if err != nil || n < int64(least) || n > int64(most) {
+		return 0, failure.InvalidField(name, fmt.Sprintf("must be a whole number between %d and %d", least, most))
 	}
-	p.Limit = int32(limit)
-	return p, nil
+	return int32(n), nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/api/request"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 	heartbeatInterval = 15 * time.Second
 	// eventTimeout is how long a client may take to read one event.
 	eventTimeout = 30 * time.Second
+	// maxLastMessages is the maximum of a TailLogsRequest.
+	maxLastMessages = 1000
 )
 
 var logLevels = map[string]merchstorev1.LogLevel{
@@ -51,11 +54,15 @@ func (h *Handler) tailLogs(c *call) (any, error) {
 	if !known {
 		return nil, failure.InvalidField("level", "must be debug, info, warn or error")
 	}
+	last, err := request.Number(query, "last", 0, maxLastMessages)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	defer context.AfterFunc(h.shutdown, cancel)()
 	tail, err := h.logs.TailLogs(ctx, &merchstorev1.TailLogsRequest{
-		Service: query.Get("service"), MinLevel: level, FromBeginning: query.Get("from_beginning") == "true",
+		Service: query.Get("service"), MinLevel: level, FromBeginning: query.Get("from_beginning") == "true", Last: last,
 	})
 	if err != nil {
 		return nil, err

@@ -76,3 +76,12 @@ func (h *Handler) cancelOrder(c *call) (any, error) {
 	resp, err := h.db.CancelOrder(c.Request.Context(), &merchstorev1.CancelOrderRequest{Id: id})
 	return orderBody(resp.GetOrder()), err
 }
+
+func (h *Handler) getSales(c *call) (any, error) {
+	days, err := request.Number(c.Request.URL.Query(), "days", 1, 90)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.db.GetSales(c.Request.Context(), &merchstorev1.GetSalesRequest{Days: days})
+	return salesBody(resp), err
+}

@@ -22,6 +22,11 @@ func (h *Handler) listProducts(c *call) (any, error) {
 	return body, renameFields(err, "query", "q")
 }
 
+func (h *Handler) listCategories(c *call) (any, error) {
+	resp, err := h.db.ListCategories(c.Request.Context(), new(merchstorev1.ListCategoriesRequest))
+	return categories{append([]string{}, resp.GetCategories()...)}, err
+}
+
 func (h *Handler) getProduct(c *call) (any, error) {
 	id, err := request.ProductID(c.Param("id"))
 	if err != nil {

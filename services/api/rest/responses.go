@@ -52,6 +52,7 @@ type (
 	order struct {
 		ID         int64        `json:"id"`
 		UserSID    string       `json:"user_sid"`
+		Username   string       `json:"username,omitzero"`
 		Status     string       `json:"status"`
 		ProductID  int32        `json:"product_id,omitzero"`
 		Quantity   int32        `json:"quantity,omitzero"`
@@ -102,6 +103,29 @@ type (
 		Orders     []order `json:"orders"`
 		NextCursor string  `json:"next_cursor"`
 	}
+
+	categories struct {
+		Categories []string `json:"categories"`
+	}
+
+	sales struct {
+		From     string         `json:"from"`
+		To       string         `json:"to"`
+		Days     []dailySales   `json:"days"`
+		Products []productSales `json:"products"`
+	}
+
+	dailySales struct {
+		Day     string       `json:"day"`
+		Units   int64        `json:"units"`
+		Revenue money.Amount `json:"revenue"`
+	}
+
+	productSales struct {
+		ProductID int32        `json:"product_id"`
+		Name      string       `json:"name"`
+		Days      []dailySales `json:"days"`
+	}
 )
 
 func userBody(u *merchstorev1.User) user {
@@ -139,7 +163,7 @@ func orderBody(o *merchstorev1.Order) order {
 		status = "cancelled"
 	}
 	body := order{
-		ID: o.GetId(), UserSID: o.GetUserSid(), Status: status, Items: convertAll(o.GetItems(), orderItemBody),
+		ID: o.GetId(), UserSID: o.GetUserSid(), Username: o.GetUsername(), Status: status, Items: convertAll(o.GetItems(), orderItemBody),
 		TotalPrice: money.Amount(o.GetTotalPrice()), CreatedAt: o.GetCreatedAt().AsTime(),
 	}
 	if len(body.Items) == 1 {
@@ -152,6 +176,21 @@ func orderItemBody(i *merchstorev1.OrderItem) orderItem {
 	return orderItem{
 		ProductID: i.GetProductId(), Name: i.GetName(), Quantity: i.GetQuantity(), UnitPrice: money.Amount(i.GetUnitPrice()),
 	}
+}
+
+func salesBody(s *merchstorev1.GetSalesResponse) sales {
+	return sales{
+		From: s.GetFrom(), To: s.GetTo(),
+		Days: convertAll(s.GetDays(), dailySalesBody), Products: convertAll(s.GetProducts(), productSalesBody),
+	}
+}
+
+func dailySalesBody(d *merchstorev1.DailySales) dailySales {
+	return dailySales{Day: d.GetDay(), Units: d.GetUnits(), Revenue: money.Amount(d.GetRevenue())}
+}
+
+func productSalesBody(p *merchstorev1.ProductSales) productSales {
+	return productSales{ProductID: p.GetProductId(), Name: p.GetName(), Days: convertAll(p.GetDays(), dailySalesBody)}
 }
 
 // convertAll converts a list. The result is never nil, so that JSON has an empty list and not null.

@@ -76,10 +76,14 @@ func (h *Handler) routes() []route {
 		{"DELETE", imagePath, 200, authenticated, h.removePicture, "User '$caller' access remove picture endpoint", ""},
 		{"GET", picturePath, 200, guest, h.getPicture, "", ""},
 
+		{"GET", "/api/v1/categories", 200, authenticated, h.listCategories, "", ""},
+
 		{"GET", "/api/v1/orders", 200, authenticated, h.listOrders, "User '$caller' access get all order endpoint", ""},
 		{"POST", "/api/v1/orders", 201, authenticated, h.placeOrder, "User '$caller' access place order endpoint", ""},
 		{"GET", "/api/v1/orders/:id", 200, authenticated, h.getOrder, "User '$caller' access get order by id endpoint", ""},
 		{"POST", "/api/v1/orders/:id/cancel", 200, authenticated, h.cancelOrder, "User '$caller' access cancel order endpoint", ""},
+
+		{"GET", "/api/v1/sales", 200, authenticated, h.getSales, "User '$caller' access get sales endpoint", ""},
 
 		{"POST", "/api/v1/session", 200, public, h.startSession, "", "User $username successfully logged in"},
 		{"GET", "/api/v1/session", 200, public, h.getSession, "", ""},

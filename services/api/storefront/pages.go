@@ -27,6 +27,7 @@ func pages() []page {
 		{"/products/:id", "product"},
 		{"/basket", "basket"},
 		{"/orders", "orders"},
+		{"/sales", "sales"},
 		{"/account", "account"},
 		{"/admin/users", "admin-users"},
 		{"/admin/orders", "admin-orders"},

@@ -45,6 +45,15 @@ func (db *DB) Products(ctx context.Context, f shop.ProductFilter, k shop.Keyset)
 		ORDER BY id LIMIT $2`, k.After, k.Limit, f.Category, f.Query)
 }
 
+// Categories implements shop.CatalogueStore.
+func (db *DB) Categories(ctx context.Context, limit int) ([]string, error) {
+	return collect(ctx, db.pool, "list categories", pgx.RowTo[string], `
+		SELECT category FROM (
+			SELECT category FROM products WHERE deleted_at IS NULL AND category <> ''
+			GROUP BY category ORDER BY count(*) DESC, category LIMIT $1
+		) AS c ORDER BY lower(category), category`, limit)
+}
+
 // Product implements shop.CatalogueStore.
 func (db *DB) Product(ctx context.Context, id int32) (shop.Product, error) {
 	return productByID(ctx, db.pool, id)

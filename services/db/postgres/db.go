@@ -46,6 +46,8 @@ type DB struct {
 	// unavailable each write waits until its timeout, and reads continue on the other connections.
 	writes       *semaphore.Weighted
 	writeTimeout time.Duration
+	// sales is held while orders are summed up, one call at a time, as each may read many.
+	sales *semaphore.Weighted
 	// changed is called with the ids of the accounts and products that a commit, or an attempt to
 	// commit, has affected.
 	changed func(ctx context.Context, users, products []int32)
@@ -118,6 +120,7 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	return &DB{
 		pool: pool, metrics: metrics, jobs: jobs, primary: primary, checkConfig: checkConfig,
 		writes: semaphore.NewWeighted(max(1, int64(s.MaxConns)/2)), writeTimeout: 2 * s.StatementTimeout,
+		sales:   semaphore.NewWeighted(1),
 		changed: func(context.Context, []int32, []int32) {},
 	}, nil
 }

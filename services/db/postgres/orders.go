@@ -13,8 +13,17 @@ import (
 const orderColumns = `o.id, o.user_id, (SELECT sid FROM users WHERE users.id = o.user_id), o.status = 'cancelled',
 	(o.total_price * 100)::bigint, o.created_at`
 
+// listedOrderColumns also have the buyer's name.
+const listedOrderColumns = orderColumns + `, (SELECT username FROM users WHERE users.id = o.user_id)`
+
 func scanOrder(row pgx.CollectableRow) (o shop.Order, err error) {
 	err = row.Scan(&o.ID, &o.UserID, &o.UserSID, &o.Cancelled, &o.Total, &o.CreatedAt)
+	o.CreatedAt = o.CreatedAt.UTC()
+	return o, err
+}
+
+func scanListedOrder(row pgx.CollectableRow) (o shop.Order, err error) {
+	err = row.Scan(&o.ID, &o.UserID, &o.UserSID, &o.Cancelled, &o.Total, &o.CreatedAt, &o.Username)
 	o.CreatedAt = o.CreatedAt.UTC()
 	return o, err
 }
@@ -48,8 +57,8 @@ func (db *DB) Orders(ctx context.Context, userID int32, k shop.Keyset) ([]shop.O
 	if userID != 0 {
 		filter, args = "AND o.user_id = $3", []any{userID}
 	}
-	found, err := collect(ctx, db.pool, "list orders", scanOrder, `
-		SELECT `+orderColumns+` FROM orders o WHERE o.id < $1::bigint `+filter+`
+	found, err := collect(ctx, db.pool, "list orders", scanListedOrder, `
+		SELECT `+listedOrderColumns+` FROM orders o WHERE o.id < $1::bigint `+filter+`
 		ORDER BY o.id DESC LIMIT $2`, append([]any{before, k.Limit}, args...)...)
 	if err != nil {
 		return nil, err

@@ -11,11 +11,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/postgres"
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/services/db/shop"
+	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
@@ -70,7 +72,7 @@ func orderProto(o shop.Order) *merchstorev1.Order {
 		status = merchstorev1.OrderStatus_ORDER_STATUS_CANCELLED
 	}
 	return &merchstorev1.Order{
-		Id: o.ID, UserSid: o.UserSID, Status: status, TotalPrice: int64(o.Total),
+		Id: o.ID, UserSid: o.UserSID, Username: o.Username, Status: status, TotalPrice: int64(o.Total),
 		CreatedAt: timestamppb.New(o.CreatedAt), Items: convertAll(o.Items, orderItemProto),
 	}
 }
@@ -79,4 +81,19 @@ func orderItemProto(i shop.OrderItem) *merchstorev1.OrderItem {
 	return &merchstorev1.OrderItem{
 		ProductId: i.ProductID, Name: i.Name, Quantity: i.Quantity, UnitPrice: int64(i.UnitPrice),
 	}
+}
+
+func salesProto(s shop.Sales) *merchstorev1.GetSalesResponse {
+	return &merchstorev1.GetSalesResponse{
+		From: s.From.Format(time.DateOnly), To: s.To.Format(time.DateOnly),
+		Days: convertAll(s.Days, dailySalesProto), Products: convertAll(s.Products, productSalesProto),
+	}
+}
+
+func dailySalesProto(d shop.DailySales) *merchstorev1.DailySales {
+	return &merchstorev1.DailySales{Day: d.Day.Format(time.DateOnly), Units: d.Units, Revenue: int64(d.Revenue)}
+}
+
+func productSalesProto(p shop.ProductSales) *merchstorev1.ProductSales {
+	return &merchstorev1.ProductSales{ProductId: p.ProductID, Name: p.Name, Days: convertAll(p.Days, dailySalesProto)}
 }

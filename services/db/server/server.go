@@ -107,6 +107,15 @@ func (s *Server) ListProducts(ctx context.Context, r *merchstorev1.ListProductsR
 	return &merchstorev1.ListProductsResponse{Products: convertAll(products, productProto), NextCursor: next}, nil
 }
 
+// ListCategories implements DBService.
+func (s *Server) ListCategories(ctx context.Context, _ *merchstorev1.ListCategoriesRequest) (*merchstorev1.ListCategoriesResponse, error) {
+	categories, err := s.Catalogue.Categories(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &merchstorev1.ListCategoriesResponse{Categories: categories}, nil
+}
+
 // GetProduct implements DBService.
 func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductRequest) (*merchstorev1.GetProductResponse, error) {
 	p, err := s.Catalogue.Get(ctx, r.GetId())
@@ -212,6 +221,15 @@ func (s *Server) CancelOrder(ctx context.Context, r *merchstorev1.CancelOrderReq
 		return nil, err
 	}
 	return &merchstorev1.CancelOrderResponse{Order: orderProto(order)}, nil
+}
+
+// GetSales implements DBService.
+func (s *Server) GetSales(ctx context.Context, r *merchstorev1.GetSalesRequest) (*merchstorev1.GetSalesResponse, error) {
+	sales, err := s.Orders.Sales(ctx, actorFromContext(ctx), r.GetDays())
+	if err != nil {
+		return nil, err
+	}
+	return salesProto(sales), nil
 }
 
 // ListItems implements DBService.

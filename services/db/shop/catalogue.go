@@ -57,6 +57,9 @@ var (
 // CatalogueStore stores products, their pictures, and items.
 type CatalogueStore interface {
 	Products(ctx context.Context, f ProductFilter, k Keyset) ([]Product, error)
+	// Categories returns the categories with the most products, at most so many, in alphabetical
+	// order.
+	Categories(ctx context.Context, limit int) ([]string, error)
 	// Product, UpdateProduct and DeleteProduct return ErrProductNotFound if there is no such
 	// product. The latter two return ErrStaleVersion unless ifVersion is nil or the product's
 	// version.
@@ -104,6 +107,14 @@ func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products
 	}
 	products, next = paginate(found, k, func(p Product) int32 { return p.ID })
 	return products, next, nil
+}
+
+// maxCategories is how many categories are listed.
+const maxCategories = 100
+
+// Categories returns the categories that products have.
+func (c *Catalogue) Categories(ctx context.Context) ([]string, error) {
+	return c.Store.Categories(ctx, maxCategories)
 }
 
 // Get returns a product.

@@ -18,6 +18,7 @@ type Order struct {
 	ID        int64
 	UserID    int32
 	UserSID   string
+	Username  string // the buyer's name now; only in lists that an admin reads
 	Cancelled bool
 	Items     []OrderItem
 	Total     money.Amount
@@ -59,6 +60,8 @@ type OrderStore interface {
 	// CancelOrder restores the stock exactly once. It returns ErrAlreadyCancelled for a cancelled
 	// order, and ErrStockTooLarge if the restored stock cannot be stored.
 	CancelOrder(ctx context.Context, id int64) (Order, error)
+	// Sold returns what was sold by product and day, and first of all products together by day.
+	Sold(ctx context.Context, f SalesFilter) ([]SoldOnDay, error)
 }
 
 // OrderPlacer places one order, batched with concurrent ones.
@@ -122,6 +125,11 @@ func (o *Orders) List(ctx context.Context, actor Actor, userSID string, p Page) 
 		return nil, "", err
 	}
 	orders, next = paginate(found, k, func(o Order) int64 { return o.ID })
+	if !actor.Admin {
+		for i := range orders {
+			orders[i].Username = ""
+		}
+	}
 	return orders, next, nil
 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestReadFollowsTheTopic(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- NewReader(s, quiet).Read(ctx, test.fromBeginning,
+			ended <- NewReader(s, quiet).Read(ctx, record.Query{FromBeginning: test.fromBeginning},
 				func() error { close(started); return nil },
 				func(m record.Message) error { got <- m.Text; return nil })
 		}()
@@ -150,6 +151,65 @@ func TestReadFollowsTheTopic(t *testing.T) {
 	}
 }
 
+func TestReadBeginsWithTheLatestMessages(t *testing.T) {
+	t.Parallel()
+	b := broker.Shared(t)
+	s := settingsFor(b.Addr(), b.Topic(t, 2))
+	p := newProducer(t, s)
+	for i := range 40 { // pods choose the partition
+		delivered := make(deliveries, 1)
+		m := record.Message{Service: "A", Level: record.Info, Text: fmt.Sprint(i), Pod: fmt.Sprint("pod-", i%7)}
+		if i%2 == 1 {
+			m.Service = "B"
+		}
+		if err := p.Put(new(record.Encoder).Encode(&m), delivered); err != nil {
+			t.Fatal(err)
+		}
+		if err := await(t, delivered); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		query record.Query
+		want  []string
+	}{
+		"of all services":      {record.Query{Last: 3}, []string{"37", "38", "39"}},
+		"of one service":       {record.Query{Last: 3, Service: "A"}, []string{"34", "36", "38"}},
+		"fewer than asked for": {record.Query{Last: 1000, Service: "B", MinLevel: record.Error}, nil},
+		"all there are":        {record.Query{Last: 1000}, numbers(40)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := make(chan string, 100)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() {
+				ended <- NewReader(s, quiet).Read(ctx, test.query, func() error { return nil },
+					func(m record.Message) error { got <- m.Text; return nil })
+			}()
+			for _, want := range test.want {
+				if text := await(t, got); text != want {
+					t.Errorf("got %s, want %s", text, want)
+				}
+			}
+			cancel()
+			if err := await(t, ended); !errors.Is(err, context.Canceled) {
+				t.Errorf("Read returned %v", err)
+			}
+			if len(got) > 0 {
+				t.Errorf("got %s as well", <-got)
+			}
+		})
+	}
+}
+
+func numbers(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(i))
+	}
+	return all
+}
+
 func TestReadFailsWithoutTopicOrBroker(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Settings{
@@ -158,7 +218,7 @@ func TestReadFailsWithoutTopicOrBroker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := NewReader(s, quiet).Read(t.Context(), false,
+			err := NewReader(s, quiet).Read(t.Context(), record.Query{},
 				func() error { return errors.New("started") }, func(record.Message) error { return errors.New("read") })
 			if err == nil || !strings.Contains(err.Error(), "query topic") {
 				t.Errorf("%v", err)

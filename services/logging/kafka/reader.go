@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -28,10 +29,10 @@ type Reader struct {
 // NewReader returns a reader.
 func NewReader(s Settings, log *slog.Logger) *Reader { return &Reader{settings: s, log: log} }
 
-// Read calls each with every record from now on, or from the oldest one, until ctx is done or each
-// returns an error. It calls started once no later record will be missed. It reads ahead only a
-// bounded amount while each is busy.
-func (r *Reader) Read(ctx context.Context, fromBeginning bool, started func() error, each func(record.Message) error) (err error) {
+// Read calls each with every message that q selects, until ctx is done or each returns an error. It
+// calls started once no later message will be missed. It reads ahead only a bounded amount while
+// each is busy.
+func (r *Reader) Read(ctx context.Context, q record.Query, started func() error, each func(record.Message) error) (err error) {
 	logs := make(chan confluent.LogEvent, 100)
 	var forwarding sync.WaitGroup
 	forwarding.Go(func() { forwardLogs(logs, r.log) }) //nolint:contextcheck // ends with its channel
@@ -48,13 +49,43 @@ func (r *Reader) Read(ctx context.Context, fromBeginning bool, started func() er
 		}
 	}()
 
-	c := &consumer{client: client, topic: r.settings.Topic}
-	if err := c.assign(!fromBeginning); err != nil {
+	c := &consumer{client: client, topic: r.settings.Topic, query: q, unread: map[int32]confluent.Offset{}}
+	depth := int64(0)
+	switch {
+	case q.FromBeginning:
+		depth = wholeTopic
+	case q.Last > 0:
+		depth = latestDepth
+	}
+	if err := c.assign(depth); err != nil {
 		return err
 	}
 	if err := started(); err != nil {
 		return err
 	}
+	if q.Last > 0 {
+		if err := c.sendLatest(ctx, each); err != nil {
+			return err
+		}
+	}
+	return c.follow(ctx, r.log, func(m record.Message, _ time.Time) error { return each(m) })
+}
+
+// wholeTopic is a depth that no partition exceeds.
+const wholeTopic = math.MaxInt64
+
+// consumer is the consumer of one call of Read.
+type consumer struct {
+	client   *confluent.Consumer
+	topic    string
+	query    record.Query
+	assigned []int32
+	// unread has the partitions that have not been read up to where they ended at first.
+	unread map[int32]confluent.Offset
+}
+
+// follow calls each with the messages that arrive.
+func (c *consumer) follow(ctx context.Context, log *slog.Logger, each func(record.Message, time.Time) error) error {
 	nextLookup := time.Now().Add(partitionsInterval)
 	for ctx.Err() == nil {
 		if err := c.next(each); err != nil {
@@ -63,8 +94,8 @@ func (r *Reader) Read(ctx context.Context, fromBeginning bool, started func() er
 		if time.Now().After(nextLookup) {
 			// A new partition is read from its beginning. A failed lookup is repeated at the next
 			// interval.
-			if err := c.assign(false); err != nil {
-				r.log.Info("look up new partitions", "error", err)
+			if err := c.assign(wholeTopic); err != nil {
+				log.Info("look up new partitions", "error", err)
 			}
 			nextLookup = time.Now().Add(partitionsInterval)
 		}
@@ -72,16 +103,10 @@ func (r *Reader) Read(ctx context.Context, fromBeginning bool, started func() er
 	return ctx.Err()
 }
 
-// consumer is the consumer of one call of Read.
-type consumer struct {
-	client   *confluent.Consumer
-	topic    string
-	assigned []int32
-}
-
-// assign starts reading the partitions that are not assigned yet. It queries their end offsets
-// itself, because librdkafka would resolve OffsetEnd only some time after assign has returned.
-func (c *consumer) assign(atEnd bool) error {
+// assign starts reading the partitions that are not assigned yet, at most depth records before
+// their end. It queries their end offsets itself, because librdkafka would resolve OffsetEnd only
+// some time after assign has returned.
+func (c *consumer) assign(depth int64) error {
 	ids, err := partitions(c.client, c.topic)
 	if err != nil {
 		return err
@@ -92,12 +117,15 @@ func (c *consumer) assign(atEnd bool) error {
 			continue
 		}
 		from := confluent.OffsetBeginning
-		if atEnd {
-			_, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
+		if depth != wholeTopic {
+			low, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
 			if err != nil {
 				return fmt.Errorf("query end offset of %s[%d]: %w", c.topic, id, err)
 			}
-			from = confluent.Offset(end)
+			start := max(low, end-depth)
+			if from = confluent.Offset(start); start < end {
+				c.unread[id] = confluent.Offset(end)
+			}
 		}
 		added = append(added, confluent.TopicPartition{Topic: &c.topic, Partition: id, Offset: from})
 		c.assigned = append(c.assigned, id)
@@ -111,21 +139,34 @@ func (c *consumer) assign(atEnd bool) error {
 	return nil
 }
 
-func (c *consumer) next(each func(record.Message) error) error {
+// next calls each with the next message, if one arrives in time and the query selects it, and with
+// the time at which it was written.
+func (c *consumer) next(each func(record.Message, time.Time) error) error {
 	switch e := c.client.Poll(int(pollTimeout.Milliseconds())).(type) {
 	case *confluent.Message:
 		if e.TopicPartition.Error != nil {
 			return fmt.Errorf("read %s: %w", c.topic, e.TopicPartition.Error)
 		}
+		c.markRead(e.TopicPartition.Partition, e.TopicPartition.Offset+1)
 		stored := record.Record{Key: e.Key, Value: e.Value}
 		for _, h := range e.Headers {
 			stored.Headers = append(stored.Headers, record.Header(h))
 		}
-		return each(record.Decode(stored, e.Timestamp))
+		if m := record.Decode(stored, e.Timestamp); c.query.Matches(m) {
+			return each(m, e.Timestamp)
+		}
+	case confluent.PartitionEOF:
+		c.markRead(e.Partition, e.Offset)
 	case confluent.Error:
 		if e.IsFatal() {
 			return fmt.Errorf("read %s: %w", c.topic, e)
 		}
 	}
 	return nil // nothing arrived, or a broker is unavailable and librdkafka reconnects
+}
+
+func (c *consumer) markRead(partition int32, upTo confluent.Offset) {
+	if end, found := c.unread[partition]; found && upTo >= end {
+		delete(c.unread, partition)
+	}
 }

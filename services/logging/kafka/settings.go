@@ -110,6 +110,7 @@ func (s Settings) consumerConfig(logs chan confluent.LogEvent) *confluent.Config
 		"enable.auto.commit":         false,
 		"enable.auto.offset.store":   false,
 		"auto.offset.reset":          "earliest", // if the offset has been deleted
+		"enable.partition.eof":       true,       // ends the search for the latest messages
 		"allow.auto.create.topics":   false,
 		"queued.max.messages.kbytes": 1 << 10, // per partition
 		"queued.min.messages":        1_000,

@@ -95,7 +95,7 @@ type source struct {
 	ended    chan struct{}
 }
 
-func (s *source) Read(ctx context.Context, _ bool, started func() error, each func(record.Message) error) error {
+func (s *source) Read(ctx context.Context, q record.Query, started func() error, each func(record.Message) error) error {
 	defer close(s.ended)
 	if err := started(); err != nil {
 		return err
@@ -103,6 +103,9 @@ func (s *source) Read(ctx context.Context, _ bool, started func() error, each fu
 	for {
 		select {
 		case m := <-s.messages:
+			if !q.Matches(m) {
+				continue
+			}
 			if err := each(m); err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ type Store interface {
 
 // Source reads stored messages. It calls started once no later message will be missed.
 type Source interface {
-	Read(ctx context.Context, fromBeginning bool, started func() error, each func(record.Message) error) error
+	Read(ctx context.Context, q record.Query, started func() error, each func(record.Message) error) error
 }
 
 // Accounts looks up the account of a caller.

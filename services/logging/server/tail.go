@@ -20,6 +20,9 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 	if err := rpcserver.Validate(protovalidate.GlobalValidator, request); err != nil {
 		return err
 	}
+	if request.GetFromBeginning() && request.GetLast() > 0 {
+		return failure.InvalidField("last", "cannot be combined with from_beginning")
+	}
 	if err := s.requireAdmin(stream.Context()); err != nil {
 		return err
 	}
@@ -38,14 +41,13 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 	})()
 	go s.recheckAdmin(ctx, cancel)
 
-	err := s.Source.Read(ctx, request.GetFromBeginning(),
+	query := record.Query{
+		FromBeginning: request.GetFromBeginning(), Last: int(request.GetLast()),
+		Service: request.GetService(), MinLevel: record.Level(request.GetMinLevel()), //nolint:gosec // the values of an enum
+	}
+	err := s.Source.Read(ctx, query,
 		func() error { return stream.SendHeader(metadata.MD{}) },
-		func(m record.Message) error {
-			if !matches(request, m) {
-				return nil
-			}
-			return stream.Send(messageToProto(m))
-		})
+		func(m record.Message) error { return stream.Send(messageToProto(m)) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -71,9 +73,4 @@ func (s *Server) recheckAdmin(ctx context.Context, cancel context.CancelCauseFun
 			return
 		}
 	}
-}
-
-func matches(request *merchstorev1.TailLogsRequest, m record.Message) bool {
-	return (request.GetService() == "" || request.GetService() == m.Service) &&
-		merchstorev1.LogLevel(m.Level) >= request.GetMinLevel()
 }

@@ -136,16 +136,28 @@ func TestTailLogsLimitsConcurrentCalls(t *testing.T) {
 	}
 }
 
-func TestTailLogsRejectsATooLongServiceName(t *testing.T) {
+func TestTailLogsRejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
 	f.accounts.set(adminToken, admin)
-	stream, err := f.client.TailLogs(asAdmin(t), &merchstorev1.TailLogsRequest{Service: strings.Repeat("x", 101)})
-	if err == nil {
-		_, err = stream.Recv()
-	}
-	if err == nil || !strings.Contains(err.Error(), "100 characters") {
-		t.Errorf("%v", err)
+	for name, test := range map[string]struct {
+		request *merchstorev1.TailLogsRequest
+		want    string
+	}{
+		"a service name that is too long":   {&merchstorev1.TailLogsRequest{Service: strings.Repeat("x", 101)}, "100 characters"},
+		"too many of the latest":            {&merchstorev1.TailLogsRequest{Last: 1001}, "1000"},
+		"fewer than none":                   {&merchstorev1.TailLogsRequest{Last: -1}, "0"},
+		"the latest and all from the start": {&merchstorev1.TailLogsRequest{Last: 1, FromBeginning: true}, "cannot be combined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stream, err := f.client.TailLogs(asAdmin(t), test.request)
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
 	}
 }
 

@@ -25,13 +25,13 @@ export function put(element, words) {
   element.hidden = words === "";
 }
 
-// suggest adds words, without duplicates, to the suggestions of an input.
+// suggest adds words, without duplicates, to the suggestions of an input or the options of a select.
 export function suggest(list, words) {
   const known = new Set(Array.from(list.options, (option) => option.value));
   for (const word of words) {
     if (word !== "" && !known.has(word)) {
       known.add(word);
-      list.append(new Option("", word));
+      list.append(new Option(word, word));
     }
   }
 }

@@ -13,14 +13,21 @@ export function pagedList(element, { name, render, empty }) {
   const more = byID("load-more");
   let path, cursor, beginnings = 0;
 
-  async function nextPage() {
+  async function nextPage(replace = false) {
     const beginning = beginnings;
     state.textContent = text("list.loading");
     const separator = path.includes("?") ? "&" : "?";
     const query = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    const page = await get(`${path}${separator}limit=24${query}`);
+    const page = await get(`${path}${separator}limit=24${query}`).catch((error) => error);
     if (beginning !== beginnings) {
       return null; // of a list that is no longer wanted
+    }
+    if (replace) {
+      element.replaceChildren();
+      put(byID("list-empty"), "");
+    }
+    if (page instanceof Error) {
+      throw page;
     }
     const entries = page[name].map(render);
     element.append(...entries);
@@ -46,11 +53,9 @@ export function pagedList(element, { name, render, empty }) {
     beginnings++;
     path = newPath;
     cursor = "";
-    element.replaceChildren();
-    put(byID("list-empty"), "");
     more.hidden = true;
     try {
-      await nextPage();
+      await nextPage(true); // until it is there, the old entries stay
     } catch (error) {
       failed(error);
     }

@@ -18,7 +18,8 @@ function showOrder(order, buyers) {
   fill(entry, { title: text("order.title", { id: order.id }), total: formatPrice(order.total_price) });
   putMoment(part(entry, "time"), order.created_at);
   if (buyers) {
-    fill(entry, { buyer: text("order.buyer", { sid: order.user_sid }) });
+    fill(entry, { buyer: text("order.buyer", { name: order.username ?? order.user_sid }) });
+    part(entry, "buyer").title = order.user_sid;
     part(entry, "buyer").hidden = false;
   }
   part(entry, "lines").append(...order.items.map(showLine));

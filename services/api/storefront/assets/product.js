@@ -1,7 +1,8 @@
 // Shared by the pages about products.
 
+import { get } from "./api.js";
 import * as basket from "./basket.js";
-import { notify } from "./dom.js";
+import { notify, suggest } from "./dom.js";
 import { formatNumber, text } from "./text.js";
 
 const fields = ["name", "description", "category", "slogan", "price", "stock"];
@@ -20,6 +21,16 @@ export function productValues(form) {
 export function putProductValues(form, product) {
   for (const name of fields) {
     form.elements.namedItem(name).value = numeric.includes(name) ? String(product[name]) : product[name];
+  }
+}
+
+// offerCategories adds the categories that products have to lists. Pages are of use without them.
+export async function offerCategories(...lists) {
+  try {
+    const { categories } = await get("/categories");
+    lists.forEach((list) => suggest(list, categories));
+  } catch (error) {
+    console.info(error);
   }
 }
 

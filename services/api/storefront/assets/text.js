@@ -54,10 +54,12 @@ export function translate(root) {
 const prices = new Intl.NumberFormat(locale, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" });
 const numbers = new Intl.NumberFormat(locale);
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
 const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 export const formatPrice = (yuan) => prices.format(yuan);
 export const formatNumber = (number) => numbers.format(number);
+export const formatDay = (date) => days.format(new Date(date)); // for example 2026-01-02
 export const formatClock = (instant) => clock.format(new Date(instant));
 
 // putMoment shows an RFC 3339 time in the local time zone.

@@ -5,6 +5,7 @@ import { describe } from "../problem.js";
 import { formatClock, formatNumber, text } from "../text.js";
 
 const maxLines = 500;
+const firstLines = 200;
 const firstWait = 1000; // milliseconds, as is longestWait
 const longestWait = 30000;
 
@@ -41,6 +42,9 @@ function connect() {
   clearTimeout(retry);
   source?.close();
   const filled = Array.from(new FormData(byID("filter"))).filter(([, value]) => value !== "");
+  if (!byID("from-beginning").checked) {
+    filled.push(["last", firstLines]); // after a reconnect, they fill the gap
+  }
   source = new EventSource(`/api/v1/logs?${new URLSearchParams(filled)}`);
   source.addEventListener("open", () => {
     wait = firstWait;

@@ -4,15 +4,17 @@ import { onClick, onSubmit } from "../form.js";
 import { pagedList } from "../list.js";
 import { showProblem, start } from "../page.js";
 import { setUpPicture, withProgress } from "../picture.js";
-import { addToBasket, mayChange, productValues, putPicture, stockText } from "../product.js";
+import { addToBasket, mayChange, offerCategories, productValues, putPicture, stockText } from "../product.js";
 import { formatPrice, text } from "../text.js";
+
+const typingPause = 250; // milliseconds
 
 start("member", async (user) => {
   setUpAdding(user);
   const begin = pagedList(byID("products"), {
     name: "products", empty: "dashboard.empty", render: (product) => showProduct(product, user),
   });
-  await setUpSearch(begin);
+  await Promise.all([setUpSearch(begin), offerCategories(byID("in-category"), byID("categories"))]);
 });
 
 // setUpSearch stores the search in the page's URL, so that it can be bookmarked and shared.
@@ -21,9 +23,12 @@ function setUpSearch(begin) {
   const { q, category } = form.elements;
   const asked = new URLSearchParams(location.search);
   q.value = asked.get("q") ?? "";
+  suggest(category, [asked.get("category") ?? ""]);
   category.value = asked.get("category") ?? "";
 
+  let timer;
   const find = () => {
+    clearTimeout(timer);
     const filled = [["q", q.value.trim()], ["category", category.value.trim()]].filter(([, value]) => value !== "");
     const query = filled.length === 0 ? "" : `?${new URLSearchParams(filled)}`;
     history.replaceState(null, "", location.pathname + query);
@@ -34,6 +39,14 @@ function setUpSearch(begin) {
     find();
   });
   category.addEventListener("change", find);
+  const findSoon = (event) => {
+    clearTimeout(timer);
+    if (!event.isComposing) { // a Chinese word is typed in several steps
+      timer = setTimeout(find, typingPause);
+    }
+  };
+  q.addEventListener("input", findSoon);
+  q.addEventListener("compositionend", findSoon);
   return find();
 }
 
@@ -41,16 +54,20 @@ function showProduct(product, user) {
   byID(`product-${product.id}`)?.remove(); // a new product appears again with its page of the list
   const card = clone("product-card");
   card.id = `product-${product.id}`;
+  const soldOut = product.stock === 0;
   fill(card, {
-    name: product.name, slogan: product.slogan, price: formatPrice(product.price), stock: stockText(product),
+    name: product.name, slogan: product.slogan, price: formatPrice(product.price), stock: soldOut ? "" : stockText(product),
   });
+  part(card, "sold-out").hidden = !soldOut;
+  card.classList.toggle("sold-out", soldOut);
   const path = `/products/${product.id}`;
   part(card, "name").href = path;
   putPicture(part(card, "picture"), product, product.images?.card ?? product.image_url);
   suggest(byID("categories"), [product.category]);
+  suggest(byID("in-category"), [product.category]);
 
   const buy = part(card, "buy");
-  buy.hidden = product.stock === 0;
+  buy.hidden = soldOut;
   buy.setAttribute("aria-label", text("product.buy_this", { name: product.name }));
   buy.addEventListener("click", () => addToBasket(product, 1));
   if (mayChange(user, product)) {

@@ -3,7 +3,7 @@ import { byID, confirmed, notify, notifyNext, put } from "../dom.js";
 import { onClick, onSubmit, showError, showFormError } from "../form.js";
 import { start } from "../page.js";
 import { setUpPicture, withProgress } from "../picture.js";
-import { addToBasket, mayChange, productValues, putPicture, putProductValues, stockText } from "../product.js";
+import { addToBasket, mayChange, offerCategories, productValues, putPicture, putProductValues, stockText } from "../product.js";
 import { describe, sentence } from "../problem.js";
 import { formatPrice, putMoment, text } from "../text.js";
 
@@ -25,6 +25,7 @@ start("member", async (user) => {
     putProductValues(byID("edit-form"), data);
     unedited = productValues(byID("edit-form"));
     byID("edit").hidden = false;
+    offerCategories(byID("categories"));
   }
   accept({ data, headers });
   if (location.hash === "#edit" && owned) {
@@ -50,6 +51,7 @@ function accept({ data, headers }) {
   byID("category-link").textContent = product.category;
   byID("category-link").href = `/dashboard?category=${encodeURIComponent(product.category)}`;
   byID("buy").hidden = product.stock === 0;
+  byID("sold-out").hidden = product.stock > 0;
   putMoment(byID("product-updated"), product.updated_at);
   byID("product-details").hidden = false;
   showPicture();
