@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/png"
@@ -39,7 +41,10 @@ func uniquePNG(t *testing.T) []byte {
 func corruptPNG(t *testing.T) []byte {
 	t.Helper()
 	b := uniquePNG(t)
-	b[len(b)-20] ^= 0xff
+	chunk := bytes.Index(b, []byte("IDAT"))
+	end := chunk + 4 + int(binary.BigEndian.Uint32(b[chunk-4:]))
+	b[end-20] ^= 0xff
+	binary.BigEndian.PutUint32(b[end:], crc32.ChecksumIEEE(b[chunk:end]))
 	return b
 }
 
@@ -114,6 +119,25 @@ func TestReportsInvalidPictures(t *testing.T) {
 	}
 	if p := s.awaitPicture(peter, better.GetProduct().GetId()); p.GetPicture().GetStatus() != merchstorev1.PictureStatus_PICTURE_STATUS_READY {
 		t.Errorf("the replacement is %v", p.GetPicture())
+	}
+}
+
+func TestGivesUpPicturesThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) { s.Jobs.Timeout = 200 * time.Millisecond })
+	peter := s.signUp("peter")
+	var large bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	if err := encoder.Encode(&large, image.NewNRGBA(image.Rect(0, 0, 6300, 6300))); err != nil {
+		t.Fatal(err)
+	}
+	created, err := s.CreateProduct(peter.ctx, productWithImage(large.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.awaitPicture(peter, created.GetProduct().GetId())
+	if got := p.GetPicture().GetFailure(); got != "takes too long to decode; save it smaller" {
+		t.Errorf("%v: %q", p.GetPicture().GetStatus(), got)
 	}
 }
 

@@ -46,9 +46,14 @@ func (w *scaleWorker) scale(ctx context.Context, hash []byte) error {
 	// Return the memory before the next picture needs as much. The garbage collector alone would
 	// run too late, and the process would exceed its memory limit.
 	defer debug.FreeOSMemory()
-	sizes, err := picture.Scale(original)
+	sizes, err := picture.Scale(ctx, original)
 	if invalid := new(picture.InvalidError); errors.As(err, &invalid) {
 		return w.store.FailPicture(ctx, hash, invalid.Reason)
+	}
+	if errors.Is(err, context.DeadlineExceeded) { // it would take as long again, before other pictures
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout)
+		defer cancel()
+		return w.store.FailPicture(ctx, hash, "takes too long to decode; save it smaller")
 	}
 	if err != nil {
 		return fmt.Errorf("scale picture: %w", err)

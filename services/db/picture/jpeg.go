@@ -8,8 +8,7 @@ import (
 
 // JPEG markers, from ITU T.81.
 const (
-	jpegTEM   = 0x01
-	jpegFirst = 0xc0 // the first marker in use, except for TEM
+	jpegFirst = 0xc0 // the first marker with a segment
 	jpegSOI   = 0xd8
 	jpegEOI   = 0xd9
 	jpegSOS   = 0xda
@@ -17,21 +16,25 @@ const (
 	jpegCOM   = 0xfe
 	jpegAPP0  = 0xe0
 	jpegAPP1  = 0xe1
+	jpegAPP2  = 0xe2 // holds the colour profile
 	jpegAPP14 = 0xee // Adobe's segment defines the colour space
 	jpegAPP15 = 0xef
 )
 
+// maxScans bounds the time that decoding takes: each scan visits the whole picture, even one of a few
+// bytes. A progressive picture has about ten.
+const maxScans = 100
+
 // jpegSegments calls each for every marker with its segment, which begins with two bytes of length,
 // and the compressed data that follows. It stops at the end of the picture and ignores what
-// follows.
+// follows, and bytes that belong to no segment.
 func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error {
 	for i := 2; ; {
-		if i >= len(b) {
+		stray := bytes.IndexByte(b[i:], 0xff)
+		if stray < 0 {
 			return errTruncated
 		}
-		if b[i] != 0xff {
-			return invalid("is a damaged JPEG")
-		}
+		i += stray
 		for i < len(b) && b[i] == 0xff {
 			i++
 		}
@@ -40,13 +43,10 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 		}
 		marker := b[i]
 		i++
-		if marker < jpegFirst && marker != jpegTEM { // decoders disagree on what follows
-			return invalid("is a damaged JPEG")
-		}
 		if marker == jpegEOI {
 			return nil
 		}
-		if hasNoSegment(marker) {
+		if marker < jpegFirst || hasNoSegment(marker) {
 			continue
 		}
 		if i+2 > len(b) {
@@ -67,7 +67,7 @@ func jpegSegments(b []byte, each func(marker byte, segment, data []byte)) error 
 }
 
 func hasNoSegment(marker byte) bool {
-	return marker == jpegTEM || marker >= 0xd0 && marker <= 0xd8 // TEM, RST0 to RST7, SOI
+	return marker >= 0xd0 && marker <= jpegSOI // RST0 to RST7, SOI
 }
 
 // endOfScan returns the offset of the marker that ends compressed data. In the data 0xff is
@@ -87,21 +87,49 @@ func endOfScan(b []byte, i int) int {
 	return i
 }
 
-func stripJPEG(b []byte, orientation uint16) ([]byte, error) {
+// stripJPEG writes the picture anew, without what decoders disagree on.
+func stripJPEG(b []byte, m metadata) ([]byte, error) {
 	out := append(make([]byte, 0, len(b)), 0xff, jpegSOI)
-	if orientation != upright {
-		block := append([]byte("Exif\x00\x00"), exifBlock(orientation)...)
-		out = append(out, 0xff, jpegAPP1)
-		out = binary.BigEndian.AppendUint16(out, uint16(len(block)+2)) //nolint:gosec // about 30 bytes
-		out = append(out, block...)
+	if m.orientation != upright {
+		out = appendJPEGSegment(out, jpegAPP1, append([]byte("Exif\x00\x00"), exifBlock(m.orientation)...))
 	}
+	if m.profile != nil {
+		out = appendJPEGProfile(out, m.profile)
+	}
+	adobe, scans := false, 0
 	err := jpegSegments(b, func(marker byte, segment, data []byte) {
+		if isFrame(marker) && len(segment) > jpegComponents && segment[jpegComponents] == 4 && !adobe {
+			// Without Adobe's segment Go's decoder rejects CMYK, which others take to be inverted, as
+			// Adobe's is.
+			out = appendJPEGSegment(out, jpegAPP14, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00"))
+		}
+		adobe = adobe || marker == jpegAPP14
+		if marker == jpegSOS {
+			scans++
+		}
 		metadata := marker == jpegCOM || marker >= jpegAPP0 && marker <= jpegAPP15 && marker != jpegAPP14
 		if !metadata || isJFIF(marker, segment) {
 			out = append(append(append(out, 0xff, marker), segment...), data...)
 		}
 	})
+	if scans > maxScans {
+		return nil, invalid("has %d scans; at most %d are accepted", scans, maxScans)
+	}
 	return append(out, 0xff, jpegEOI), err
+}
+
+func appendJPEGSegment(out []byte, marker byte, data []byte) []byte {
+	out = append(out, 0xff, marker)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(data)+2)) //nolint:gosec // at most maxProfile and a few bytes
+	return append(out, data...)
+}
+
+// jpegComponents is the offset of the number of components in a frame header.
+const jpegComponents = 7
+
+// isFrame reports whether the marker is that of a frame header.
+func isFrame(marker byte) bool {
+	return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
 }
 
 // isJFIF reports whether a segment is a JFIF header, which defines the colour space, without a
@@ -114,12 +142,10 @@ func isJFIF(marker byte, segment []byte) bool {
 // which are kept until the last scan. Anything but YCbCr is converted at the end to four bytes per
 // pixel in addition to the samples, and with four components to another four.
 func jpegCost(b []byte, _ image.Config) (float64, error) {
-	const components = 7 // offset of the number of components
 	var frame []byte
 	progressive, isRGB := false, false
 	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
-		isFrame := marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
-		if isFrame && frame == nil {
+		if isFrame(marker) && frame == nil {
 			frame, progressive = segment, marker == jpegSOF2
 		}
 		const transform = 13 // offset of the colour transform in Adobe's segment; 0 means none
@@ -128,7 +154,7 @@ func jpegCost(b []byte, _ image.Config) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if len(frame) <= components {
+	if len(frame) <= jpegComponents {
 		return 0, invalid("is a damaged JPEG")
 	}
 	cost := jpegSamplesPerPixel(frame)
@@ -136,7 +162,7 @@ func jpegCost(b []byte, _ image.Config) (float64, error) {
 		cost *= 5
 	}
 	switch {
-	case frame[components] > 3:
+	case frame[jpegComponents] > 3:
 		cost += 8
 	case isRGB:
 		cost += 4
@@ -146,9 +172,9 @@ func jpegCost(b []byte, _ image.Config) (float64, error) {
 
 // jpegSamplesPerPixel returns the number of samples per pixel from a frame header.
 func jpegSamplesPerPixel(frame []byte) float64 {
-	const components, first, size = 7, 8, 3
+	const first, size = 8, 3
 	sum, widest, highest := 0, 1, 1
-	for i := first; i+size <= len(frame) && i < first+size*int(frame[components]); i += size {
+	for i := first; i+size <= len(frame) && i < first+size*int(frame[jpegComponents]); i += size {
 		h, v := int(frame[i+1]>>4), int(frame[i+1]&15)
 		sum += h * v
 		widest, highest = max(widest, h), max(highest, v)

@@ -15,12 +15,12 @@ const upright = 1
 // readOrientation returns the EXIF orientation. It returns upright if there is none or it is
 // invalid.
 func readOrientation(b []byte, f *format) uint16 {
-	if f.metadata == 0 {
+	if f.exif == 0 {
 		return upright
 	}
 	orientation := uint16(upright)
 	_, err := imagemeta.Decode(imagemeta.Options{
-		R: bytes.NewReader(b), ImageFormat: f.metadata, Sources: imagemeta.EXIF,
+		R: bytes.NewReader(b), ImageFormat: f.exif, Sources: imagemeta.EXIF,
 		ShouldHandleTag: func(tag imagemeta.TagInfo) bool { return tag.Tag == "Orientation" && tag.Namespace == "IFD0" },
 		HandleTag: func(tag imagemeta.TagInfo) error {
 			if v, ok := tag.Value.(uint16); ok && v >= 1 && v <= 8 {

