@@ -60,6 +60,9 @@ type parser struct {
 	// statement is what has been read of the current one.
 	statement strings.Builder
 	script    Script
+	// split is set after a statement that ends within a dollar-quoted string. PostgreSQL rejects it and
+	// explains why, whatever follows.
+	split bool
 }
 
 const sectionUp, sectionDown = "Up", "Down"
@@ -124,10 +127,11 @@ func (p *parser) end() error {
 	}
 	if p.section == sectionUp {
 		statement := strings.TrimSpace(p.statement.String())
-		if command := transactionCommand(statement); command != "" {
+		if command := transactionCommand(statement); command != "" && !p.split {
 			return p.errorf("%s is not allowed: a file runs in a transaction of its own; "+
 				"'-- +goose NO TRANSACTION' turns that off", command)
 		}
+		p.split = p.split || endsInDollarQuotes(statement)
 		p.script.Statements = append(p.script.Statements, statement)
 	}
 	p.statement.Reset()

@@ -77,3 +77,13 @@ func tokenLength(sql string) int {
 
 // escapedPair is a backslash and the byte after it in a string like E'it\'s'.
 var escapedPair = regexp.MustCompile(`(?s)\\[\x00-\x7F]`)
+
+// endsInDollarQuotes reports whether a dollar-quoted string in sql has no end.
+func endsInDollarQuotes(sql string) bool {
+	for t := range tokens(sql) {
+		if tag := dollarTag.FindString(t); tag != "" && !strings.HasSuffix(t[len(tag):], tag) {
+			return true
+		}
+	}
+	return false
+}

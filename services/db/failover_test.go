@@ -55,7 +55,8 @@ func TestOrdersContinueAfterFailover(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := openGateway(t, primary)
-			s := startOn(t, g.url(t, primary))
+			// River may wait ten seconds for a job's row on a connection that was lost, before it tries again.
+			s := startOn(t, g.url(t, primary), func(s *Settings) { s.Process.ShutdownTimeout = time.Minute })
 			customers := startCustomers(t, s, 8)
 			customers.await(t, "orders before the failover", time.Minute)
 
