@@ -24,7 +24,7 @@ type Script struct {
 //     part of a string or a C-style comment. A space and a "--" comment may follow the semicolon.
 //   - Comments and empty lines before a statement are not part of it.
 //
-// A byte-order mark at the beginning and a carriage return at the end of a line are read over.
+// A byte-order mark at the beginning and a carriage return at the end of a line are ignored.
 //
 // Parse refuses four things that goose reads: NUL bytes, ENVSUB, nothing between StatementBegin and
 // StatementEnd, after which goose loses a line, and statements that begin or end a transaction,

@@ -52,11 +52,11 @@ func TestParse(t *testing.T) {
 			"-- +goose Up\r\nSELECT\r\n1;\r\n",
 			[]string{"SELECT\n1;"},
 		},
-		"a byte-order mark is read over": {
+		"a byte-order mark is ignored": {
 			"\ufeff-- +goose Up\r\nSELECT 1;\r\n",
 			[]string{"SELECT 1;"},
 		},
-		"a transaction's words in other places": {
+		"transaction commands in strings, comments and function bodies": {
 			"-- +goose Up\nSELECT 'a; COMMIT;', \"; END\", E'\\'; COMMIT', $a$; ROLLBACK; $$ $a$ /* ; BEGIN */;\n" +
 				begin + "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;\n" + end,
 			[]string{
@@ -204,7 +204,7 @@ func TestParseRefusesToEndTheTransaction(t *testing.T) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
-	// What is undone by hand may.
+	// The Down section, which is only run by hand, may contain them.
 	if _, err := parse(t, "-- +goose Up\nSELECT 1;\n-- +goose Down\nCOMMIT;\n"); err != nil {
 		t.Error(err)
 	}

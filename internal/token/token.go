@@ -33,7 +33,7 @@ const (
 // maxClockSkew is how far the clock of the pod that signed a token may be ahead.
 const maxClockSkew = 30 * time.Second
 
-// Account is what a token says of an account.
+// Account is the part of an account that a token contains.
 type Account struct {
 	ID                  int32
 	SID, Username, Role string
@@ -185,7 +185,8 @@ func (k *Keys) checkTimes(signed string) error {
 	return nil
 }
 
-// errCritical reports extensions that a verifier must understand or refuse. There are none here.
+// errCritical rejects a crit header. It lists extensions that a verifier must support, and there are
+// none here.
 var errCritical = errors.New("the header has critical extensions")
 
 func (k *Keys) secret(t *jwt.Token) (any, error) {

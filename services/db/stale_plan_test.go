@@ -9,8 +9,8 @@ import (
 	"merchstore.io/merchstore/test/database"
 )
 
-// TestAMigrationMayChangeTheTypeOfAColumn of tables that open connections have prepared statements
-// for.
+// TestAMigrationMayChangeTheTypeOfAColumn changes tables for which open connections have prepared
+// statements.
 func TestAMigrationMayChangeTheTypeOfAColumn(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) { s.Postgres.MinConns, s.Postgres.MaxConns = 4, 4 })

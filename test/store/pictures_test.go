@@ -183,7 +183,7 @@ func TestInvalidPicturesChangeNothing(t *testing.T) {
 		"nothing":                           {put(peter, "", asPNG), 400, "missing_body"},
 		"a form without a picture":          {put(peter, noImage, noImageHeader), 422, "invalid_request"},
 		"an invalid form":                   {put(peter, "x", http.Header{"Content-Type": {"multipart/form-data"}}), 400, "malformed_form"},
-		"somebody else's product":           {put(yoga, good, asPNG), 403, "forbidden"},
+		"another user's product":            {put(yoga, good, asPNG), 403, "forbidden"},
 		"no token":                          {put("", good, asPNG), 401, "unauthenticated"},
 		"a stale version":                   {put(peter, good, with(asPNG, "If-Match", `"99"`)), 412, "stale_version"},
 		"unknown product":                   {call{method: "PUT", path: "/api/v1/products/999/image", token: peter, body: good, header: asPNG}, 404, "product_not_found"},

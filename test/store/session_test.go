@@ -77,7 +77,7 @@ func TestPagesLogInWithACookie(t *testing.T) {
 	if !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("logging out keeps the cookie: %s", out.header.Get("Set-Cookie"))
 	}
-	// A copy of the cookie is worth nothing any more.
+	// A copy of the cookie is no longer accepted.
 	s.do(call{method: "GET", path: "/api/v1/products", header: peter, status: 401})
 	s.do(call{method: "DELETE", path: "/api/v1/session", header: peter, status: 204})
 
@@ -100,7 +100,7 @@ func TestEndsTheSessionsOfAnAccount(t *testing.T) {
 	s.do(call{method: "GET", path: "/api/v1/products", token: peter, status: 401})
 	s.do(call{method: "GET", path: "/api/v1/products", header: elsewhere, status: 401})
 	peter = s.login("peter")
-	// The only admin stays, and an empty sid is nobody's.
+	// The only admin cannot be deactivated, and no account has an empty sid.
 	r := s.do(call{method: "POST", path: "/api/v1/users/1/deactivate", token: peter, status: 409})
 	if got := decode[problem](t, r); got.Code != "last_admin" {
 		t.Errorf("code is %s", got.Code)

@@ -23,10 +23,10 @@ func Headers() gin.HandlerFunc {
 	}
 }
 
-// MaxHeaderBytes is the maximum size of a request's line and headers.
+// MaxHeaderBytes is the maximum size of the request line and the headers.
 const MaxHeaderBytes = 32 << 10
 
-// LimitHeaders rejects requests whose line and headers are too large.
+// LimitHeaders rejects requests whose request line and headers are too large.
 func LimitHeaders(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		size := len(c.Request.RequestURI)

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// ServeContent is http.ServeContent with an error for a range that the content does not have.
+// ServeContent calls http.ServeContent, but returns an error if the range is not satisfiable.
 func ServeContent(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) error {
 	ranged := &rangeWriter{ResponseWriter: w}
 	http.ServeContent(ranged, r, "", time.Time{}, content)
 	if ranged.unsatisfiable {
 		return New(http.StatusRequestedRangeNotSatisfiable, "range_not_satisfiable",
-			"there are no such bytes; the header Content-Range has the size")
+			"the range is beyond the end; the header Content-Range has the size")
 	}
 	return nil
 }
 
-// rangeWriter holds back the response to an unsatisfiable range.
+// rangeWriter discards http.ServeContent's response to an unsatisfiable range.
 type rangeWriter struct {
 	http.ResponseWriter
 

@@ -39,8 +39,8 @@ func ReadForm(r *http.Request, fields ...string) (Form, error) {
 	if err := checkEncoding(r); err != nil {
 		return f, err
 	}
-	// The reader takes a body that is cut off in the header of a part for a form without that part.
-	// These bytes after it make the header malformed. After a whole form they are ignored.
+	// If a body is cut off in the header of a part, the reader returns the form without that part.
+	// Appending these bytes makes the header malformed. After a complete form they are ignored.
 	r.Body = struct {
 		io.Reader
 		io.Closer

@@ -97,9 +97,8 @@ func (h *Handler) deleteProduct(c *call) (any, error) {
 	return message{"Product deleted successfully"}, err
 }
 
-// productAndVersion returns the product in the path, and the version that If-Match requires. Of
-// several, it is the current one: if that changes before the DB service compares it, the request is
-// stale.
+// productAndVersion returns the id in the path and the version that If-Match requires, nil if any. If
+// If-Match lists several versions, it returns the current one, which the DB service compares again.
 func (h *Handler) productAndVersion(c *call) (id int32, version *int64, err error) {
 	if id, err = request.ProductID(c.Param("id")); err != nil {
 		return 0, nil, err
@@ -114,7 +113,7 @@ func (h *Handler) productAndVersion(c *call) (id int32, version *int64, err erro
 	resp, err := h.db.GetProduct(c.Request.Context(), &merchstorev1.GetProductRequest{Id: id})
 	current := resp.GetProduct().GetVersion()
 	if err == nil && !slices.Contains(versions, current) {
-		current = versions[0] // for the DB service to reject it in its own order of checks
+		current = versions[0] // the DB service rejects it as stale, after its other checks
 	}
 	return id, &current, err
 }

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// maxEnded bounds the ended sessions that are kept for an account, which is read for each of its
-// requests.
+// maxEnded bounds the ended sessions stored in an account, because every request reads its account.
 const maxEnded = 50
 
-// Token is what a verified token says.
+// Token holds the claims of a verified token.
 type Token struct {
 	SID     string
 	ID      string
@@ -19,7 +18,7 @@ type Token struct {
 
 // Sessions decides which tokens of an account are accepted.
 type Sessions struct {
-	// Epoch is that of the accepted tokens. A new epoch ends all sessions.
+	// Epoch is the epoch of the accepted tokens. A new epoch ends all sessions.
 	Epoch int32 `json:",omitzero"`
 	// Ended holds the ids of tokens of this epoch that were ended one by one, with the Unix time at
 	// which they expire.
@@ -31,7 +30,7 @@ func (s Sessions) accept(t Token) bool {
 	return t.Epoch == s.Epoch && !ended
 }
 
-// end returns the sessions without that of t. If too many were ended since they began, it ends all.
+// end returns the sessions without the one of t. If too many are stored as ended, it ends all.
 func (s Sessions) end(t Token, now time.Time) Sessions {
 	if t.Epoch != s.Epoch {
 		return s
