@@ -3,6 +3,8 @@ package controlplane
 import (
 	"context"
 	"path/filepath"
+
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // startEtcd starts a cluster of one member and waits until it is ready.
@@ -24,5 +26,5 @@ func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peer
 	if err != nil {
 		return err
 	}
-	return p.etcd.AwaitReady(ctx, url+"/readyz")
+	return p.etcd.AwaitReady(ctx, subprocess.Responds(url+"/readyz"))
 }
