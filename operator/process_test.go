@@ -66,7 +66,7 @@ func (c *cluster) start(settings ...string) *program {
 	})
 	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
 	defer cancel()
-	if err := p.child.AwaitReady(ctx, p.ops+"/readyz"); err != nil {
+	if err := p.child.AwaitReady(ctx, subprocess.Responds(p.ops+"/readyz")); err != nil {
 		c.t.Fatal(err)
 	}
 	return p

@@ -5,17 +5,20 @@
 package logstream
 
 import (
+	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
@@ -67,6 +70,11 @@ type Client struct {
 	metrics *metrics
 	log     *slog.Logger
 
+	// Used only by the sending goroutine.
+	random  io.Reader
+	ids     []string // unused ids
+	entries []entry
+
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
@@ -89,6 +97,7 @@ func New(conn grpc.ClientConnInterface, o Options, registry prometheus.Registere
 		options: o,
 		queue:   newQueue(o.QueueSize, o.QueueBytes),
 		log:     log,
+		random:  bufio.NewReader(rand.Reader), // one system call for every 256 ids
 		stop:    stop,
 	}
 	c.metrics = newMetrics(registry, c.queue)
@@ -105,16 +114,14 @@ func (c *Client) Error(ctx context.Context, text string) { c.Log(ctx, LevelError
 // Log queues a message with the ids of the request and of the sampled trace in ctx. It does not
 // block; if the queue is full, the message is dropped.
 func (c *Client) Log(ctx context.Context, level Level, text string) {
-	m := &message{
-		Service: c.options.Service, Pod: c.options.Pod, Level: level, Text: sanitize(text), Time: timestamppb.Now(),
-	}
+	e := entry{text: sanitize(text), level: level, nanos: time.Now().UnixNano()}
 	if id := rpc.RequestID(ctx); len(id) <= maxRequestID && utf8.ValidString(id) {
-		m.RequestId = id
+		e.requestID = id
 	}
 	if s := trace.SpanContextFromContext(ctx); s.IsSampled() {
-		m.TraceId, m.SpanId = s.TraceID().String(), s.SpanID().String()
+		e.origin = &origin{s.TraceID().String(), s.SpanID().String()}
 	}
-	switch c.queue.add(m) {
+	switch c.queue.add(e) {
 	case queued:
 	case full:
 		c.metrics.droppedFull.Inc()

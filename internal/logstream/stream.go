@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
@@ -87,16 +89,49 @@ func (c *Client) stream(ctx context.Context) (acknowledged bool, err error) {
 // send sends all batches that are ready. It reports whether the stream is still usable.
 func (c *Client) send(stream writeStream) bool {
 	for {
-		batch, resent := c.queue.take()
+		batch := c.batch()
 		if len(batch) == 0 {
 			return true
 		}
-		c.metrics.sent.Add(float64(len(batch) - resent))
-		c.metrics.resent.Add(float64(resent))
 		if err := stream.Send(&merchstorev1.WriteLogsRequest{Messages: batch}); err != nil {
 			return false
 		}
 	}
+}
+
+// batch returns the next messages to send. Messages that were sent before keep their ids.
+func (c *Client) batch() []*merchstorev1.LogMessage {
+	for len(c.ids) < maxBatch { // generated here, so that Log does not have to
+		c.ids = append(c.ids, uuid.Must(uuid.NewV7FromReader(c.random)).String()) // crypto/rand does not fail
+	}
+	entries, resent := c.queue.take(c.entries[:0], c.ids)
+	if len(entries) == 0 {
+		return nil
+	}
+	first := len(entries) - resent
+	c.ids = c.ids[:copy(c.ids, c.ids[first:])]
+	c.metrics.sent.Add(float64(first))
+	c.metrics.resent.Add(float64(resent))
+
+	// Messages cannot be reused, because gRPC may still read them after Send has returned.
+	messages := make([]struct {
+		log  merchstorev1.LogMessage
+		time timestamppb.Timestamp
+	}, len(entries))
+	batch := make([]*merchstorev1.LogMessage, len(entries))
+	for i := range entries {
+		e, m := &entries[i], &messages[i]
+		m.time.Seconds, m.time.Nanos = e.nanos/1e9, int32(e.nanos%1e9)
+		m.log.Id, m.log.Service, m.log.Pod = e.id, c.options.Service, c.options.Pod
+		m.log.Level, m.log.Text, m.log.RequestId, m.log.Time = e.level, e.text, e.requestID, &m.time
+		if e.origin != nil {
+			m.log.TraceId, m.log.SpanId = e.origin.traceID, e.origin.spanID
+		}
+		batch[i] = &m.log
+	}
+	clear(entries) // so that texts can be freed before the next batch
+	c.entries = entries
+	return batch
 }
 
 // handleResponse removes acknowledged and refused messages from the queue.
@@ -104,7 +139,7 @@ func (c *Client) handleResponse(response *merchstorev1.WriteLogsResponse) {
 	stored, oldest := c.queue.remove(response.GetStoredIds()...)
 	c.metrics.acknowledged.Add(float64(stored))
 	if stored > 0 {
-		c.metrics.latency.Observe(time.Since(oldest).Seconds())
+		c.metrics.latency.Observe(time.Since(time.Unix(0, oldest)).Seconds())
 	}
 	for _, refused := range response.GetRefused() {
 		if found, _ := c.queue.remove(refused.GetId()); found > 0 {

@@ -16,14 +16,12 @@ const (
 	requestTimeout = 3 * time.Second
 )
 
-// AwaitReady polls url, the child's readiness endpoint, until it responds with 200. It returns an
-// error if the child ends before.
-func (p *Process) AwaitReady(ctx context.Context, url string) error {
-	client := http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+// AwaitReady polls check until it returns nil. It returns an error if the child ends before.
+func (p *Process) AwaitReady(ctx context.Context, check func(ctx context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		err := get(ctx, &client, url)
+		err := check(ctx)
 		if err == nil {
 			return nil
 		}
@@ -40,21 +38,25 @@ func (p *Process) AwaitReady(ctx context.Context, url string) error {
 	}
 }
 
-func get(ctx context.Context, client *http.Client, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("get %s: %w", url, err)
+// Responds returns a check of whether a GET of url responds with 200.
+func Responds(url string) func(ctx context.Context) error {
+	client := http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return fmt.Errorf("get %s: %w", url, err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("get %s: %s %s", url, response.Status, strings.TrimSpace(string(body)))
+		}
+		return nil
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("get %s: %s %s", url, response.Status, strings.TrimSpace(string(body)))
-	}
-	return nil
 }
 
 // Tail returns the end of a log file, at most limit bytes and starting with a whole line. If the

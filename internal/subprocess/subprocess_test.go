@@ -167,7 +167,7 @@ func TestAwaitReady(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 
-	if err := shell(t, "exec sleep 600").AwaitReady(soon(t, time.Minute), server.URL); err != nil {
+	if err := shell(t, "exec sleep 600").AwaitReady(soon(t, time.Minute), subprocess.Responds(server.URL)); err != nil {
 		t.Error(err)
 	}
 
@@ -175,11 +175,11 @@ func TestAwaitReady(t *testing.T) {
 		http.Error(w, "no database", http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(never.Close)
-	err := shell(t, "exit 7").AwaitReady(soon(t, time.Minute), never.URL)
+	err := shell(t, "exit 7").AwaitReady(soon(t, time.Minute), subprocess.Responds(never.URL))
 	if err == nil || err.Error() != "ended while starting: exit status 7" {
 		t.Errorf("a child that ended: %v", err)
 	}
-	err = shell(t, "exec sleep 600").AwaitReady(soon(t, 200*time.Millisecond), never.URL)
+	err = shell(t, "exec sleep 600").AwaitReady(soon(t, 200*time.Millisecond), subprocess.Responds(never.URL))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a child that is never ready: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
+	"merchstore.io/merchstore/test/ports"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(database.With(m, schema.Migrate)) }
@@ -129,12 +129,11 @@ func startOnServer(t *testing.T, server *pgserver.Server, change ...func(*Settin
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	free, err := ports.Free(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", free[0])
 }
 
 // as returns a context that authenticates calls with a token.

@@ -68,7 +68,7 @@ func TestLoadgenOrdersAndCleansUp(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	if err := loadgen.AwaitReady(ctx, "http://"+address+"/readyz"); err != nil {
+	if err := loadgen.AwaitReady(ctx, subprocess.Responds("http://"+address+"/readyz")); err != nil {
 		t.Fatal(err)
 	}
 	ticker := time.NewTicker(50 * time.Millisecond)

@@ -60,7 +60,7 @@ func startService(name, log string, f *folder, c subprocess.Command) (*service, 
 }
 
 func (s *service) awaitReady(ctx context.Context, opsAddr string) error {
-	return s.failure(s.AwaitReady(ctx, "http://"+dialAddr(opsAddr)+"/readyz"))
+	return s.failure(s.AwaitReady(ctx, subprocess.Responds("http://"+dialAddr(opsAddr)+"/readyz")))
 }
 
 // wait waits for a program that ends on its own.

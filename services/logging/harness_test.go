@@ -82,7 +82,7 @@ func (s *service) launch(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	if err := s.process.AwaitReady(ctx, "http://"+s.ops+"/readyz"); err != nil {
+	if err := s.process.AwaitReady(ctx, subprocess.Responds("http://"+s.ops+"/readyz")); err != nil {
 		t.Fatalf("%v\n%s", err, subprocess.Tail(s.log.Name(), 8<<10))
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"merchstore.io/merchstore/internal/rpc"
-	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
+	"merchstore.io/merchstore/test/program"
 	"merchstore.io/merchstore/test/valkey"
 )
 
@@ -38,7 +38,6 @@ type bench struct {
 	keys     *token.Keys
 	users    []account
 	addrs    map[string]string
-	watch    *memoryWatch
 	report   report
 }
 
@@ -64,7 +63,7 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("make the folder accessible: %w", err)
 	}
-	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*subprocess.Process{}}, addrs: map[string]string{}}
+	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*program.Program{}, peaks: map[string]uint64{}}, addrs: map[string]string{}}
 	measurements := []measurement{
 		{"orders", b.orders},
 		{"standby", b.standby},
@@ -87,19 +86,19 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
 	if err := b.idleMemory(ctx); err != nil {
 		return err
 	}
-	b.watch = watchMemory(watching, b.programs.pids)
 	for _, m := range measurements {
 		if err := m.run(ctx); err != nil {
 			return err
 		}
 	}
-	for name, most := range b.watch.report() {
-		b.report.memory(name, "under load", most)
+	if err := b.programs.stopAll(); err != nil {
+		return err
+	}
+	for _, name := range b.report.memNames {
+		b.report.memory(name, "under load", b.programs.peaks[name])
 	}
 	b.report.print(os.Stdout)
 	return nil
@@ -110,7 +109,7 @@ func (b *bench) idleMemory(ctx context.Context) error {
 		return err
 	}
 	for name, pid := range b.programs.pids() {
-		n, err := resident(pid)
+		n, _, err := memory(pid)
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (b *bench) pictures(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"db", "api"} {
-		most, err := peak(b.programs.pids()[name])
+		_, most, err := memory(b.programs.pids()[name])
 		if err != nil {
 			return err
 		}

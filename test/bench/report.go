@@ -13,7 +13,7 @@ type report struct {
 	rates    map[string]result
 	notes    []string
 	memNames []string
-	mem      map[string]map[string]int64
+	mem      map[string]map[string]uint64
 }
 
 // rate adds a result. It replaces an earlier one of the same name.
@@ -35,12 +35,12 @@ func (r *report) note(format string, args ...any) {
 	fmt.Println(r.notes[len(r.notes)-1])
 }
 
-func (r *report) memory(process, when string, bytes int64) {
+func (r *report) memory(process, when string, bytes uint64) {
 	if r.mem == nil {
-		r.mem = map[string]map[string]int64{}
+		r.mem = map[string]map[string]uint64{}
 	}
 	if r.mem[process] == nil {
-		r.mem[process] = map[string]int64{}
+		r.mem[process] = map[string]uint64{}
 		r.memNames = append(r.memNames, process)
 	}
 	r.mem[process][when] = bytes

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
@@ -44,7 +45,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 }
 
 func stopServer(server *pgserver.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return server.Stop(ctx)
 }

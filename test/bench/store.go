@@ -3,104 +3,68 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
 	"merchstore.io/merchstore/internal/subprocess"
+	"merchstore.io/merchstore/test/program"
 )
 
 // programs starts and stops the measured processes. Each writes its output to a file.
 type programs struct {
-	dir string
-
-	mu      sync.Mutex
-	running map[string]*subprocess.Process
+	dir     string
+	running map[string]*program.Program
+	peaks   map[string]uint64 // memory maximum resident memory in bytes of stopped programs
 }
-
-const (
-	startLimit = 30 * time.Second
-	stopLimit  = 30 * time.Second
-)
 
 // start starts a program, which runs until stop is called. It waits until the program is ready,
 // according to its operations port ops, or if ops is empty until it listens on addr.
 func (p *programs) start(ctx context.Context, name, addr, ops, path string, args []string, env ...string) error {
-	out, err := os.Create(filepath.Join(p.dir, name+".log"))
+	started := &program.Program{
+		Name: name, LogFile: filepath.Join(p.dir, name+".log"), Ready: subprocess.Responds("http://" + ops + "/readyz"),
+		Command: subprocess.Command{Path: path, Args: args, Env: append(os.Environ(), env...)}, //nolint:forbidigo // for PATH; relevant settings are set by the caller
+	}
+	if ops == "" {
+		started.Ready = func(ctx context.Context) error { return listening(ctx, addr) }
+	}
+	p.running[name] = started
+	return started.Start(ctx)
+}
+
+func listening(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return err
 	}
-	defer out.Close()
-	inherited := os.Environ() //nolint:forbidigo // for PATH; relevant settings are set below
-	c, err := subprocess.Start(subprocess.Command{Path: path, Args: args, Env: append(inherited, env...), Output: out})
-	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
-	}
-	p.mu.Lock()
-	p.running[name] = c
-	p.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	if ops != "" {
-		err = c.AwaitReady(ctx, "http://"+ops+"/readyz")
-	} else {
-		err = awaitListening(ctx, addr)
-	}
-	if err != nil {
-		return fmt.Errorf("start %s: %w\n%s", name, err, subprocess.Tail(out.Name(), 4096))
-	}
-	return nil
+	return conn.Close()
 }
 
 // stop shuts a program down.
 func (p *programs) stop(name string) error {
-	p.mu.Lock()
-	c, ok := p.running[name]
-	delete(p.running, name)
-	p.mu.Unlock()
+	running, ok := p.running[name]
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
-	if err := c.Stop(ctx); err != nil {
-		return fmt.Errorf("stop %s: %w", name, err)
+	delete(p.running, name)
+	if _, peak, err := memory(running.PID()); err == nil {
+		p.peaks[name] = max(p.peaks[name], peak)
 	}
-	return nil
+	return running.Stop()
 }
 
 func (p *programs) stopAll() error {
 	var errs []error
-	for name := range p.pids() {
+	for name := range p.running {
 		errs = append(errs, p.stop(name))
 	}
 	return errors.Join(errs...)
 }
 
 func (p *programs) pids() map[string]int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	pids := map[string]int{}
-	for name, c := range maps.All(p.running) {
-		pids[name] = c.PID()
+	for name, running := range p.running {
+		pids[name] = running.PID()
 	}
 	return pids
-}
-
-func awaitListening(ctx context.Context, addr string) error {
-	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", addr, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

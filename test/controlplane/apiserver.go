@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
@@ -40,10 +39,15 @@ func (p *ControlPlane) startAPIServer(ctx context.Context, program, etcd string,
 	if p.config, err = p.userConfig(url, "administrator", "system:masters"); err != nil {
 		return err
 	}
-	if p.apiserver, err = p.run(program, all); err != nil {
+	discover, err := discovery.NewDiscoveryClientForConfig(p.config)
+	if err != nil {
 		return err
 	}
-	if err := p.awaitReady(ctx); err != nil {
+	p.apiserver, err = p.run(ctx, program, all, func(ctx context.Context) error { // includes etcd and the default roles
+		_, err := discover.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	scheme, err := newScheme()
@@ -108,28 +112,4 @@ func (p *ControlPlane) userConfig(url, user string, groups ...string) (*rest.Con
 		TLSClientConfig: rest.TLSClientConfig{CAData: p.authority.certificate(), CertData: pair.certificate, KeyData: pair.key},
 		QPS:             -1, // no rate limiting by the client
 	}, nil
-}
-
-// awaitReady waits until the API server is ready, which includes etcd and the default roles. It
-// returns an error if the process ends before.
-func (p *ControlPlane) awaitReady(ctx context.Context) error {
-	client, err := discovery.NewDiscoveryClientForConfig(p.config)
-	if err != nil {
-		return err
-	}
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		_, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.apiserver.Done():
-			return fmt.Errorf("ended while starting: %w", p.apiserver.Err())
-		case <-ctx.Done():
-			return fmt.Errorf("not ready: %w; last attempt: %w", context.Cause(ctx), err)
-		case <-ticker.C:
-		}
-	}
 }

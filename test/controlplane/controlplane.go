@@ -35,23 +35,20 @@ import (
 
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
+	"merchstore.io/merchstore/test/program"
 )
 
-const (
-	// startTimeout bounds the start of etcd and the API server, which takes five seconds on two
-	// idle cores.
-	startTimeout = 2 * time.Minute
-	// stopTimeout bounds the shutdown of etcd, which usually takes a tenth of a second.
-	stopTimeout = 30 * time.Second
-)
+// startTimeout bounds the start of etcd and the API server, which takes five seconds on two idle
+// cores.
+const startTimeout = 2 * time.Minute
 
 // ControlPlane is an etcd and an API server in child processes, which end with this one. Stop must
 // not be called concurrently with any other method.
 type ControlPlane struct {
 	dir       string
 	authority *authority
-	etcd      *subprocess.Process
-	apiserver *subprocess.Process
+	etcd      *program.Program // nil until it has started
+	apiserver *program.Program
 	config    *rest.Config
 	client    client.Client
 	users     atomic.Int64
@@ -101,12 +98,9 @@ func (p *ControlPlane) start(ctx context.Context, options []Option) error {
 		return fmt.Errorf("create certificate authority: %w", err)
 	}
 	if err := p.startEtcd(ctx, programs.etcd, free[0], free[1]); err != nil {
-		return fmt.Errorf("start etcd: %w\n%s", err, p.logTail("etcd"))
+		return err
 	}
-	if err := p.startAPIServer(ctx, programs.apiserver, address(free[0]), free[2], options); err != nil {
-		return fmt.Errorf("start the API server: %w\n%s", err, p.logTail("kube-apiserver"))
-	}
-	return nil
+	return p.startAPIServer(ctx, programs.apiserver, address(free[0]), free[2], options)
 }
 
 // Config returns a client configuration of a cluster administrator, without client-side rate
@@ -122,29 +116,17 @@ func (p *ControlPlane) Stop() error {
 	if p.etcd == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	if err := p.etcd.Stop(ctx); err != nil {
-		return fmt.Errorf("stop etcd: %w", err)
-	}
-	return nil
+	return p.etcd.Stop()
 }
 
-// run starts a program that writes to a log with its name.
-func (p *ControlPlane) run(program string, f flags) (*subprocess.Process, error) {
-	log, err := os.OpenFile(p.logFile(filepath.Base(program)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+// run starts a program, which writes to a log with its name, and waits until it is ready.
+func (p *ControlPlane) run(ctx context.Context, path string, f flags, ready func(context.Context) error) (*program.Program, error) {
+	name := filepath.Base(path)
+	started := &program.Program{
+		Name: name, LogFile: filepath.Join(p.dir, name+".log"), Ready: ready, AnyExit: true,
+		Command: subprocess.Command{Path: path, Args: f.arguments(), Dir: p.dir},
 	}
-	defer log.Close()
-	return subprocess.Start(subprocess.Command{Path: program, Args: f.arguments(), Dir: p.dir, Output: log})
-}
-
-func (p *ControlPlane) logFile(program string) string { return filepath.Join(p.dir, program+".log") }
-
-// logTail returns the end of a program's log.
-func (p *ControlPlane) logTail(program string) string {
-	return subprocess.Tail(p.logFile(program), 8<<10)
+	return started, started.Start(ctx)
 }
 
 // host is the address on which everything listens.

@@ -3,6 +3,8 @@ package controlplane
 import (
 	"context"
 	"path/filepath"
+
+	"merchstore.io/merchstore/internal/subprocess"
 )
 
 // startEtcd starts a cluster of one member and waits until it is ready.
@@ -10,7 +12,7 @@ func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peer
 	const name = "test"
 	url, peerURL := "http://"+address(port), "http://"+address(peerPort)
 	var err error
-	p.etcd, err = p.run(program, flags{
+	p.etcd, err = p.run(ctx, program, flags{
 		"name":                        name,
 		"data-dir":                    filepath.Join(p.dir, "etcd"),
 		"listen-client-urls":          url,
@@ -20,9 +22,6 @@ func (p *ControlPlane) startEtcd(ctx context.Context, program string, port, peer
 		"initial-cluster":             name + "=" + peerURL,
 		"log-level":                   "warn",
 		"unsafe-no-fsync":             "true", // no test simulates a power failure
-	})
-	if err != nil {
-		return err
-	}
-	return p.etcd.AwaitReady(ctx, url+"/readyz")
+	}, subprocess.Responds(url+"/readyz"))
+	return err
 }

@@ -3,8 +3,6 @@ package controlplane
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	"merchstore.io/merchstore/test/shared"
@@ -16,9 +14,17 @@ var sharedPlane = shared.New[*ControlPlane]("control plane")
 // plane after them. crds is a folder of YAML files with the CustomResourceDefinitions to install,
 // or empty.
 func With(m shared.Runner, crds string) shared.Runner {
-	return sharedPlane.With(m,
-		func() (*ControlPlane, error) { return startShared(crds) },
-		func(p *ControlPlane) error { return errors.Join(p.Stop(), os.RemoveAll(p.dir)) })
+	return sharedPlane.With(m, func(dir string) (*ControlPlane, error) {
+		ctx := context.Background() // outlives the test that calls Shared first
+		plane, err := Start(ctx, dir)
+		if err != nil || crds == "" {
+			return plane, err
+		}
+		if err := plane.InstallCRDs(ctx, crds); err != nil {
+			return nil, errors.Join(err, plane.Stop())
+		}
+		return plane, nil
+	}, (*ControlPlane).Stop)
 }
 
 // Shared returns the control plane shared by all tests of this binary. The first call starts it.
@@ -26,22 +32,4 @@ func With(m shared.Runner, crds string) shared.Runner {
 func Shared(t testing.TB) *ControlPlane {
 	t.Helper()
 	return sharedPlane.Get(t)
-}
-
-func startShared(crds string) (*ControlPlane, error) {
-	dir, err := os.MkdirTemp("", "merchstore-controlplane-")
-	if err != nil {
-		return nil, fmt.Errorf("create folder: %w", err)
-	}
-	ctx := context.Background() // outlives the test that calls Shared first
-	plane, err := Start(ctx, dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	if crds != "" {
-		if err := plane.InstallCRDs(ctx, crds); err != nil {
-			return nil, errors.Join(err, plane.Stop(), os.RemoveAll(dir))
-		}
-	}
-	return plane, nil
 }

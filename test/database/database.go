@@ -28,7 +28,8 @@ type Migrate func(ctx context.Context, url string) error
 // With returns a runner for TestMain that lets the tests of m call New and Empty, and stops the
 // server after them. migrate may be nil if New is not used.
 func With(m shared.Runner, migrate Migrate) shared.Runner {
-	return sharedServer.With(m, func() (*testServer, error) { return startShared(migrate) }, (*testServer).stop)
+	return sharedServer.With(m, func(dir string) (*testServer, error) { return startShared(dir, migrate) },
+		func(s *testServer) error { return stop(s.Server) })
 }
 
 // New returns the URL of a new database with the newest schema. It is dropped when the test ends.

@@ -94,7 +94,7 @@ func TestStartServerIsIndependentOfTheSharedServer(t *testing.T) {
 
 func TestFoldersOfCrashedRunsAreRemoved(t *testing.T) {
 	t.Parallel()
-	abandoned, err := os.MkdirTemp("", "merchstore-test-postgres-")
+	abandoned, err := os.MkdirTemp("", "merchstore-test-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,15 +3,12 @@ package database
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/ports"
+	"merchstore.io/merchstore/test/shared"
 )
 
 // StartServer starts a server for one test, which may stop, kill and restart it. It has
@@ -20,37 +17,32 @@ import (
 // StartServer does not need TestMain.
 func StartServer(t testing.TB, settings map[string]string) *pgserver.Server {
 	t.Helper()
-	dir, server, err := startServer(settings)
-	if err != nil {
-		t.Fatalf("start server: %v", err)
-	}
-	t.Cleanup(func() { stopServer(t, server, dir) })
-	return server
+	return serve(t, func(ctx context.Context, dir string) (*pgserver.Server, error) { return StartIn(ctx, dir, settings) })
 }
 
-func stopServer(t testing.TB, server *pgserver.Server, dir *tempDir) {
+// serve starts a server in a folder of its own, and stops and removes it when the test ends.
+func serve(t testing.TB, start func(ctx context.Context, dir string) (*pgserver.Server, error)) *pgserver.Server {
 	t.Helper()
-	err := stop(server)
-	if log, readErr := os.ReadFile(server.LogFile()); readErr == nil && (t.Failed() || err != nil) {
-		t.Logf("end of the server's log:\n%s", log[max(0, len(log)-4<<10):])
-	}
-	if err := errors.Join(err, dir.remove()); err != nil {
-		t.Errorf("stop server: %v", err)
-	}
-}
-
-func startServer(settings map[string]string) (*tempDir, *pgserver.Server, error) {
-	dir, err := newTempDir()
+	dir, err := shared.NewFolder()
 	if err != nil {
-		return nil, nil, err
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	server, err := StartIn(ctx, dir.path, settings)
+	server, err := start(ctx, dir.Path)
 	if err != nil {
-		return nil, nil, errors.Join(err, dir.remove())
+		t.Fatalf("start server: %v", errors.Join(err, dir.Remove()))
 	}
-	return dir, server, nil
+	t.Cleanup(func() {
+		err := stop(server)
+		if t.Failed() || err != nil {
+			t.Logf("end of the server's log:\n%s", subprocess.Tail(server.LogFile(), 4<<10))
+		}
+		if err := errors.Join(err, dir.Remove()); err != nil {
+			t.Errorf("stop server: %v", err)
+		}
+	})
+	return server
 }
 
 // StartIn starts a server on a free port, with its files in the folder dir.
@@ -67,59 +59,4 @@ func stop(server *pgserver.Server) error {
 	defer cancel()
 	server.Resume() // a paused server cannot stop
 	return server.Stop(ctx)
-}
-
-// tempDir is a temporary folder with a lock file, which is locked while the process runs, so that
-// folders left by crashed runs can be removed. t.TempDir is private, but a server started by root
-// runs as another user.
-type tempDir struct {
-	path string
-	lock *os.File
-}
-
-const (
-	tempDirPattern = "merchstore-test-postgres-*"
-	lockName       = "in-use"
-)
-
-func newTempDir() (*tempDir, error) {
-	removeAbandoned()
-	path, err := os.MkdirTemp("", tempDirPattern)
-	if err != nil {
-		return nil, fmt.Errorf("create temporary folder: %w", err)
-	}
-	lock, err := os.Create(filepath.Join(path, lockName))
-	if err != nil {
-		return nil, fmt.Errorf("lock temporary folder: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock temporary folder: %w", err)
-	}
-	return &tempDir{path: path, lock: lock}, nil
-}
-
-func (d *tempDir) remove() error {
-	defer d.lock.Close()
-	if err := os.RemoveAll(d.path); err != nil {
-		return fmt.Errorf("remove temporary folder: %w", err)
-	}
-	return nil
-}
-
-// removeAbandoned removes folders of runs that panicked, timed out or were killed, which have 40 MB
-// each. Errors are ignored.
-func removeAbandoned() {
-	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), tempDirPattern))
-	for _, path := range paths {
-		lock, err := os.Open(filepath.Join(path, lockName))
-		if err != nil {
-			continue // not locked yet, or not a tempDir
-		}
-		info, err := lock.Stat()
-		old := err == nil && time.Since(info.ModTime()) > time.Minute // a newer one may not be locked yet
-		if old && syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			_ = os.RemoveAll(path)
-		}
-		_ = lock.Close()
-	}
 }

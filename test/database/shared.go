@@ -24,21 +24,20 @@ var sharedServer = shared.New[*testServer]("database server")
 type testServer struct {
 	*pgserver.Server
 
-	dir *tempDir
 	// template returns the name of the database that New copies. The first call creates it.
 	template func() (string, error)
 }
 
-func startShared(migrate Migrate) (*testServer, error) {
-	dir, server, err := startServer(sharedSettings)
+func startShared(dir string, migrate Migrate) (*testServer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	server, err := StartIn(ctx, dir, sharedSettings)
 	if err != nil {
 		return nil, err
 	}
 	template := sync.OnceValues(func() (string, error) { return createTemplate(server, migrate) })
-	return &testServer{Server: server, dir: dir, template: template}, nil
+	return &testServer{Server: server, template: template}, nil
 }
-
-func (s *testServer) stop() error { return errors.Join(stop(s.Server), s.dir.remove()) }
 
 // createTemplate creates a migrated database. It does not allow connections, because a database in
 // use cannot be copied.

@@ -20,17 +20,7 @@ import (
 func StartPair(t testing.TB) (primary, standby *pgserver.Server) {
 	t.Helper()
 	primary = StartServer(t, map[string]string{Synchronous: "ANY 1 (standby)"})
-	dir, err := newTempDir()
-	if err != nil {
-		t.Fatalf("create folder of the standby: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	standby, err = Follow(ctx, primary, dir.path)
-	if err != nil {
-		t.Fatalf("start standby: %v", errors.Join(err, dir.remove()))
-	}
-	t.Cleanup(func() { stopServer(t, standby, dir) })
+	standby = serve(t, func(ctx context.Context, dir string) (*pgserver.Server, error) { return Follow(ctx, primary, dir) })
 	return primary, standby
 }
 

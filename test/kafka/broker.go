@@ -18,27 +18,21 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
-	"time"
+	"slices"
 
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/kafka/jars"
 	"merchstore.io/merchstore/test/ports"
+	"merchstore.io/merchstore/test/program"
 )
 
-// startTimeout bounds the start of a broker, which takes about five seconds on two idle cores.
-const startTimeout = 2 * time.Minute
-
-// stopTimeout bounds the shutdown of a broker, which usually takes half a second.
-const stopTimeout = 30 * time.Second
-
-// Broker is a Kafka broker in a child process, which ends with this one. Stop, Kill and Restart
-// must not be called concurrently with any other method.
+// Broker is a Kafka broker on ports that a restart does not change.
 type Broker struct {
+	program.Program
+
 	dir        string
 	jars       string
 	jvm        []string
@@ -47,7 +41,6 @@ type Broker struct {
 	port       int
 	saslPort   int
 	users      []string // in the format of the storage tool
-	process    *subprocess.Process
 }
 
 // Option configures [Start].
@@ -103,54 +96,16 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	if err := b.format(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.launch(ctx); err != nil {
-		return nil, err
+	arguments := slices.Concat(b.jvm, logFlags, []string{"-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile()})
+	b.Program = program.Program{
+		Name: "broker", LogFile: filepath.Join(dir, "broker.log"), Ready: b.ready, AnyExit: true,
+		Command: subprocess.Command{Path: "java", Args: arguments},
 	}
-	return b, nil
+	return b, b.Program.Start(ctx)
 }
 
 // Addr returns the bootstrap address, host:port. A restart does not change it.
 func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
-
-// Stop sends SIGTERM and waits until the broker has shut down. Stopping a stopped broker does
-// nothing.
-func (b *Broker) Stop() error {
-	// A paused broker does not handle the signal.
-	if err := b.Resume(); err != nil {
-		return fmt.Errorf("stop broker: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	if err := b.process.Stop(ctx); err != nil {
-		return fmt.Errorf("stop broker: %w\n%s", err, b.logTail())
-	}
-	return nil
-}
-
-// Kill sends SIGKILL, to simulate a crash, and waits until the broker has ended.
-func (b *Broker) Kill() { b.process.Kill() }
-
-// Pause suspends the broker with SIGSTOP, to simulate a hanging machine: connections stay open but
-// nothing responds.
-func (b *Broker) Pause() error { return b.signal(syscall.SIGSTOP) }
-
-// Resume continues a paused broker.
-func (b *Broker) Resume() error { return b.signal(syscall.SIGCONT) }
-
-func (b *Broker) signal(s syscall.Signal) error {
-	if err := b.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("send %v to the broker: %w", s, err)
-	}
-	return nil
-}
-
-// Restart stops the broker if it is running, and starts it with the same address and data.
-func (b *Broker) Restart(ctx context.Context) error {
-	if err := b.Stop(); err != nil {
-		return err
-	}
-	return b.launch(ctx)
-}
 
 func (b *Broker) propertiesFile() string { return filepath.Join(b.dir, "server.properties") }
 
@@ -165,31 +120,6 @@ func (b *Broker) format(ctx context.Context) error {
 	}
 	return nil
 }
-
-func (b *Broker) launch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-
-	arguments := append(append([]string{}, b.jvm...), logFlags...)
-	arguments = append(arguments, "-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile())
-	log, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("open log of the broker: %w", err)
-	}
-	defer log.Close()
-	if b.process, err = subprocess.Start(subprocess.Command{Path: "java", Args: arguments, Output: log}); err != nil {
-		return fmt.Errorf("start broker: %w", err)
-	}
-	if err := b.awaitReady(ctx); err != nil {
-		b.Kill()
-		return fmt.Errorf("start broker: %w\n%s", err, b.logTail())
-	}
-	return nil
-}
-
-func (b *Broker) logFile() string { return filepath.Join(b.dir, "broker.log") }
-
-func (b *Broker) logTail() string { return subprocess.Tail(b.logFile(), tailLimit) }
 
 // tailLimit is the number of bytes of output included in an error.
 const tailLimit = 8 << 10

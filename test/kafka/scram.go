@@ -2,12 +2,8 @@ package kafka
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"strings"
-	"testing"
-
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
 // WithUser adds a user, and a listener at [Broker.SASLAddr] that requires SASL PLAIN, SCRAM-SHA-256
@@ -51,25 +47,3 @@ func WithTLS(keyAndCertificate, clientAuthority string) Option {
 
 // SASLAddr returns the bootstrap address, host:port, of the listener that requires authentication.
 func (b *Broker) SASLAddr() string { return fmt.Sprintf("127.0.0.1:%d", b.saslPort) }
-
-// SetPassword changes a user's password for SCRAM-SHA-256 only.
-func (b *Broker) SetPassword(t testing.TB, name, password string) {
-	t.Helper()
-	admin, err := b.admin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), requestTimeout)
-	defer cancel()
-	result, err := admin.AlterUserScramCredentials(ctx, []kafka.UserScramCredentialUpsertion{{
-		User: name, Password: []byte(password),
-		ScramCredentialInfo: kafka.ScramCredentialInfo{Mechanism: kafka.ScramMechanismSHA256, Iterations: 4096},
-	}}, nil)
-	if err != nil {
-		t.Fatalf("set password of %s: %v", name, err)
-	}
-	if failed := result.Errors[name]; failed.Code() != kafka.ErrNoError {
-		t.Fatalf("set password of %s: %v", name, failed)
-	}
-}

@@ -2,9 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	"merchstore.io/merchstore/test/shared"
@@ -15,9 +12,9 @@ var sharedBroker = shared.New[*Broker]("Kafka broker")
 // StopAfter returns a runner for TestMain that lets the tests of m call Shared, and stops the
 // broker after them.
 func StopAfter(m shared.Runner) shared.Runner {
-	return sharedBroker.With(m, startShared, func(b *Broker) error {
-		return errors.Join(b.Stop(), os.RemoveAll(b.dir))
-	})
+	return sharedBroker.With(m, func(dir string) (*Broker, error) {
+		return Start(context.Background(), dir) // outlives the test that calls Shared first
+	}, (*Broker).Stop)
 }
 
 // Shared returns the broker shared by all tests of this binary. The first call starts it. Tests
@@ -25,16 +22,4 @@ func StopAfter(m shared.Runner) shared.Runner {
 func Shared(t testing.TB) *Broker {
 	t.Helper()
 	return sharedBroker.Get(t)
-}
-
-func startShared() (*Broker, error) {
-	dir, err := os.MkdirTemp("", "merchstore-kafka-")
-	if err != nil {
-		return nil, fmt.Errorf("create directory: %w", err)
-	}
-	b, err := Start(context.Background(), dir) // outlives the test that calls Shared first
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return b, nil
 }

@@ -38,7 +38,7 @@ func startProgram(t *testing.T, path string, settings ...string) string {
 			t.Logf("end of the log of %s:\n%s", filepath.Base(path), subprocess.Tail(logFile, 8<<10))
 		}
 	})
-	if err := process.AwaitReady(t.Context(), "http://"+ops+"/readyz"); err != nil {
+	if err := process.AwaitReady(t.Context(), subprocess.Responds("http://"+ops+"/readyz")); err != nil {
 		t.Fatal(err)
 	}
 	return ops

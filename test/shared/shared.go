@@ -4,6 +4,7 @@
 package shared
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -19,8 +20,9 @@ type Resource[T any] struct {
 	name string
 
 	mu      sync.Mutex
-	start   func() (T, error) // nil while no tests run
+	start   func(dir string) (T, error) // nil while no tests run
 	started bool
+	dir     *Folder
 	value   T
 	err     error // the error of start, which is not called again
 }
@@ -29,8 +31,8 @@ type Resource[T any] struct {
 func New[T any](name string) *Resource[T] { return &Resource[T]{name: name} }
 
 // With returns a runner for TestMain that runs the tests of m with the resource, and stops it
-// afterwards, also if tests have failed.
-func (r *Resource[T]) With(m Runner, start func() (T, error), stop func(T) error) Runner {
+// afterwards, also if tests have failed. start gets a folder of its own, which is removed then.
+func (r *Resource[T]) With(m Runner, start func(dir string) (T, error), stop func(T) error) Runner {
 	return runner(func() (code int) {
 		r.mu.Lock()
 		r.start = start
@@ -39,10 +41,14 @@ func (r *Resource[T]) With(m Runner, start func() (T, error), stop func(T) error
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.start = nil
-			if !r.started || r.err != nil {
+			if r.dir == nil {
 				return
 			}
-			if err := stop(r.value); err != nil {
+			var err error
+			if r.err == nil {
+				err = stop(r.value)
+			}
+			if err := errors.Join(err, r.dir.Remove()); err != nil {
 				fmt.Fprintf(os.Stderr, "stop the shared %s: %v\n", r.name, err)
 				code = max(code, 1)
 			}
@@ -66,7 +72,9 @@ func (r *Resource[T]) Get(t testing.TB) T {
 	}
 	if !r.started {
 		r.started = true
-		r.value, r.err = r.start()
+		if r.dir, r.err = NewFolder(); r.err == nil {
+			r.value, r.err = r.start(r.dir.Path)
+		}
 	}
 	if r.err != nil {
 		t.Fatalf("start the shared %s: %v", r.name, r.err)

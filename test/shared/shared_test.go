@@ -67,7 +67,7 @@ func TestResource(t *testing.T) {
 				return 0
 			})
 			code := r.With(m,
-				func() (int, error) { starts++; return 7, test.startErr },
+				func(string) (int, error) { starts++; return 7, test.startErr },
 				func(int) error { stops++; return test.stopErr },
 			).Run()
 			if starts != test.starts || stops != test.stops || code != test.code {

@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strconv"
 
+	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/test/ports"
 )
@@ -96,12 +97,12 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 		return nil, errors.Join(err, s.removeDir())
 	}
 	for _, p := range s.processes {
-		if err := p.launch(); err != nil {
+		if err := p.Launch(); err != nil {
 			return nil, errors.Join(err, s.abandon())
 		}
 	}
 	for _, p := range s.processes {
-		if err := p.awaitReady(ctx); err != nil {
+		if err := p.AwaitReady(ctx); err != nil {
 			return nil, errors.Join(err, s.abandon())
 		}
 	}
@@ -116,18 +117,20 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 			if err != nil {
 				return fmt.Errorf("find ports of %s: %w", service, err)
 			}
-			p := &Process{name: service, path: filepath.Join(o.Programs, service), addr: address(free[0]), ops: address(free[1])}
-			if i > 0 {
-				p.name += "-" + strconv.Itoa(i+1)
+			p := &Process{addr: address(free[0]), ops: address(free[1])}
+			if p.Name = service; i > 0 {
+				p.Name += "-" + strconv.Itoa(i+1)
 			}
-			p.logFile = filepath.Join(s.dir, p.name+".log")
+			p.Command.Path = filepath.Join(o.Programs, service)
+			p.LogFile = filepath.Join(s.dir, p.Name+".log")
+			p.Ready, p.StopTimeout = subprocess.Responds(p.OpsURL()+"/readyz"), stopTimeout
 			s.processes = append(s.processes, p)
 		}
 	}
 	loggings, dbs, apis := s.replicas(Logging), s.replicas(DB), s.replicas(API)
 	for _, replicas := range [][]*Process{loggings, dbs, apis} {
 		for i, p := range replicas {
-			p.env = environment(o, p, s.JWTKeys, dbs[i%len(dbs)].addr, loggings[i%len(loggings)].addr)
+			p.Command.Env = environment(o, p, s.JWTKeys, dbs[i%len(dbs)].addr, loggings[i%len(loggings)].addr)
 		}
 	}
 	s.URL = apis[0].URL()
@@ -140,7 +143,7 @@ func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 func (s *Stack) replicas(service string) []*Process {
 	var found []*Process
 	for _, p := range s.processes {
-		if filepath.Base(p.path) == service {
+		if filepath.Base(p.Command.Path) == service {
 			found = append(found, p)
 		}
 	}
@@ -149,7 +152,7 @@ func (s *Stack) replicas(service string) []*Process {
 
 // Process returns the process with the given name. It panics if there is none.
 func (s *Stack) Process(name string) *Process {
-	i := slices.IndexFunc(s.processes, func(p *Process) bool { return p.name == name })
+	i := slices.IndexFunc(s.processes, func(p *Process) bool { return p.Name == name })
 	if i < 0 {
 		panic("stack: no process " + name)
 	}
@@ -176,10 +179,10 @@ func (s *Stack) Keys() (*token.Keys, error) {
 
 // Close stops the services, the API first. It returns an error if a service exited with an error,
 // ended on its own, or had a data race. Closing twice does nothing.
-func (s *Stack) Close(ctx context.Context) error {
+func (s *Stack) Close() error {
 	var errs []error
 	for _, p := range slices.Backward(s.processes) {
-		errs = append(errs, p.finish(ctx))
+		errs = append(errs, p.finish())
 	}
 	s.processes = nil
 	s.client.CloseIdleConnections()

@@ -9,7 +9,7 @@ import (
 const (
 	// startTimeout includes building, which takes minutes the first time.
 	startTimeout = 10 * time.Minute
-	// stopTimeout exceeds the sum of the services' shutdown timeouts.
+	// stopTimeout exceeds the shutdown timeout of a service.
 	stopTimeout = 2 * time.Minute
 )
 
@@ -28,9 +28,7 @@ func Start(t testing.TB, o Options) *Stack {
 	}
 	processes := s.processes
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		if err := s.Close(ctx); err != nil {
+		if err := s.Close(); err != nil {
 			t.Errorf("stop the store: %v", err)
 		}
 		if t.Failed() {

@@ -187,7 +187,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 		}
 	}()
 	eventually.True(t, 10*time.Second, "orders to be placed", func() bool { return s.count(`SELECT count(*) FROM orders`) > 20 })
-	if err := s.Process(stack.API).Stop(t.Context()); err != nil {
+	if err := s.Process(stack.API).Stop(); err != nil {
 		t.Error(err)
 	}
 	close(stop)

@@ -2,14 +2,12 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/otlp"
@@ -34,9 +32,7 @@ func (s *store) buy(token string) (requestID string) {
 // finish stops the store, which flushes its log messages and spans.
 func (s *store) finish() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := s.Close(ctx); err != nil {
+	if err := s.Close(); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -112,7 +108,7 @@ func TestTraceOfAnOrderIncludesAllServices(t *testing.T) {
 	})
 	s.signUp("12113053", "peter")
 	requestID := s.buy(s.login("peter"))
-	logFile := s.Process(stack.API).LogFile()
+	logFile := s.Process(stack.API).LogFile
 	s.finish()
 
 	all := receiver.Spans()
@@ -192,7 +188,7 @@ func TestClientsCannotForceTracing(t *testing.T) {
 			s := start(t, func(o *stack.Options) { o.Env = map[string]map[string]string{"": env} })
 			s.signUp("12113053", "peter")
 			requestID := s.buy(s.login("peter"))
-			logFile := s.Process(stack.API).LogFile()
+			logFile := s.Process(stack.API).LogFile
 			s.finish()
 			if spans := receiver.Spans(); len(spans) > 0 {
 				t.Errorf("%d spans were sent, the first is %+v", len(spans), spans[0])
@@ -214,7 +210,7 @@ func TestCollectorOutage(t *testing.T) {
 	})
 	s.signUp("12113053", "peter")
 	s.buy(s.login("peter"))
-	logFile := s.Process(stack.API).LogFile()
+	logFile := s.Process(stack.API).LogFile
 	s.finish() // fails the test if a process had to be killed, or ended with an error
 	if log, err := os.ReadFile(logFile); err != nil || !bytes.Contains(log, []byte("traces were not exported before shutdown")) {
 		t.Errorf("the API's log does not report that traces were dropped: %v\n%s", err, log)

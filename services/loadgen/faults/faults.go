@@ -40,19 +40,14 @@ type Fault struct {
 	// for the last hour.
 	TimeToAlert time.Duration
 
-	newInjector func(Settings, kubectl, logf) injector
-}
-
-// injector injects one kind of fault.
-type injector interface {
 	// component returns the affected component of the store.
-	component() string
-	// inject breaks the component, and returns when it has been broken for the duration, or when
-	// ctx ends.
-	inject(ctx context.Context, duration time.Duration) error
+	component func(Settings) string
+	// inject breaks the component, and returns when it has been broken for the settings' duration,
+	// or when ctx ends.
+	inject func(ctx context.Context, k kubectl) error
 	// recover undoes inject, of this process or of an earlier one that was killed, and waits until
 	// the component works. It changes nothing if the component is not broken.
-	recover(ctx context.Context) error
+	recover func(ctx context.Context, k kubectl) error
 }
 
 // logf writes a line to the terminal.
@@ -62,24 +57,30 @@ type logf func(format string, args ...any)
 func All() []Fault {
 	return []Fault{
 		{
-			Name: "slow-database", newInjector: newSlowDatabase,
+			Name: "slow-database", component: always("postgresql"), inject: injectSlowDatabase, recover: recoverSlowDatabase,
 			Description: "locks the products table for two seconds at a time, which delays orders and product reads",
 			Alerts:      []string{"MerchstoreLatencyBudgetBurnsFast"},
 			TimeToAlert: 30 * time.Minute, // it looks at the last hour, and cached reads stay fast
 		},
 		{
-			Name: "kafka-unavailable", newInjector: newKafkaUnavailable,
+			Name: "kafka-unavailable", component: always("kafka"), inject: injectKafkaUnavailable, recover: recoverKafkaUnavailable,
 			Description: "scales Kafka to 0, so that log messages queue up in the pods that send them",
 			Alerts:      []string{"MerchstoreKafkaTopicUnreachable", "MerchstoreLogMessagesDelayed"},
 			TimeToAlert: 3 * time.Minute,
 		},
 		{
-			Name: "kill-pods", newInjector: newKillPods,
+			Name: "kill-pods", inject: injectKillPods,
+			component:   func(s Settings) string { return s.Component },
+			recover:     func(ctx context.Context, k kubectl) error { return k.awaitReady(ctx, k.Component) }, // Kubernetes replaces the pods
 			Description: "kills all pods of a component at once, repeatedly; without pods of db, the store responds with 503",
 			Alerts:      []string{"MerchstoreErrorBudgetBurnsFast"},
 			TimeToAlert: 15 * time.Minute, // it looks at the last hour
 		},
 	}
+}
+
+func always(component string) func(Settings) string {
+	return func(Settings) string { return component }
 }
 
 // Inject injects the fault and writes its progress to out. It recovers when the duration is over,
@@ -90,21 +91,20 @@ func (f Fault) Inject(ctx context.Context, s Settings, out io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	i := f.newInjector(s, k, log)
-	if workload, err := k.find(ctx, i.component()); err != nil {
+	if workload, err := k.find(ctx, f.component(s)); err != nil {
 		return err
 	} else if workload == "" {
-		return fmt.Errorf("release %s in namespace %s has no %s", s.Release, s.Namespace, i.component())
+		return fmt.Errorf("release %s in namespace %s has no %s", s.Release, s.Namespace, f.component(s))
 	}
 	f.describe(s, log)
 	// A killed process may have left the component broken.
-	if err := recoverWithRetry(ctx, i, 1); err != nil {
+	if err := f.recoverWithRetry(ctx, k, 1); err != nil {
 		return fmt.Errorf("recover before the fault: %w", err)
 	}
 	log("injecting the fault in namespace %s for %s; Ctrl-C ends it", s.Namespace, s.Duration)
 	defer func() {
 		log("recovering")
-		recoverErr := recoverWithRetry(context.WithoutCancel(ctx), i, recoverAttempts)
+		recoverErr := f.recoverWithRetry(context.WithoutCancel(ctx), k, recoverAttempts)
 		if recoverErr != nil {
 			recoverErr = fmt.Errorf("recover (`loadgen recover` tries again): %w", recoverErr)
 		} else {
@@ -112,7 +112,7 @@ func (f Fault) Inject(ctx context.Context, s Settings, out io.Writer) (err error
 		}
 		err = errors.Join(err, recoverErr)
 	}()
-	if err := i.inject(ctx, s.Duration); err != nil && ctx.Err() == nil {
+	if err := f.inject(ctx, k); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("inject %s: %w", f.Name, err)
 	}
 	return nil
@@ -141,15 +141,14 @@ func Recover(ctx context.Context, s Settings, out io.Writer) error {
 	var errs []error
 	skipped := 0
 	for _, f := range All() {
-		i := f.newInjector(s, k, log)
-		workload, err := k.find(ctx, i.component())
+		workload, err := k.find(ctx, f.component(s))
 		switch {
 		case err == nil && workload == "":
 			skipped++
-			log("%s: the release has no %s, skipped", f.Name, i.component())
+			log("%s: the release has no %s, skipped", f.Name, f.component(s))
 			continue
 		case err == nil:
-			err = recoverWithRetry(ctx, i, 1)
+			err = f.recoverWithRetry(ctx, k, 1)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("recover from %s: %w", f.Name, err))
@@ -166,11 +165,11 @@ func Recover(ctx context.Context, s Settings, out io.Writer) error {
 }
 
 // recoverWithRetry makes several attempts, because a fault may leave the cluster hard to reach.
-func recoverWithRetry(ctx context.Context, i injector, attempts int) error {
+func (f Fault) recoverWithRetry(ctx context.Context, k kubectl, attempts int) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	for {
-		err := i.recover(ctx)
+		err := f.recover(ctx, k)
 		if attempts--; err == nil || attempts == 0 || !wait(ctx, recoverRetryDelay) {
 			return err
 		}

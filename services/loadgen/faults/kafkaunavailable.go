@@ -5,63 +5,56 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // replicasAnnotation stores the number of brokers. It is set before Kafka is scaled down, and
 // removed after it is scaled up again.
 const replicasAnnotation = "merchstore.io/replicas-before-fault"
 
-type kafkaUnavailable struct {
-	kubectl
-	log logf
-}
-
-func newKafkaUnavailable(_ Settings, k kubectl, log logf) injector { return kafkaUnavailable{k, log} }
-
-func (i kafkaUnavailable) statefulSet() string { return "statefulset/" + i.release + "-kafka" }
-
-func (i kafkaUnavailable) component() string { return "kafka" }
-
-func (i kafkaUnavailable) inject(ctx context.Context, duration time.Duration) error {
-	replicas, _, err := i.replicas(ctx)
+func injectKafkaUnavailable(ctx context.Context, k kubectl) error {
+	kafka := k.kafka()
+	replicas, _, err := k.kafkaReplicas(ctx)
 	if err != nil {
 		return err
 	}
 	if replicas == 0 {
-		return fmt.Errorf("%s has no replicas to remove", i.statefulSet())
+		return fmt.Errorf("%s has no replicas to remove", kafka)
 	}
-	if _, err := i.run(ctx, "annotate", i.statefulSet(), fmt.Sprintf("%s=%d", replicasAnnotation, replicas), "--overwrite"); err != nil {
+	if _, err := k.run(ctx, "annotate", kafka, fmt.Sprintf("%s=%d", replicasAnnotation, replicas), "--overwrite"); err != nil {
 		return err
 	}
-	if _, err := i.run(ctx, "scale", i.statefulSet(), "--replicas=0"); err != nil {
+	if _, err := k.run(ctx, "scale", kafka, "--replicas=0"); err != nil {
 		return err
 	}
-	i.log("scaled %s from %d to 0", i.statefulSet(), replicas)
-	wait(ctx, duration)
+	k.log("scaled %s from %d to 0", kafka, replicas)
+	wait(ctx, k.Duration)
 	return nil
 }
 
-func (i kafkaUnavailable) recover(ctx context.Context) error {
-	_, before, err := i.replicas(ctx)
+func recoverKafkaUnavailable(ctx context.Context, k kubectl) error {
+	kafka := k.kafka()
+	_, before, err := k.kafkaReplicas(ctx)
 	if err != nil {
 		return err
 	}
 	if before > 0 {
-		if _, err := i.run(ctx, "scale", i.statefulSet(), fmt.Sprintf("--replicas=%d", before)); err != nil {
+		if _, err := k.run(ctx, "scale", kafka, fmt.Sprintf("--replicas=%d", before)); err != nil {
 			return err
 		}
-		i.log("scaled %s back to %d", i.statefulSet(), before)
-		if _, err := i.run(ctx, "annotate", i.statefulSet(), replicasAnnotation+"-"); err != nil {
+		k.log("scaled %s back to %d", kafka, before)
+		if _, err := k.run(ctx, "annotate", kafka, replicasAnnotation+"-"); err != nil {
 			return err
 		}
 	}
-	return i.awaitReady(ctx, i.component())
+	return k.awaitReady(ctx, "kafka")
 }
 
-// replicas returns the number of replicas now and before the fault, the latter 0 without a fault.
-func (i kafkaUnavailable) replicas(ctx context.Context) (now, before int, err error) {
-	out, err := i.run(ctx, "get", i.statefulSet(),
+// kafka returns the name of the StatefulSet.
+func (k kubectl) kafka() string { return "statefulset/" + k.Release + "-kafka" }
+
+// kafkaReplicas returns the number of replicas now and before the fault, the latter 0 without a fault.
+func (k kubectl) kafkaReplicas(ctx context.Context) (now, before int, err error) {
+	out, err := k.run(ctx, "get", k.kafka(),
 		`--output=jsonpath={.spec.replicas}/{.metadata.annotations.merchstore\.io/replicas-before-fault}`)
 	if err != nil {
 		return 0, 0, err
@@ -71,7 +64,7 @@ func (i kafkaUnavailable) replicas(ctx context.Context) (now, before int, err er
 		before, err = strconv.Atoi(annotation)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("parse replicas of %s: %w", i.statefulSet(), err)
+		return 0, 0, fmt.Errorf("parse replicas of %s: %w", k.kafka(), err)
 	}
 	return now, before, nil
 }

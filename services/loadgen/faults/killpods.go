@@ -6,50 +6,34 @@ import (
 	"time"
 )
 
-type killPods struct {
-	kubectl
-	target   string // component
-	interval time.Duration
-	log      logf
-}
-
-func newKillPods(s Settings, k kubectl, log logf) injector {
-	return killPods{k, s.Component, s.Interval, log}
-}
-
-func (i killPods) component() string { return i.target }
-
-func (i killPods) inject(ctx context.Context, duration time.Duration) error {
-	for end := time.Now().Add(duration); ; {
-		if err := i.kill(ctx); err != nil {
+func injectKillPods(ctx context.Context, k kubectl) error {
+	for end := time.Now().Add(k.Duration); ; {
+		if err := k.killPods(ctx); err != nil {
 			return err
 		}
-		if left := time.Until(end); !wait(ctx, min(i.interval, left)) || left <= i.interval {
+		if left := time.Until(end); !wait(ctx, min(k.Interval, left)) || left <= k.Interval {
 			return nil
 		}
 	}
 }
 
-// kill deletes the pods with a grace period of one second, which is too short for a graceful
+// killPods deletes the pods with a grace period of one second, which is too short for a graceful
 // shutdown.
-func (i killPods) kill(ctx context.Context) error {
-	out, err := i.run(ctx, "get", "pods", i.selector(i.target), "--output=go-template="+
+func (k kubectl) killPods(ctx context.Context) error {
+	out, err := k.run(ctx, "get", "pods", k.selector(k.Component), "--output=go-template="+
 		`{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}`)
 	if err != nil {
 		return err
 	}
 	pods := strings.Fields(out)
 	if len(pods) == 0 {
-		i.log("%s has no pods at the moment", i.target)
+		k.log("%s has no pods at the moment", k.Component)
 		return nil
 	}
 	args := append([]string{"delete", "pod", "--grace-period=1", "--wait=false", "--ignore-not-found"}, pods...)
-	if _, err := i.run(ctx, args...); err != nil {
+	if _, err := k.run(ctx, args...); err != nil {
 		return err
 	}
-	i.log("killed %s", strings.Join(pods, ", "))
+	k.log("killed %s", strings.Join(pods, ", "))
 	return nil
 }
-
-// recover only waits: Kubernetes replaces the pods.
-func (i killPods) recover(ctx context.Context) error { return i.awaitReady(ctx, i.target) }

@@ -16,7 +16,12 @@ import (
 const exitTimeout = 5 * time.Second
 
 // kubectl runs kubectl in one context, regardless of the current one, and in the store's namespace.
-type kubectl struct{ program, context, namespace, release string }
+type kubectl struct {
+	Settings
+
+	program string
+	log     logf
+}
 
 // newKubectl checks that the program, the cluster and the namespace exist, and logs which cluster
 // it is.
@@ -29,7 +34,7 @@ func newKubectl(ctx context.Context, s Settings, log logf) (kubectl, error) {
 	if err != nil {
 		return kubectl{}, fmt.Errorf("find kubectl, which faults need (KUBECTL sets its path): %w", err)
 	}
-	k := kubectl{program: program, context: s.Context, namespace: s.Namespace, release: s.Release}
+	k := kubectl{Settings: s, program: program, log: log}
 	server, err := k.run(ctx, "config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
 	if err != nil {
 		return kubectl{}, fmt.Errorf("find the cluster (`kubectl config get-contexts --output=name` lists the contexts): %w", err)
@@ -44,7 +49,7 @@ func newKubectl(ctx context.Context, s Settings, log logf) (kubectl, error) {
 // run runs kubectl and returns its output. It has its own process group: a Ctrl-C in the terminal
 // must reach only this process, which still needs kubectl to recover.
 func (k kubectl) run(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, k.program, append([]string{"--context=" + k.context, "--namespace=" + k.namespace}, args...)...) //nolint:gosec // the user chooses the program
+	cmd := exec.CommandContext(ctx, k.program, append([]string{"--context=" + k.Context, "--namespace=" + k.Namespace}, args...)...) //nolint:gosec // the user chooses the program
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -59,7 +64,7 @@ func (k kubectl) run(ctx context.Context, args ...string) (string, error) {
 
 // selector returns the option that selects the objects of a component.
 func (k kubectl) selector(component string) string {
-	return "--selector=app.kubernetes.io/instance=" + k.release + ",app.kubernetes.io/name=" + component
+	return "--selector=app.kubernetes.io/instance=" + k.Release + ",app.kubernetes.io/name=" + component
 }
 
 // find returns the workload of a component as type/name, or "" if the release has none.
@@ -70,7 +75,7 @@ func (k kubectl) find(ctx context.Context, component string) (workload string, e
 	}
 	workload, more, _ := strings.Cut(out, "\n")
 	if more != "" {
-		return "", fmt.Errorf("release %s has more than one workload of %s: %q", k.release, component, out)
+		return "", fmt.Errorf("release %s has more than one workload of %s: %q", k.Release, component, out)
 	}
 	return workload, nil
 }
@@ -82,7 +87,7 @@ func (k kubectl) awaitReady(ctx context.Context, component string) error {
 		return err
 	}
 	if workload == "" {
-		return fmt.Errorf("release %s no longer has a %s", k.release, component)
+		return fmt.Errorf("release %s no longer has a %s", k.Release, component)
 	}
 	_, err = k.run(ctx, "rollout", "status", workload, "--timeout="+recoverTimeout.String())
 	return err

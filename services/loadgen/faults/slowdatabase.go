@@ -30,29 +30,20 @@ COMMIT;`
 	terminateSessions = `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '` + applicationName + `'`
 )
 
-type slowDatabase struct {
-	kubectl
-	log logf
-}
-
-func newSlowDatabase(_ Settings, k kubectl, log logf) injector { return slowDatabase{k, log} }
-
-func (i slowDatabase) component() string { return "postgresql" }
-
-func (i slowDatabase) inject(ctx context.Context, duration time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, duration)
+func injectSlowDatabase(ctx context.Context, k kubectl) error {
+	ctx, cancel := context.WithTimeout(ctx, k.Duration)
 	defer cancel()
 	for n := 1; ; n++ {
-		_, err := i.psql(ctx, lockProducts)
+		_, err := k.psql(ctx, lockProducts)
 		switch {
 		case ctx.Err() != nil:
 			return nil // the end of ctx interrupts psql
 		case err != nil && n == 1:
 			return err
 		case err != nil:
-			i.log("could not lock the products table: %v", err)
+			k.log("could not lock the products table: %v", err)
 		default:
-			i.log("locked the products table for two seconds (%d)", n)
+			k.log("locked the products table for two seconds (%d)", n)
 		}
 		if !wait(ctx, unlockedInterval) {
 			return nil
@@ -60,8 +51,8 @@ func (i slowDatabase) inject(ctx context.Context, duration time.Duration) error 
 	}
 }
 
-func (i slowDatabase) recover(ctx context.Context) error {
-	out, err := i.psql(ctx, terminateSessions)
+func recoverSlowDatabase(ctx context.Context, k kubectl) error {
+	out, err := k.psql(ctx, terminateSessions)
 	if err != nil {
 		return err
 	}
@@ -70,14 +61,14 @@ func (i slowDatabase) recover(ctx context.Context) error {
 		return errors.New("a session that locks the products table has not ended")
 	}
 	if len(terminated) > 0 {
-		i.log("ended %d sessions that locked the products table", len(terminated))
+		k.log("ended %d sessions that locked the products table", len(terminated))
 	}
 	return nil
 }
 
 // psql connects over the pod's Unix socket, where the superuser needs no password.
-func (i slowDatabase) psql(ctx context.Context, sql string) (string, error) {
-	return i.run(ctx, "exec", fmt.Sprintf("statefulset/%s-postgresql", i.release), "--container=postgresql", "--",
+func (k kubectl) psql(ctx context.Context, sql string) (string, error) {
+	return k.run(ctx, "exec", fmt.Sprintf("statefulset/%s-postgresql", k.Release), "--container=postgresql", "--",
 		"psql", "--username=postgres", "--dbname=merchstore", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
 		"--set=ON_ERROR_STOP=1", "--command="+sql)
 }

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -135,24 +134,22 @@ func (s *Server) launch(ctx context.Context, lock *os.File) error {
 // awaitReady waits until a connection succeeds. It returns an error if the server ends or rejects
 // the password.
 func (s *Server) awaitReady(ctx context.Context) error {
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	var rejected error
+	err := s.current().AwaitReady(ctx, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, s.URL("postgres"))
 		if err == nil {
 			return conn.Close(ctx)
 		}
 		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "28P01" { // invalid_password
-			return fmt.Errorf("the data in %s was created with another password", s.path("data"))
+			rejected = fmt.Errorf("the data in %s was created with another password", s.path("data"))
+			return nil
 		}
-		select {
-		case <-s.Done():
-			return s.failure("ended while starting")
-		case <-ctx.Done():
-			return s.failure("not ready: " + ctx.Err().Error())
-		case <-ticker.C:
-		}
+		return err
+	})
+	if err != nil {
+		return s.failure(err.Error())
 	}
+	return rejected
 }
 
 // failure returns an error with the end of the log.

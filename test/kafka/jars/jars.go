@@ -1,4 +1,4 @@
-// Package jars downloads Kafka's jars. It is separate from package kafka, which links librdkafka.
+// Package jars downloads Kafka's jars.
 package jars
 
 import (
