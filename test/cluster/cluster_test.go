@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,8 +20,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"merchstore.io/merchstore/internal/image"
 	"merchstore.io/merchstore/test/controlplane"
 )
 
@@ -133,32 +134,19 @@ func loadProbe(t *testing.T, programs string) {
 // loaded: once a kubelet has pulled an image, it does not start it under another name that was only
 // loaded.
 func pushedImageRuns(t *testing.T, programs string) {
-	const image = registryAddress + "/merchstore-test/pushed:dev"
-	archive := filepath.Join(t.TempDir(), "pushed.tar")
-	program, err := os.ReadFile(filepath.Join(programs, "probe"))
+	const tag = registryAddress + "/merchstore-test/pushed:dev"
+	to, err := name.ParseReference(tag, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer, err := tarOf(file{"program", program, 0o555})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532", "Labels": map[string]string{"pushed": "true"}}
-	if err := writeImage(archive, image, layer, config); err != nil {
-		t.Fatal(err)
-	}
-	to, err := name.ParseReference(image, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pushed, err := tarball.ImageFromPath(archive, nil)
+	pushed, err := image.Program(filepath.Join(programs, "probe"), runtime.GOARCH, map[string]string{"pushed": "true"}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := remote.Write(to, pushed, remote.WithContext(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	kube(t, "--namespace=probe", "set", "image", "daemonset/probe", "*="+image)
+	kube(t, "--namespace=probe", "set", "image", "daemonset/probe", "*="+tag)
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 

@@ -3,16 +3,19 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"merchstore.io/merchstore/internal/image"
 )
 
 const (
@@ -53,63 +56,23 @@ func makeImages() error {
 }
 
 // makeImage writes the archive of an image of one program.
-func makeImage(archive, name, program string) error {
-	content, err := os.ReadFile(program)
-	if err != nil {
-		return fmt.Errorf("read an image's program: %w", err)
-	}
-	layer, err := tarOf(file{"program", content, 0o555})
+func makeImage(archive, tag, program string) error {
+	img, err := image.Program(program, runtime.GOARCH, nil, time.Time{})
 	if err != nil {
 		return err
 	}
-	return writeImage(archive, name, layer, map[string]any{"Entrypoint": []string{"/program"}, "User": "65532:65532"})
+	return writeImage(archive, tag, img)
 }
 
-// writeImage writes an image with one layer as an archive in the format of `docker save`.
-func writeImage(archive, name string, layer []byte, config map[string]any) error {
-	sum := sha256.Sum256(layer)
-	settings, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH,
-		"os":           "linux",
-		"config":       config,
-		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
-	})
+// writeImage writes an image as an archive in the format of `docker save`.
+func writeImage(archive, tag string, img v1.Image) error {
+	reference, err := name.NewTag(tag)
 	if err != nil {
-		return err
+		return fmt.Errorf("name an image: %w", err)
 	}
-	manifest, err := json.Marshal([]map[string]any{
-		{"Config": "config.json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"}},
-	})
-	if err != nil {
-		return err
+	var content bytes.Buffer
+	if err := tarball.Write(reference, img, &content); err != nil {
+		return fmt.Errorf("archive %s: %w", tag, err)
 	}
-	all, err := tarOf(file{"layer.tar", layer, 0o444}, file{"config.json", settings, 0o444}, file{"manifest.json", manifest, 0o444})
-	if err != nil {
-		return err
-	}
-	return writeFile(archive, all)
-}
-
-type file struct {
-	name    string
-	content []byte
-	mode    int64
-}
-
-func tarOf(all ...file) ([]byte, error) {
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for _, f := range all {
-		err := w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.content)), Format: tar.FormatPAX})
-		if err == nil {
-			_, err = w.Write(f.content)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("write %s to an archive: %w", f.name, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("close an archive: %w", err)
-	}
-	return archive.Bytes(), nil
+	return writeFile(archive, content.Bytes())
 }

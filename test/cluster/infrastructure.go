@@ -3,6 +3,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -12,7 +13,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"merchstore.io/merchstore/internal/image"
 	"merchstore.io/merchstore/test/kafka/jars"
 )
 
@@ -29,9 +36,9 @@ const prometheusVersion = "v0.315.1"
 var infrastructureFiles embed.FS
 
 // infrastructureConfig is the image's default entrypoint and environment.
-var infrastructureConfig = map[string]any{
-	"Entrypoint": []string{"/usr/local/bin/entrypoint.sh"},
-	"Env":        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/opt/postgresql/bin", "LANG=C.UTF-8"},
+var infrastructureConfig = v1.Config{
+	Entrypoint: []string{"/usr/local/bin/entrypoint.sh"},
+	Env:        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/opt/postgresql/bin", "LANG=C.UTF-8"},
 }
 
 // infrastructure returns the path of the archive of infrastructureImage in the user's cache. The first
@@ -68,11 +75,15 @@ func infrastructure(ctx context.Context, out io.Writer) (string, error) {
 	if err := execute(ctx, nil, "bash", filepath.Join(work, "infrastructure", "make-root.sh"), root, libraries, prometheus); err != nil {
 		return "", fmt.Errorf("create an image's files: %w", err)
 	}
-	layer, err := os.ReadFile(root)
+	layer, err := tarball.LayerFromFile(root, tarball.WithCompressionLevel(gzip.BestSpeed), tarball.WithCompressedCaching)
 	if err != nil {
 		return "", fmt.Errorf("read an image's files: %w", err)
 	}
-	return archive, writeImage(archive, infrastructureImage, layer, infrastructureConfig)
+	img, err := image.Layer(layer, runtime.GOARCH, infrastructureConfig, time.Time{})
+	if err != nil {
+		return "", err
+	}
+	return archive, writeImage(archive, infrastructureImage, img)
 }
 
 // infrastructureVersion changes with everything that the image is built from, except the versions of
