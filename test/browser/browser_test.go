@@ -168,6 +168,11 @@ func TestAdminPages(t *testing.T) {
 		v.open("/admin/users")
 		v.awaitText("#users", yoga)
 		v.look("admin-users")
+		if v.screen.mobile {
+			v.click("#menu-button")
+			v.awaitText(".admin-menu", "All orders")
+			v.look("admin-menu")
+		}
 		v.open("/admin/orders")
 		v.awaitText("#orders", "199.00")
 		v.awaitText("#orders", "by "+yoga)
