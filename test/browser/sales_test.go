@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// call makes an API call as a user, who signs up if need be.
+// call makes an API call as a user, whose account it creates if necessary.
 func (s shop) call(t *testing.T, username, path string, body map[string]any) {
 	t.Helper()
-	_ = s.SignUp(t.Context(), username, goodPassword) // may be there
+	_ = s.SignUp(t.Context(), username, goodPassword) // fails if the account exists
 	token, err := s.Login(t.Context(), username, goodPassword)
 	if err != nil {
 		t.Fatal(err)

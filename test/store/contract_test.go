@@ -215,7 +215,7 @@ func TestVersion1(t *testing.T) {
 	s.do(call{method: "POST", path: "/api/v1/users/login", body: `{"username":"buyer","password":"another one"}`, status: 401})
 }
 
-// What sellers and admins are told beside what older clients know.
+// TestSalesCategoriesAndBuyers covers endpoints and fields that were added for sellers and admins.
 func TestSalesCategoriesAndBuyers(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -838,7 +838,7 @@ func (x *DeactivateUserResponse) GetUser() *User {
 	return nil
 }
 
-// EndSessionRequest ends the token that the call is made with.
+// EndSessionRequest is empty: the call's own token is ended.
 type EndSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -875,7 +875,7 @@ func (*EndSessionRequest) Descriptor() ([]byte, []int) {
 	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{13}
 }
 
-// EndSessionResponse says nothing more than that it is done.
+// EndSessionResponse is empty.
 type EndSessionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -912,7 +912,7 @@ func (*EndSessionResponse) Descriptor() ([]byte, []int) {
 	return file_merchstore_v1_accounts_proto_rawDescGZIP(), []int{14}
 }
 
-// EndAllSessionsRequest names the account whose tokens to end.
+// EndAllSessionsRequest names the account whose tokens are ended.
 type EndAllSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose account.
@@ -958,7 +958,7 @@ func (x *EndAllSessionsRequest) GetSid() string {
 	return ""
 }
 
-// EndAllSessionsResponse holds the account, which has to log in again.
+// EndAllSessionsResponse contains the account.
 type EndAllSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.

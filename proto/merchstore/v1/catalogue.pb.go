@@ -473,7 +473,7 @@ func (x *ListProductsResponse) GetNextCursor() string {
 	return ""
 }
 
-// ListCategoriesRequest asks for the categories of products.
+// ListCategoriesRequest requests the categories of products.
 type ListCategoriesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -510,7 +510,7 @@ func (*ListCategoriesRequest) Descriptor() ([]byte, []int) {
 	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
-// ListCategoriesResponse holds the categories with the most products, at most 100.
+// ListCategoriesResponse contains the categories with the most products, at most 100.
 type ListCategoriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In alphabetical order, without the empty one.

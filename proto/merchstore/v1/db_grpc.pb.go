@@ -70,8 +70,8 @@ type DBServiceClient interface {
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
 	// EndSession ends the token that it is called with. It stops working within a second.
 	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
-	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
-	// second.
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop
+	// working within a second.
 	EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -102,8 +102,8 @@ type DBServiceClient interface {
 	// CancelOrder cancels an order and restores the stock, once: order_not_found,
 	// order_already_cancelled, stock_too_large.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
-	// GetSales returns what was sold by day and by product: the caller's own products, or all for an
-	// admin.
+	// GetSales returns the sales of the caller's own products, or of all products for an admin, by day
+	// and by product.
 	GetSales(ctx context.Context, in *GetSalesRequest, opts ...grpc.CallOption) (*GetSalesResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
@@ -384,8 +384,8 @@ type DBServiceServer interface {
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
 	// EndSession ends the token that it is called with. It stops working within a second.
 	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
-	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
-	// second.
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop
+	// working within a second.
 	EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
@@ -416,8 +416,8 @@ type DBServiceServer interface {
 	// CancelOrder cancels an order and restores the stock, once: order_not_found,
 	// order_already_cancelled, stock_too_large.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
-	// GetSales returns what was sold by day and by product: the caller's own products, or all for an
-	// admin.
+	// GetSales returns the sales of the caller's own products, or of all products for an admin, by day
+	// and by product.
 	GetSales(context.Context, *GetSalesRequest) (*GetSalesResponse, error)
 	// ListItems lists the items of the legacy bulletin board, in pages.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)

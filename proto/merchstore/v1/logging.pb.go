@@ -412,8 +412,8 @@ type TailLogsRequest struct {
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	// Only messages of at least this level.
 	MinLevel LogLevel `protobuf:"varint,3,opt,name=min_level,json=minLevel,proto3,enum=merchstore.v1.LogLevel" json:"min_level,omitempty"`
-	// Start with this many of the latest messages that are selected, in the order of their time. Only recent messages are
-	// searched, so there may be fewer. Cannot be combined with from_beginning.
+	// Start with this many of the latest messages that match, in the order of their time. Only recent
+	// messages are searched, so there may be fewer. Cannot be combined with from_beginning.
 	Last          int32 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

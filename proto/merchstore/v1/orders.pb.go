@@ -719,7 +719,7 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 	return nil
 }
 
-// GetSalesRequest asks what was sold: of the caller's own products, or of all products for an admin.
+// GetSalesRequest requests the sales of the caller's own products, or of all products for an admin.
 type GetSalesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The period in days, which ends with today; 0 means 30.
@@ -765,7 +765,8 @@ func (x *GetSalesRequest) GetDays() int32 {
 	return 0
 }
 
-// GetSalesResponse sums up the orders of the period that are not cancelled. Days are those of the store, in UTC+8.
+// GetSalesResponse sums up the orders of the period that are not cancelled. Days begin at midnight
+// in UTC+8, the store's time zone.
 type GetSalesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first day of the period, as 2006-01-02.
@@ -838,7 +839,7 @@ func (x *GetSalesResponse) GetProducts() []*ProductSales {
 	return nil
 }
 
-// DailySales is what was sold on a day.
+// DailySales are the sales of one day.
 type DailySales struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The day the orders were placed, as 2006-01-02.
@@ -902,7 +903,7 @@ func (x *DailySales) GetRevenue() int64 {
 	return 0
 }
 
-// ProductSales is what was sold of a product.
+// ProductSales are the sales of one product.
 type ProductSales struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product; it may have been deleted since.

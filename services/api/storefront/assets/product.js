@@ -24,7 +24,7 @@ export function putProductValues(form, product) {
   }
 }
 
-// offerCategories adds the categories that products have to lists. Pages are of use without them.
+// offerCategories adds the existing categories to lists. Pages work without them.
 export async function offerCategories(...lists) {
   try {
     const { categories } = await get("/categories");
