@@ -12,6 +12,7 @@ BIN           := $(CURDIR)/.bin
 export PATH   := $(BIN):$(PATH)
 
 TEST_TIMEOUT  ?= 25m
+RELEASE_TOOLS := $(BIN)/cosign $(BIN)/cyclonedx-gomod $(BIN)/helm $(BIN)/ziglang/zig
 # Narrows `make test`, for example: make test PACKAGES=./services/db/...
 PACKAGES      ?= ./...
 
@@ -41,6 +42,14 @@ pictures: packages-test kubernetes $(BIN)/promtool ## Draw the pictures of docs/
 	@mkdir -p docs/dashboards
 	@go test -count=1 -vet=off -timeout=$(TEST_TIMEOUT) -run '^TestARunningStoreIsSeen$$' ./test/monitoring -pictures $(CURDIR)/docs/dashboards
 
+.PHONY: test-release
+test-release: $(RELEASE_TOOLS) ## Test `make release`: run it twice, compare, verify the signatures
+	@go test -race -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -run TestRelease ./release
+
+.PHONY: test-install
+test-install: cluster-up $(RELEASE_TOOLS) ## Install a release from the registry of that cluster, see cluster-up (as root)
+	@go test -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -run TestInstall -v ./release
+
 .PHONY: bench
 bench: packages-bench kubernetes build build-operator ## Measure the store beside bare baselines and print one report
 	@go run ./test/bench
@@ -68,17 +77,34 @@ lint: packages-verify $(BIN)/golangci-lint ## Lint the Go code
 # gRPC's trace pages and Gin's MessagePack.
 SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
+STATIC        := -extldflags "-static -Wl,-z,stack-size=8388608"
 
 .PHONY: build
 build: packages-run ## Build the programs into build/bin/, statically linked
 	@mkdir -p build/bin
 	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/loadgen ./services/local
-	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external -extldflags "-static -Wl,-z,stack-size=8388608"' -o build/bin/ ./services/logging
+	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external $(STATIC)' -o build/bin/ ./services/logging
 
 .PHONY: build-operator
 build-operator: ## Build the operator into build/bin/, statically linked
 	@mkdir -p build/bin
 	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./operator
+
+# The programs of a release. zig is the same C compiler and musl on every machine, and links for
+# other processors. With -g, which is Go's default, it links debugging data in spite of -s.
+BUILD_RELEASE := env GOFLAGS=-buildvcs=false GOOS=linux GOAMD64=v1 GOARM64=v8.0 CGO_CFLAGS=-O2 CGO_LDFLAGS=-O2
+.PHONY: build-release build-release-amd64 build-release-arm64
+build-release: build-release-amd64 build-release-arm64
+build-release-amd64: ZIG_TARGET := x86_64-linux-musl
+build-release-arm64: ZIG_TARGET := aarch64-linux-musl
+build-release-amd64 build-release-arm64: build-release-%: $(BIN)/ziglang/zig
+	@mkdir -p build/release/$*
+	@$(BUILD_RELEASE) GOARCH=$* CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/release/$*/ ./services/api ./services/db ./services/loadgen ./operator
+	@$(BUILD_RELEASE) GOARCH=$* CGO_ENABLED=1 CC='$(BIN)/ziglang/zig cc -target $(ZIG_TARGET)' go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external $(STATIC)' -o build/release/$*/ ./services/logging
+
+.PHONY: release
+release: $(RELEASE_TOOLS) build-release ## Publish images and the chart: make release VERSION=1.2.3 REGISTRY=registry.example.com/merchstore SIGNING_KEY=cosign.key
+	@go run ./release
 
 TAG           ?= dev
 .PHONY: images
@@ -146,7 +172,7 @@ clean: ## Remove built programs, tools and test dependencies (the store's data s
 # --- verify ---------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
+verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-workflows verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -185,6 +211,10 @@ verify-monitoring: packages-verify
 verify-skaffold: $(BIN)/skaffold $(BIN)/helm ## Check skaffold.yaml, and render each of its profiles
 	@tools/verify-skaffold
 
+.PHONY: verify-workflows
+verify-workflows: packages-verify $(BIN)/actionlint
+	@actionlint
+
 .PHONY: verify-tidy
 verify-tidy:
 	@go mod tidy -diff
@@ -199,12 +229,15 @@ verify-vulnerabilities: $(BIN)/govulncheck
 
 # --- prerequisites --------------------------------------------------------------------------------
 
-.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images
-packages-run packages-test packages-bench packages-cluster packages-verify packages-images: packages-%:
+.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-release
+packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-release: packages-%:
 	@tools/install-system-packages $*
 
+$(BIN)/actionlint:          PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
 $(BIN)/buf:                 PACKAGE := github.com/bufbuild/buf/cmd/buf
 $(BIN)/controller-gen:      PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/cosign:              PACKAGE := github.com/sigstore/cosign/v3/cmd/cosign
+$(BIN)/cyclonedx-gomod:     PACKAGE := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 $(BIN)/golangci-lint:       PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(BIN)/gotestsum:           PACKAGE := gotest.tools/gotestsum
 $(BIN)/govulncheck:         PACKAGE := golang.org/x/vuln/cmd/govulncheck
@@ -217,6 +250,9 @@ $(BIN)/protoc-gen-go-grpc:  PACKAGE := google.golang.org/grpc/cmd/protoc-gen-go-
 
 $(BIN)/buf:                 MODULE := tools/buf
 $(BIN)/buf:                 tools/buf/go.mod
+$(BIN)/cosign $(BIN)/cyclonedx-gomod: MODULE := tools/release
+$(BIN)/cosign $(BIN)/cyclonedx-gomod: FLAGS := -gcflags=all=-dwarf=false -ldflags '-s -w'
+$(BIN)/cosign $(BIN)/cyclonedx-gomod: tools/release/go.mod
 $(BIN)/golangci-lint:       MODULE := tools/lint
 $(BIN)/helm:                MODULE := tools/helm
 $(BIN)/helm:                tools/helm/go.mod
@@ -230,8 +266,8 @@ $(BIN)/promtool:            tools/prometheus/go.mod
 $(BIN)/skaffold:            PACKAGE := github.com/GoogleContainerTools/skaffold/v2/cmd/skaffold
 $(BIN)/skaffold:            MODULE := tools/skaffold
 $(BIN)/skaffold:            tools/skaffold/go.mod
-$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): MODULE := tools
-$(addprefix $(BIN)/,controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
+$(addprefix $(BIN)/,actionlint controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): MODULE := tools
+$(addprefix $(BIN)/,actionlint controller-gen gotestsum govulncheck grpcurl kind protoc-gen-go protoc-gen-go-grpc): tools/go.mod
 
 .PHONY: kubernetes
 kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests use (once; ten minutes)
@@ -240,6 +276,13 @@ kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests 
 $(BIN)/%:
 	@echo 'building $(@F) (only the first time)'
 	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
+	@touch $@
+
+# zig comes as a Python package.
+$(BIN)/ziglang/zig: tools/release/requirements.txt
+	@$(MAKE) packages-release
+	@echo 'installing zig (only this once)'
+	@pip3 install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(BIN) --requirement $<
 	@touch $@
 
 # npm packages of the tests. npm's own lock of what is installed is the stamp.
