@@ -101,14 +101,14 @@ func (r *release) chartManifest(config, content v1.Layer) ([]byte, error) {
 	})
 }
 
-// manifest is pushed unchanged.
+// manifest is one that is pushed as it is.
 type manifest []byte
 
 func (m manifest) RawManifest() ([]byte, error) { return m, nil }
 
 func (m manifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
-// edit sets the version and the images of the chart and its subcharts.
+// edit gives a chart and its subcharts the release's version and images.
 func (r *release) edit(chart string) error {
 	version := replacement{`(?m)^(( *|  - )(?:version|appVersion): ).*$`, "${1}" + r.Version}
 	for file, replacements := range map[string][]replacement{
@@ -124,10 +124,10 @@ func (r *release) edit(chart string) error {
 			return err
 		}
 	}
-	return os.Remove(filepath.Join(chart, "Chart.lock")) // contains the versions of a checkout
+	return os.Remove(filepath.Join(chart, "Chart.lock")) // is about the versions of a checkout
 }
 
-// annotations sets the source, and the images as pods name them.
+// annotations makes the description name the source, and the images in the way that pods do.
 func (r *release) annotations() []replacement {
 	edits := []replacement{{`https://merchstore\.io/merchstore`, r.Source}}
 	for _, program := range programs {
@@ -139,7 +139,7 @@ func (r *release) annotations() []replacement {
 	return edits
 }
 
-// image sets a program's image in the values, by digest.
+// image makes the values of a program's image name it by its digest.
 func (r *release) image(program string) replacement {
 	return replacement{
 		`(?s)repository: merchstore/` + program + `\n(.*?)digest: ""`,
@@ -171,7 +171,7 @@ func replace(file string, replacements []replacement) error {
 	return os.WriteFile(file, content, 0o644) //nolint:gosec // a released file is public
 }
 
-// pack lets Helm validate and archive a chart, and repeats the archive with fixed times.
+// pack has Helm check and archive a chart, and archives it again with times that do not change.
 func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	if _, err := output(ctx, "helm", "package", chart, "--destination", r.work); err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	return archive, r.write(file, archive)
 }
 
-// retime returns a compressed archive with the same files, all with the same time.
+// retime returns a compressed archive with the same files, all of one time.
 func retime(archive []byte, when time.Time) ([]byte, error) {
 	in, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
