@@ -26,9 +26,11 @@ const prometheusVersion = "v0.315.1"
 //go:embed infrastructure
 var infrastructureFiles embed.FS
 
-// infrastructureConfig is what the image runs unless it is told otherwise, and where it looks for programs.
+// infrastructureConfig is what the image runs unless it is told otherwise, where it looks for programs, and how it is ended: PostgreSQL would
+// wait for its clients to go on SIGTERM, so its official image has SIGINT too. To the others, both are the same.
 var infrastructureConfig = map[string]any{
 	"Entrypoint": []string{"/usr/local/bin/entrypoint.sh"},
+	"StopSignal": "SIGINT",
 	"Env":        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/opt/postgresql/bin", "LANG=C.UTF-8"},
 }
 
