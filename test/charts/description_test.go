@@ -40,8 +40,10 @@ func TestDescription(t *testing.T) {
 	if got := about.Annotations["artifacthub.io/operatorCapabilities"]; !slices.Contains(capabilities, got) {
 		t.Errorf("operator capabilities %q", got)
 	}
-	categories := []string{"ai-machine-learning", "database", "integration-delivery", "monitoring-logging", "networking", "security",
-		"skip-prediction", "storage", "streaming-messaging"}
+	categories := []string{
+		"ai-machine-learning", "database", "integration-delivery", "monitoring-logging", "networking", "security",
+		"skip-prediction", "storage", "streaming-messaging",
+	}
 	if got := about.Annotations["artifacthub.io/category"]; !slices.Contains(categories, got) {
 		t.Errorf("category %q", got)
 	}
