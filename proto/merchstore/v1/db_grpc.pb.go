@@ -70,8 +70,8 @@ type DBServiceClient interface {
 	DeactivateUser(ctx context.Context, in *DeactivateUserRequest, opts ...grpc.CallOption) (*DeactivateUserResponse, error)
 	// EndSession ends the token that it is called with. It stops working within a second.
 	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
-	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
-	// second.
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop
+	// working within a second.
 	EndAllSessions(ctx context.Context, in *EndAllSessionsRequest, opts ...grpc.CallOption) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -384,8 +384,8 @@ type DBServiceServer interface {
 	DeactivateUser(context.Context, *DeactivateUserRequest) (*DeactivateUserResponse, error)
 	// EndSession ends the token that it is called with. It stops working within a second.
 	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
-	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop working within a
-	// second.
+	// EndAllSessions ends all tokens of an account: the caller's own, or any for an admin. They stop
+	// working within a second.
 	EndAllSessions(context.Context, *EndAllSessionsRequest) (*EndAllSessionsResponse, error)
 	// ListProducts lists all products, in pages.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
