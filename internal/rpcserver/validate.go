@@ -13,10 +13,11 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
-// unaryValidation validates each request against the rules in its proto.
+// unaryValidation normalizes each request and validates it against the rules in its proto.
 func unaryValidation(v protovalidate.Validator) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if m, ok := req.(proto.Message); ok {
+			Normalize(m)
 			if err := Validate(v, m); err != nil {
 				return nil, err
 			}

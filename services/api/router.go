@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
@@ -48,6 +49,7 @@ func newRouter(
 	if len(s.CORSOrigins) > 0 {
 		router.Use(middleware.CORS(s.CORSOrigins))
 	}
+	router.Use(onlyPost(log, "/api/v1/users/create", "/api/v1/users/login"))
 	router.Use(middleware.LimitHeaders(log), middleware.CheckURL(log), middleware.LimitBody(s.limits, log))
 
 	handler.Register(router)
@@ -59,11 +61,23 @@ func newRouter(
 		problem.Respond(c, log, problem.New(http.StatusNotFound, failure.ReasonNotFound,
 			"there is nothing at this path; see /docs"))
 	})
-	router.NoMethod(func(c *gin.Context) {
-		problem.Respond(c, log, problem.New(http.StatusMethodNotAllowed, "method_not_allowed",
-			"this path does not support the method; it supports "+c.Writer.Header().Get("Allow")))
-	})
+	router.NoMethod(func(c *gin.Context) { rejectMethod(c, log) })
 	return router, nil
+}
+
+// onlyPost rejects other methods on paths that would otherwise be those of accounts.
+func onlyPost(log *slog.Logger, paths ...string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.Request.Method != http.MethodPost && slices.Contains(paths, c.Request.URL.Path) {
+			c.Header("Allow", http.MethodPost)
+			rejectMethod(c, log)
+		}
+	}
+}
+
+func rejectMethod(c *gin.Context, log *slog.Logger) {
+	problem.Respond(c, log, problem.New(http.StatusMethodNotAllowed, "method_not_allowed",
+		"this path does not support the method; it supports "+c.Writer.Header().Get("Allow")))
 }
 
 // limits returns the limits of a request: larger for uploads, and without an end for the live log.

@@ -148,6 +148,9 @@ func TestResponsesWithoutServices(t *testing.T) {
 			map[string]string{"Allow": "GET, HEAD, POST"},
 			`"code":"method_not_allowed"`,
 		},
+		"an account's method where there is none": {
+			"PATCH", "/api/v1/users/create", nil, 405, "application/problem+json", map[string]string{"Allow": "POST"}, `"code":"method_not_allowed"`,
+		},
 		"no token": {
 			"GET", "/api/v1/products/1", nil, 401, "application/problem+json",
 			map[string]string{"WWW-Authenticate": `Bearer realm="merchstore"`},

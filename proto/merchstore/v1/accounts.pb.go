@@ -186,7 +186,7 @@ type CreateUserRequest struct {
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	// May be empty.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
-	// Stored only as an argon2id hash.
+	// Stored only as an argon2id hash. Common passwords, the username and the sid are refused.
 	Password      string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -299,7 +299,7 @@ func (x *CreateUserResponse) GetUser() *User {
 // LoginRequest contains credentials.
 type LoginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account's username.
+	// The account's username. White space around it is ignored.
 	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
 	// The account's password.
 	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
@@ -625,7 +625,7 @@ type UpdateUserRequest struct {
 	Sid string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	// The new username.
 	Username *string `protobuf:"bytes,2,opt,name=username,proto3,oneof" json:"username,omitempty"`
-	// The new e-mail address.
+	// The new e-mail address; empty removes it.
 	Email *string `protobuf:"bytes,3,opt,name=email,proto3,oneof" json:"email,omitempty"`
 	// The new password; requires current_password.
 	Password *string `protobuf:"bytes,4,opt,name=password,proto3,oneof" json:"password,omitempty"`
@@ -1017,21 +1017,21 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\x04role\x18\x05 \x01(\x0e2\x13.merchstore.v1.RoleR\x04role\x12\x16\n" +
 	"\x06active\x18\x06 \x01(\bR\x06active\x129\n" +
 	"\n" +
-	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xe0\x04\n" +
-	"\x11CreateUserRequest\x12\x91\x01\n" +
-	"\x03sid\x18\x01 \x01(\tB\x7f\xbaH|\xba\x01y\n" +
-	"\x03sid\x12<must be 1 to 32 letters, digits, dots, dashes or underscores\x1a4this == '' || this.matches('^[0-9A-Za-z._-]{1,32}$')R\x03sid\x12\xb5\x01\n" +
-	"\busername\x18\x02 \x01(\tB\x98\x01\xbaH\x94\x01\xba\x01\x90\x01\n" +
-	"\busername\x12Lmust be 1 to 50 characters, without control characters or spaces at its ends\x1a6this.matches('^[^\\\\pC\\\\s]([^\\\\pC]{0,48}[^\\\\pC\\\\s])?$')R\busername\x12\x8d\x01\n" +
+	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xe7\x06\n" +
+	"\x11CreateUserRequest\x12\xeb\x01\n" +
+	"\x03sid\x18\x01 \x01(\tB\xd8\x01\xbaH\xd4\x01\xba\x01\xd0\x01\n" +
+	"\x03sid\x12dmust be 1 to 32 letters, digits, dots, dashes or underscores, and not '.', '..', 'create' or 'login'\x1acthis == '' || (this.matches('^[0-9A-Za-z._-]{1,32}$') && !(this in ['.', '..', 'create', 'login']))R\x03sid\x12\xe2\x02\n" +
+	"\busername\x18\x02 \x01(\tB\xc5\x02\xbaH\xc1\x02\xba\x01\xbd\x02\n" +
+	"\busername\x12Lmust be 1 to 50 characters, without control characters or spaces at its ends\x1a\xe2\x01this.matches('^[^\\\\pC\\\\pZ\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]([^\\\\pC]{0,48}[^\\\\pC\\\\pZ\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}])?$') && this.matches('[^\\\\pC\\\\pZ\\\\pM\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]')R\busername\x12\x8d\x01\n" +
 	"\x05email\x18\x03 \x01(\tBw\xbaHt\xba\x01q\n" +
 	"\x05email\x123must be an e-mail address of at most 254 characters\x1a3this == '' || (size(this) <= 254 && this.isEmail())R\x05email\x12o\n" +
 	"\bpassword\x18\x04 \x01(\tBS\xbaHP\xba\x01M\n" +
 	"\bpassword\x12\x1bmust be 8 to 128 characters\x1a$size(this) >= 8 && size(this) <= 128R\bpassword\"=\n" +
 	"\x12CreateUserResponse\x12'\n" +
-	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x84\x02\n" +
-	"\fLoginRequest\x12\x82\x01\n" +
-	"\busername\x18\x01 \x01(\tBf\xbaHc\xba\x01`\n" +
-	"\busername\x126must be 1 to 50 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,50}$')R\busername\x12o\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x86\x02\n" +
+	"\fLoginRequest\x12\x84\x01\n" +
+	"\busername\x18\x01 \x01(\tBh\xbaHe\xba\x01b\n" +
+	"\busername\x127must be 1 to 200 characters, without control characters\x1a\x1dthis.matches('^\\\\PC{1,200}$')R\busername\x12o\n" +
 	"\bpassword\x18\x02 \x01(\tBS\xbaHP\xba\x01M\n" +
 	"\bpassword\x12\x1bmust be 1 to 128 characters\x1a$size(this) >= 1 && size(this) <= 128R\bpassword\"m\n" +
 	"\rLoginResponse\x12\x14\n" +
@@ -1051,14 +1051,14 @@ const file_merchstore_v1_accounts_proto_rawDesc = "" +
 	"\x03sid\x18\x01 \x01(\tBd\xbaHa\xba\x01^\n" +
 	"\x03sid\x129must be at most 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{0,64}$')R\x03sid\":\n" +
 	"\x0fGetUserResponse\x12'\n" +
-	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\x87\x06\n" +
+	"\x04user\x18\x01 \x01(\v2\x13.merchstore.v1.UserR\x04user\"\xc4\a\n" +
 	"\x11UpdateUserRequest\x12s\n" +
 	"\x03sid\x18\x01 \x01(\tBa\xbaH^\xba\x01[\n" +
-	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\x12\xba\x01\n" +
-	"\busername\x18\x02 \x01(\tB\x98\x01\xbaH\x94\x01\xba\x01\x90\x01\n" +
-	"\busername\x12Lmust be 1 to 50 characters, without control characters or spaces at its ends\x1a6this.matches('^[^\\\\pC\\\\s]([^\\\\pC]{0,48}[^\\\\pC\\\\s])?$')H\x00R\busername\x88\x01\x01\x12\x82\x01\n" +
-	"\x05email\x18\x03 \x01(\tBg\xbaHd\xba\x01a\n" +
-	"\x05email\x123must be an e-mail address of at most 254 characters\x1a#size(this) <= 254 && this.isEmail()H\x01R\x05email\x88\x01\x01\x12t\n" +
+	"\x03sid\x126must be 1 to 64 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{1,64}$')R\x03sid\x12\xe7\x02\n" +
+	"\busername\x18\x02 \x01(\tB\xc5\x02\xbaH\xc1\x02\xba\x01\xbd\x02\n" +
+	"\busername\x12Lmust be 1 to 50 characters, without control characters or spaces at its ends\x1a\xe2\x01this.matches('^[^\\\\pC\\\\pZ\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]([^\\\\pC]{0,48}[^\\\\pC\\\\pZ\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}])?$') && this.matches('[^\\\\pC\\\\pZ\\\\pM\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]')H\x00R\busername\x88\x01\x01\x12\x92\x01\n" +
+	"\x05email\x18\x03 \x01(\tBw\xbaHt\xba\x01q\n" +
+	"\x05email\x123must be an e-mail address of at most 254 characters\x1a3this == '' || (size(this) <= 254 && this.isEmail())H\x01R\x05email\x88\x01\x01\x12t\n" +
 	"\bpassword\x18\x04 \x01(\tBS\xbaHP\xba\x01M\n" +
 	"\bpassword\x12\x1bmust be 8 to 128 characters\x1a$size(this) >= 8 && size(this) <= 128H\x02R\bpassword\x88\x01\x01\x12\x8b\x01\n" +
 	"\x10current_password\x18\x05 \x01(\tB[\xbaHX\xba\x01U\n" +

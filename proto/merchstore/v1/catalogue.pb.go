@@ -1662,15 +1662,15 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\aPicture\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x124\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1c.merchstore.v1.PictureStatusR\x06status\x12\x18\n" +
-	"\afailure\x18\x03 \x01(\tR\afailure\"\xe0\x02\n" +
+	"\afailure\x18\x03 \x01(\tR\afailure\"\xf5\x03\n" +
 	"\x13ListProductsRequest\x12 \n" +
 	"\x05limit\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xc8\x01(\x00R\x05limit\x12\x1f\n" +
-	"\x06cursor\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\x12~\n" +
-	"\x05query\x18\x03 \x01(\tBh\xbaHe\xba\x01b\n" +
-	"\x05query\x12:must be at most 100 characters, without control characters\x1a\x1dthis.matches('^\\\\PC{0,100}$')R\x05query\x12\x85\x01\n" +
-	"\bcategory\x18\x04 \x01(\tBi\xbaHf\xba\x01c\n" +
-	"\bcategory\x129must be at most 50 characters, without control characters\x1a\x1cthis.matches('^\\\\PC{0,50}$')R\bcategory\"k\n" +
+	"\x06cursor\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\x12\xc8\x01\n" +
+	"\x05query\x18\x03 \x01(\tB\xb1\x01\xbaH\xad\x01\xba\x01\xa9\x01\n" +
+	"\x05query\x12:must be at most 100 characters, without control characters\x1adthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,100}$')R\x05query\x12\xcf\x01\n" +
+	"\bcategory\x18\x04 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\bcategory\x129must be at most 50 characters, without control characters\x1acthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,50}$')R\bcategory\"k\n" +
 	"\x14ListProductsResponse\x122\n" +
 	"\bproducts\x18\x01 \x03(\v2\x16.merchstore.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
@@ -1683,37 +1683,38 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x11GetProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02idJ\x04\b\x02\x10\x03R\x0eunless_version\"F\n" +
 	"\x12GetProductResponse\x120\n" +
-	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\x96\a\n" +
-	"\x14CreateProductRequest\x12\xa9\x01\n" +
-	"\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
-	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a:this.matches('^[^\\\\p{Cc}]{1,100}$') && this.matches('\\\\S')R\x04name\x12\xd8\x01\n" +
-	"\vdescription\x18\x02 \x01(\tB\xb5\x01\xbaH\xb1\x01\xba\x01\xad\x01\n" +
-	"\vdescription\x12[must be at most 1000 characters, without control characters other than line breaks and tabs\x1aAthis.matches('^([^\\\\p{Cc}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 1000R\vdescription\x12\x8b\x01\n" +
-	"\bcategory\x18\x03 \x01(\tBo\xbaHl\xba\x01i\n" +
-	"\bcategory\x129must be at most 50 characters, without control characters\x1a\"this.matches('^[^\\\\p{Cc}]{0,50}$')R\bcategory\x12g\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xdb\t\n" +
+	"\x14CreateProductRequest\x12\xa4\x02\n" +
+	"\x04name\x18\x01 \x01(\tB\x8f\x02\xbaH\x8b\x02\xba\x01\x87\x02\n" +
+	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a\xb4\x01this.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{1,100}$') && this.matches('[^\\\\pC\\\\pZ\\\\pM\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]')R\x04name\x12\x9a\x02\n" +
+	"\vdescription\x18\x02 \x01(\tB\xf7\x01\xbaH\xf3\x01\xba\x01\xef\x01\n" +
+	"\vdescription\x12[must be at most 1000 characters, without control characters other than line breaks and tabs\x1a\x82\x01this.matches('^([^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 1000R\vdescription\x12\xcf\x01\n" +
+	"\bcategory\x18\x03 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\bcategory\x129must be at most 50 characters, without control characters\x1acthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,50}$')R\bcategory\x12g\n" +
 	"\x05price\x18\x04 \x01(\x03BQ\xbaHN\xba\x01K\n" +
-	"\x05price\x12!must be between 0 and 99999999.99\x1a\x1fthis >= 0 && this <= 9999999999R\x05price\x12\x87\x01\n" +
-	"\x06slogan\x18\x05 \x01(\tBo\xbaHl\xba\x01i\n" +
-	"\x06slogan\x12:must be at most 200 characters, without control characters\x1a#this.matches('^[^\\\\p{Cc}]{0,200}$')R\x06slogan\x12`\n" +
+	"\x05price\x12!must be between 0 and 99999999.99\x1a\x1fthis >= 0 && this <= 9999999999R\x05price\x12\xcb\x01\n" +
+	"\x06slogan\x18\x05 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\x06slogan\x12:must be at most 200 characters, without control characters\x1adthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,200}$')R\x06slogan\x12`\n" +
 	"\x05stock\x18\x06 \x01(\x05BJ\xbaHG\xba\x01D\n" +
 	"\x05stock\x12\x1dmust be between 0 and 1000000\x1a\x1cthis >= 0 && this <= 1000000R\x05stock\x12\x14\n" +
 	"\x05image\x18\a \x01(\fR\x05image\"I\n" +
 	"\x15CreateProductResponse\x120\n" +
-	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xa6\b\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xeb\n" +
+	"\n" +
 	"\x14UpdateProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\"\n" +
 	"\n" +
-	"if_version\x18\x02 \x01(\x03H\x00R\tifVersion\x88\x01\x01\x12\xae\x01\n" +
-	"\x04name\x18\x03 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
-	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a:this.matches('^[^\\\\p{Cc}]{1,100}$') && this.matches('\\\\S')H\x01R\x04name\x88\x01\x01\x12\xdd\x01\n" +
-	"\vdescription\x18\x04 \x01(\tB\xb5\x01\xbaH\xb1\x01\xba\x01\xad\x01\n" +
-	"\vdescription\x12[must be at most 1000 characters, without control characters other than line breaks and tabs\x1aAthis.matches('^([^\\\\p{Cc}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 1000H\x02R\vdescription\x88\x01\x01\x12\x90\x01\n" +
-	"\bcategory\x18\x05 \x01(\tBo\xbaHl\xba\x01i\n" +
-	"\bcategory\x129must be at most 50 characters, without control characters\x1a\"this.matches('^[^\\\\p{Cc}]{0,50}$')H\x03R\bcategory\x88\x01\x01\x12l\n" +
+	"if_version\x18\x02 \x01(\x03H\x00R\tifVersion\x88\x01\x01\x12\xa9\x02\n" +
+	"\x04name\x18\x03 \x01(\tB\x8f\x02\xbaH\x8b\x02\xba\x01\x87\x02\n" +
+	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a\xb4\x01this.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{1,100}$') && this.matches('[^\\\\pC\\\\pZ\\\\pM\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]')H\x01R\x04name\x88\x01\x01\x12\x9f\x02\n" +
+	"\vdescription\x18\x04 \x01(\tB\xf7\x01\xbaH\xf3\x01\xba\x01\xef\x01\n" +
+	"\vdescription\x12[must be at most 1000 characters, without control characters other than line breaks and tabs\x1a\x82\x01this.matches('^([^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 1000H\x02R\vdescription\x88\x01\x01\x12\xd4\x01\n" +
+	"\bcategory\x18\x05 \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\bcategory\x129must be at most 50 characters, without control characters\x1acthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,50}$')H\x03R\bcategory\x88\x01\x01\x12l\n" +
 	"\x05price\x18\x06 \x01(\x03BQ\xbaHN\xba\x01K\n" +
-	"\x05price\x12!must be between 0 and 99999999.99\x1a\x1fthis >= 0 && this <= 9999999999H\x04R\x05price\x88\x01\x01\x12\x8c\x01\n" +
-	"\x06slogan\x18\a \x01(\tBo\xbaHl\xba\x01i\n" +
-	"\x06slogan\x12:must be at most 200 characters, without control characters\x1a#this.matches('^[^\\\\p{Cc}]{0,200}$')H\x05R\x06slogan\x88\x01\x01\x12e\n" +
+	"\x05price\x12!must be between 0 and 99999999.99\x1a\x1fthis >= 0 && this <= 9999999999H\x04R\x05price\x88\x01\x01\x12\xd0\x01\n" +
+	"\x06slogan\x18\a \x01(\tB\xb2\x01\xbaH\xae\x01\xba\x01\xaa\x01\n" +
+	"\x06slogan\x12:must be at most 200 characters, without control characters\x1adthis.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{0,200}$')H\x05R\x06slogan\x88\x01\x01\x12e\n" +
 	"\x05stock\x18\b \x01(\x05BJ\xbaHG\xba\x01D\n" +
 	"\x05stock\x12\x1dmust be between 0 and 1000000\x1a\x1cthis >= 0 && this <= 1000000H\x06R\x05stock\x88\x01\x01B\r\n" +
 	"\v_if_versionB\a\n" +
@@ -1764,12 +1765,12 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\x11ListItemsResponse\x12)\n" +
 	"\x05items\x18\x01 \x03(\v2\x13.merchstore.v1.ItemR\x05items\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"\x98\x03\n" +
-	"\x11CreateItemRequest\x12\xa9\x01\n" +
-	"\x04name\x18\x01 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x8c\x01\n" +
-	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a:this.matches('^[^\\\\p{Cc}]{1,100}$') && this.matches('\\\\S')R\x04name\x12\xd6\x01\n" +
-	"\vdescription\x18\x02 \x01(\tB\xb3\x01\xbaH\xaf\x01\xba\x01\xab\x01\n" +
-	"\vdescription\x12Zmust be at most 300 characters, without control characters other than line breaks and tabs\x1a@this.matches('^([^\\\\p{Cc}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 300R\vdescription\"=\n" +
+	"nextCursor\"\xd5\x04\n" +
+	"\x11CreateItemRequest\x12\xa4\x02\n" +
+	"\x04name\x18\x01 \x01(\tB\x8f\x02\xbaH\x8b\x02\xba\x01\x87\x02\n" +
+	"\x04name\x12Hmust be 1 to 100 characters, not only spaces, without control characters\x1a\xb4\x01this.matches('^[^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]{1,100}$') && this.matches('[^\\\\pC\\\\pZ\\\\pM\\\\x{115F}\\\\x{1160}\\\\x{2800}\\\\x{3164}\\\\x{FFA0}]')R\x04name\x12\x98\x02\n" +
+	"\vdescription\x18\x02 \x01(\tB\xf5\x01\xbaH\xf1\x01\xba\x01\xed\x01\n" +
+	"\vdescription\x12Zmust be at most 300 characters, without control characters other than line breaks and tabs\x1a\x81\x01this.matches('^([^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 300R\vdescription\"=\n" +
 	"\x12CreateItemResponse\x12'\n" +
 	"\x04item\x18\x01 \x01(\v2\x13.merchstore.v1.ItemR\x04item*\x83\x01\n" +
 	"\rPictureStatus\x12\x1e\n" +

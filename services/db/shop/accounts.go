@@ -5,7 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/token"
@@ -111,6 +115,8 @@ type AccountStore interface {
 type PasswordHasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, password, hash string) (bool, error)
+	// Common reports whether a password is among those that are tried first.
+	Common(password string) bool
 }
 
 // Accounts implements the business rules of accounts.
@@ -125,16 +131,28 @@ type Accounts struct {
 
 // SignUp creates an account.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (User, error) {
-	hash, err := a.Passwords.Hash(ctx, s.Password)
-	if err != nil {
-		return User{}, err
-	}
 	if s.SID == "" {
 		s.SID = newSID()
+	}
+	hash, err := a.hash(ctx, s.Password, s.Username, s.SID)
+	if err != nil {
+		return User{}, err
 	}
 	return a.Store.CreateUser(ctx, NewUser{
 		SID: s.SID, Username: s.Username, Email: s.Email, PasswordHash: hash, AdminIfFirst: a.FirstIsAdmin,
 	})
+}
+
+// hash returns the hash of a new password of an account. It refuses what is guessed first, as NIST
+// SP 800-63B requires, and has no rules of composition.
+func (a *Accounts) hash(ctx context.Context, password string, names ...string) (string, error) {
+	if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, password) }) {
+		return "", failure.InvalidField("password", "must not be the username or the sid")
+	}
+	if a.Passwords.Common(password) {
+		return "", failure.InvalidField("password", "is among the passwords that are guessed first; choose another one")
+	}
+	return a.Passwords.Hash(ctx, password)
 }
 
 // newSID returns a random sid that is unique and cannot be guessed.
@@ -143,7 +161,7 @@ func newSID() string { return "u-" + rand.Text() }
 // EnsureAdmin creates the configured admin account unless it exists. An existing account keeps its
 // password, and is activated if it was not active.
 func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) (activated bool, err error) {
-	hash, err := a.Passwords.Hash(ctx, password)
+	hash, err := a.Passwords.Hash(ctx, norm.NFC.String(password))
 	if err != nil {
 		return false, err
 	}
@@ -152,11 +170,14 @@ func (a *Accounts) EnsureAdmin(ctx context.Context, username, password string) (
 
 // Login returns a token for a username and password.
 func (a *Accounts) Login(ctx context.Context, username, password string) (signed string, u User, err error) {
-	u, hash, err := a.Store.UserByName(ctx, username)
+	// As it was typed, for accounts older than normalization, and without the space that keyboards
+	// of phones add.
+	trimmed := strings.TrimSpace(username)
+	u, hash, err := a.Store.UserByName(ctx, username, norm.NFC.String(trimmed), norm.NFD.String(trimmed))
 	if err != nil && !errors.Is(err, ErrUserNotFound) {
 		return "", User{}, err
 	}
-	matches, err := a.Passwords.Verify(ctx, password, hash) // takes as long for an unknown user
+	matches, err := a.verify(ctx, password, hash) // takes as long for an unknown user
 	switch {
 	case err != nil:
 		return "", User{}, err
@@ -174,6 +195,17 @@ func (a *Accounts) Login(ctx context.Context, username, password string) (signed
 		return "", User{}, fmt.Errorf("log in: %w", err)
 	}
 	return signed, u, nil
+}
+
+// verify reports whether a password matches a hash: normalized, or as it was typed, for hashes older
+// than normalization.
+func (a *Accounts) verify(ctx context.Context, password, hash string) (bool, error) {
+	normalized := norm.NFC.String(password)
+	matches, err := a.Passwords.Verify(ctx, normalized, hash)
+	if err != nil || matches || normalized == password {
+		return matches, err
+	}
+	return a.Passwords.Verify(ctx, password, hash)
 }
 
 // List returns a page of all accounts. Only admins may call it.
@@ -218,7 +250,7 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 	}
 	change := UserChange{Username: up.Username, Email: up.Email}
 	if up.Password != nil {
-		hash, err := a.hashNewPassword(ctx, actor, up)
+		hash, err := a.hashNewPassword(ctx, actor, u, up)
 		if err != nil {
 			return User{}, err
 		}
@@ -229,7 +261,7 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 
 // hashNewPassword verifies the actor's current password and returns the hash of the new one. Access
 // to an open session alone must not be enough to lock the owner out.
-func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, up AccountUpdate) (hash string, err error) {
+func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, u User, up AccountUpdate) (hash string, err error) {
 	if up.CurrentPassword == nil {
 		return "", failure.InvalidField("current_password", "is needed to change the password")
 	}
@@ -237,14 +269,17 @@ func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, up AccountU
 	if err != nil {
 		return "", err
 	}
-	matches, err := a.Passwords.Verify(ctx, *up.CurrentPassword, current)
+	matches, err := a.verify(ctx, *up.CurrentPassword, current)
 	if err != nil {
 		return "", err
 	}
 	if !matches {
 		return "", failure.InvalidField("current_password", "is wrong")
 	}
-	return a.Passwords.Hash(ctx, *up.Password)
+	if up.Username != nil {
+		u.Username = *up.Username
+	}
+	return a.hash(ctx, *up.Password, u.Username, u.SID)
 }
 
 // EndSession ends the actor's token.
