@@ -17,8 +17,7 @@ import (
 // stopTimeout bounds the shutdown of the supervisor, which usually takes a second.
 const stopTimeout = time.Minute
 
-// down stops the cluster if it runs, and removes everything that it, or one that was killed, has
-// left.
+// down stops the cluster if it runs, and removes everything that it or a killed cluster has left.
 func down(ctx context.Context, out io.Writer) error {
 	held, err := lock()
 	if errors.Is(err, errRuns) {
@@ -71,9 +70,9 @@ func awaitLock(ctx context.Context) (*os.File, error) {
 	}
 }
 
-// clean removes the rest of a cluster whose supervisor has ended. With the supervisor the kernel
-// has killed its children, with the first process of each node all others of the node, and with the
-// last of these its mounts.
+// clean removes the rest of a cluster whose supervisor has ended. The kernel has killed the
+// supervisor's children, then the other processes of each node with the node's first process, and has
+// removed the node's mounts with its last process.
 func clean(ctx context.Context) error {
 	if err := errors.Join(removeGroups(ctx), removeNetwork(ctx)); err != nil {
 		return err

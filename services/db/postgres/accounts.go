@@ -18,8 +18,8 @@ func scanUser(row pgx.CollectableRow) (u shop.User, err error) {
 }
 
 // queryUser runs a query that returns one account.
-func queryUser(ctx context.Context, q querier, doing, sql string, args ...any) (shop.User, error) {
-	return collectOne(ctx, q, doing, shop.ErrUserNotFound, scanUser, sql, args...)
+func queryUser(ctx context.Context, q querier, operation, sql string, args ...any) (shop.User, error) {
+	return collectOne(ctx, q, operation, shop.ErrUserNotFound, scanUser, sql, args...)
 }
 
 // firstAccountLock serializes sign-ups to an empty store, so that only one of them is the first.
@@ -65,15 +65,15 @@ func asAlreadyExists(err error, sid, username, email string) error {
 
 // EnsureAdmin implements shop.AccountStore.
 func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) (activated bool, err error) {
-	const doing = "ensure the admin account"
+	const operation = "ensure the admin account"
 	var u shop.User
-	err = db.write(ctx, doing, func(tx pgx.Tx) error {
+	err = db.write(ctx, operation, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
 			ON CONFLICT (lower(username)) DO NOTHING`, n.SID, n.Username, n.PasswordHash)
 		if err != nil {
 			return err
 		}
-		u, err = queryUser(ctx, tx, doing,
+		u, err = queryUser(ctx, tx, operation,
 			`SELECT `+userColumns+` FROM users WHERE lower(username) = lower($1) FOR NO KEY UPDATE`, n.Username)
 		if err != nil || u.Active {
 			return err

@@ -32,8 +32,8 @@ func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
 }
 
 // queryProduct runs a query that returns one product.
-func queryProduct(ctx context.Context, q querier, doing, sql string, args ...any) (shop.Product, error) {
-	return collectOne(ctx, q, doing, shop.ErrProductNotFound, scanProduct, sql, args...)
+func queryProduct(ctx context.Context, q querier, operation, sql string, args ...any) (shop.Product, error) {
+	return collectOne(ctx, q, operation, shop.ErrProductNotFound, scanProduct, sql, args...)
 }
 
 // Products implements shop.CatalogueStore.

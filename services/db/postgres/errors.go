@@ -36,11 +36,11 @@ var errUnavailable = failure.New(failure.Unavailable, failure.ReasonUnavailable,
 	"the database is unavailable; try again in a moment")
 
 // wrap adds to err what was being done, and marks errors of an unavailable database as such.
-func wrap(err error, doing string) error {
+func wrap(err error, operation string) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", doing, err)
+	err = fmt.Errorf("%s: %w", operation, err)
 	if _, known := failure.As(err); !known && isUnavailable(err) {
 		return errUnavailable.WithCause(err)
 	}

@@ -13,7 +13,7 @@ type querier interface {
 }
 
 // collect runs a query and scans all of its rows.
-func collect[T any](ctx context.Context, q querier, doing string, scan pgx.RowToFunc[T], sql string, args ...any) (found []T, err error) {
+func collect[T any](ctx context.Context, q querier, operation string, scan pgx.RowToFunc[T], sql string, args ...any) (found []T, err error) {
 	run := func() error {
 		rows, err := q.Query(ctx, sql, args...)
 		if err != nil {
@@ -23,14 +23,14 @@ func collect[T any](ctx context.Context, q querier, doing string, scan pgx.RowTo
 		return err
 	}
 	if _, outsideTransaction := q.(*pgxpool.Pool); outsideTransaction {
-		return found, wrap(withFreshPlans(run), doing)
+		return found, wrap(withFreshPlans(run), operation)
 	}
-	return found, wrap(run(), doing)
+	return found, wrap(run(), operation)
 }
 
 // collectOne runs a query that returns at most one row, and returns notFound if there is none.
-func collectOne[T any](ctx context.Context, q querier, doing string, notFound error, scan pgx.RowToFunc[T], sql string, args ...any) (one T, err error) {
-	found, err := collect(ctx, q, doing, scan, sql, args...)
+func collectOne[T any](ctx context.Context, q querier, operation string, notFound error, scan pgx.RowToFunc[T], sql string, args ...any) (one T, err error) {
+	found, err := collect(ctx, q, operation, scan, sql, args...)
 	switch {
 	case err != nil:
 		return one, err

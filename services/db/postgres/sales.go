@@ -12,7 +12,7 @@ import (
 // maxRevenue limits each sum, in minor units, so that no sum of them overflows.
 const maxRevenue = 10_000_000_000_000_000
 
-// sold is completed by a condition on i.product_id, which may use $6, and by soldByDay.
+// A query consists of sold, an optional condition on i.product_id, which may use $6, and soldByDay.
 const (
 	sold = `
 		WITH sold AS (
@@ -37,13 +37,13 @@ func scanSold(row pgx.CollectableRow) (s shop.SoldOnDay, err error) {
 	return s, err
 }
 
-// Sold implements shop.OrderStore. It sums up the orders themselves: a sum that is kept up to date
-// would have to be written with every order. It first finds the period's first order, after which
-// the primary keys lead to all others and to their items.
+// Sold implements shop.OrderStore. It sums up the orders themselves: a stored sum would have to be
+// updated with every order. It first finds the period's first order, so that the later ones and their
+// items are found by primary key.
 func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOnDay, err error) {
-	const doing = "sum up sales"
+	const operation = "sum up sales"
 	if err := db.sales.Acquire(ctx, 1); err != nil {
-		return nil, wrap(err, doing)
+		return nil, wrap(err, operation)
 	}
 	defer db.sales.Release(1)
 	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
@@ -69,5 +69,5 @@ func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOn
 		found, err = collect(ctx, tx, "read sold items", scanSold, sql, args...)
 		return err
 	})
-	return found, wrap(err, doing)
+	return found, wrap(err, operation)
 }

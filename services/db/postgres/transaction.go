@@ -20,15 +20,15 @@ const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 // write runs f in a transaction and commits it. It may run f twice. If f returns a failure for the
 // caller, write rolls back and returns the failure once it is durable: the failure may describe what
 // an earlier attempt committed without waiting.
-func (db *DB) write(ctx context.Context, doing string, f func(tx pgx.Tx) error) error {
+func (db *DB) write(ctx context.Context, operation string, f func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.writeTimeout)
 	defer cancel()
 	if err := db.writes.Acquire(ctx, 1); err != nil {
-		return wrap(err, doing)
+		return wrap(err, operation)
 	}
 	defer db.writes.Release(1)
 	err := withFreshPlans(func() error { return db.writeOnce(ctx, f) })
-	return wrap(err, doing)
+	return wrap(err, operation)
 }
 
 func (db *DB) writeOnce(ctx context.Context, f func(tx pgx.Tx) error) error {

@@ -57,7 +57,7 @@ var (
 // CatalogueStore stores products, their pictures, and items.
 type CatalogueStore interface {
 	Products(ctx context.Context, f ProductFilter, k Keyset) ([]Product, error)
-	// Categories returns the categories with the most products, at most so many, in alphabetical
+	// Categories returns up to limit categories, those with the most products, in alphabetical
 	// order.
 	Categories(ctx context.Context, limit int) ([]string, error)
 	// Product, UpdateProduct and DeleteProduct return ErrProductNotFound if there is no such
@@ -109,7 +109,7 @@ func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products
 	return products, next, nil
 }
 
-// maxCategories is how many categories are listed.
+// maxCategories is the maximum number of categories listed.
 const maxCategories = 100
 
 // Categories returns the categories that products have.
@@ -162,7 +162,7 @@ func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion
 func (c *Catalogue) authorize(ctx context.Context, actor Actor, id int32) error {
 	p, err := c.Store.Product(ctx, id)
 	if errors.Is(err, ErrProductNotFound) {
-		return nil // the change finds so itself, and its store answers so once that is durable
+		return nil // the change itself fails with this error, once the deletion is durable
 	}
 	if err != nil {
 		return err

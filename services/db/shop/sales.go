@@ -11,7 +11,7 @@ import (
 
 const (
 	defaultSalesDays = 30
-	// maxSalesProducts is how many products are listed one by one.
+	// maxSalesProducts is the maximum number of products listed.
 	maxSalesProducts = 50
 )
 
@@ -25,14 +25,14 @@ type Sales struct {
 	Products []ProductSales
 }
 
-// DailySales is what was sold on a day.
+// DailySales are the sales of one day.
 type DailySales struct {
 	Day     time.Time
 	Units   int64
 	Revenue money.Amount
 }
 
-// ProductSales is what was sold of a product, which may have been deleted since.
+// ProductSales are the sales of one product, which may have been deleted since.
 type ProductSales struct {
 	ProductID int32
 	Name      string
@@ -46,7 +46,7 @@ func (p ProductSales) revenue() (sum money.Amount) {
 	return sum
 }
 
-// SalesFilter selects what sales are summed up.
+// SalesFilter selects the sales to sum up.
 type SalesFilter struct {
 	From     time.Time // the beginning of the first day
 	Days     int32
@@ -54,7 +54,7 @@ type SalesFilter struct {
 	Products int   // how many products to list
 }
 
-// SoldOnDay is what was sold of a product on a day, or of all products.
+// SoldOnDay are the sales of one product, or of all products, on one day.
 type SoldOnDay struct {
 	ProductID int32 // 0 for all products together
 	Name      string
