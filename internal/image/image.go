@@ -36,7 +36,13 @@ func Program(file, arch string, labels map[string]string, created time.Time) (v1
 
 // Layer returns a Linux image of one layer.
 func Layer(layer v1.Layer, arch string, config v1.Config, created time.Time) (v1.Image, error) {
-	settings := &v1.ConfigFile{Architecture: arch, OS: "linux", Config: config, Created: v1.Time{Time: created.UTC()}}
+	settings := &v1.ConfigFile{
+		Architecture: arch,
+		OS:           "linux",
+		Config:       config,
+		Created:      v1.Time{Time: created.UTC()},
+		RootFS:       v1.RootFS{Type: "layers"},
+	}
 	image, err := mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), settings)
 	if err != nil {
 		return nil, fmt.Errorf("configure an image: %w", err)
