@@ -110,7 +110,8 @@ func (m manifest) MediaType() (types.MediaType, error) { return types.OCIManifes
 
 // edit gives a chart and its subcharts the release's version and images.
 func (r *release) edit(chart string) error {
-	version := replacement{`(?m)^(( *|  - )(?:version|appVersion): ).*$`, "${1}" + r.Version}
+	// The chart's own versions and those of its dependencies, not those in annotations.
+	version := replacement{`(?m)^((?:    )?(?:version|appVersion): ).*$`, "${1}" + r.Version}
 	for file, replacements := range map[string][]replacement{
 		"Chart.yaml":                        append(r.annotations(), version),
 		"README.md":                         {{`oci://REGISTRY`, "oci://" + r.Registry}},

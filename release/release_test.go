@@ -173,8 +173,13 @@ func chart(t *testing.T, host string, digests []string) {
 		t.Error("an image of a checkout is left")
 	}
 	about, err := execute(t, "", nil, tool(t, "helm"), append([]string{"show", "chart"}, at...)...)
-	if err != nil || !strings.Contains(about, "\nversion: "+version+"\n") || !strings.Contains(about, "appVersion: "+version+"\n") {
+	if err != nil {
 		t.Errorf("%v\n%s", err, about)
+	}
+	for _, line := range []string{"version: " + version, "appVersion: " + version, "  version: " + version, "      version: v1alpha1"} {
+		if !strings.Contains(about, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, about)
+		}
 	}
 }
 
