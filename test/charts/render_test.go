@@ -72,6 +72,16 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 				}
 			},
 		},
+		"a process that a debugger has stopped is left alone": {
+			set: []string{"livenessProbes=false"},
+			check: func(t *testing.T, o objects) {
+				for _, name := range []string{"store-api", "store-db", "store-logging"} {
+					if probe := find[*appsv1.Deployment](t, o, name).Spec.Template.Spec.Containers[0].LivenessProbe; probe != nil {
+						t.Errorf("%s is probed: %v", name, probe)
+					}
+				}
+			},
+		},
 		"one tag for all of the store's images": {
 			set: []string{"global.imageTag=v3", "db.image.tag=v4"},
 			check: func(t *testing.T, o objects) {

@@ -78,9 +78,11 @@ startupProbe:
   httpGet: {path: /healthz, port: ops}
   periodSeconds: 1
   failureThreshold: 60
+{{- if .root.Values.livenessProbes }}
 livenessProbe:
   httpGet: {path: /healthz, port: ops}
   timeoutSeconds: 3
+{{- end }}
 resources: {{- toYaml .values.resources | nindent 2 }}
 {{- end }}
 
