@@ -37,6 +37,7 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, programs, "down")
+	dropForwarded(t)
 	before := traces(t)
 
 	t.Cleanup(func() { command(t, programs, "down") })
@@ -167,6 +168,24 @@ func kube(t *testing.T, args ...string) string {
 		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, said)
 	}
 	return strings.TrimSpace(string(said))
+}
+
+// dropForwarded sets the kernel up as Docker does and leaves it: what is forwarded is dropped, by bridges too.
+func dropForwarded(t *testing.T) {
+	t.Helper()
+	const bridged = "/proc/sys/net/bridge/bridge-nf-call-iptables" // there once something has asked for it
+	shell := func(script string) string {
+		t.Helper()
+		said, err := exec.CommandContext(context.Background(), "/bin/sh", "-ec", script).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", script, err, said)
+		}
+		return strings.TrimSpace(string(said))
+	}
+	policy := shell("iptables --wait --list-rules FORWARD | sed -n 's/^-P FORWARD //p'")
+	was := shell("modprobe -q br_netfilter || true; cat " + bridged)
+	t.Cleanup(func() { shell("iptables --wait --policy FORWARD " + policy + "; echo " + was + " >" + bridged) })
+	shell("iptables --wait --policy FORWARD DROP; echo 1 >" + bridged)
 }
 
 func podOnEveryNode(t *testing.T) {

@@ -35,9 +35,11 @@ const prometheusVersion = "v0.315.1"
 //go:embed infrastructure
 var infrastructureFiles embed.FS
 
-// infrastructureConfig is the image's default entrypoint and environment.
+// infrastructureConfig is the image's default entrypoint, environment and stop signal. PostgreSQL would
+// wait for its clients on SIGTERM, so its official image has SIGINT too; the others treat both alike.
 var infrastructureConfig = v1.Config{
 	Entrypoint: []string{"/usr/local/bin/entrypoint.sh"},
+	StopSignal: "SIGINT",
 	Env:        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/opt/postgresql/bin", "LANG=C.UTF-8"},
 }
 

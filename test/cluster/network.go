@@ -3,21 +3,70 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
 
 // makeBridge makes the network that all nodes are plugged into, and the host's own address in it.
 func makeBridge(ctx context.Context) error {
-	return batch(ctx, "", `
+	if err := batch(ctx, "", `
 		link add `+bridge+` type bridge
 		address add `+hostAddress+`/24 dev `+bridge+`
-		link set `+bridge+` up`)
+		link set `+bridge+` up`); err != nil {
+		return err
+	}
+	return acceptForwarded(ctx)
+}
+
+// forwarding are the rules that accept what nodes are sent and what they send.
+var forwarding = [][]string{
+	{"FORWARD", "--in-interface", bridge, "--jump", "ACCEPT"},
+	{"FORWARD", "--out-interface", bridge, "--jump", "ACCEPT"},
+}
+
+// acceptForwarded accepts what nodes send each other where all that is forwarded is dropped, by bridges too, unless something accepts it:
+// that is how Docker sets the kernel up, and how it leaves it.
+func acceptForwarded(ctx context.Context) error {
+	if policy, err := iptables(ctx, "--list-rules", "FORWARD"); err != nil || !strings.Contains(policy, "-P FORWARD DROP") {
+		return err
+	}
+	for _, rule := range forwarding {
+		if _, err := iptables(ctx, append([]string{"--check"}, rule...)...); err == nil {
+			continue
+		}
+		if _, err := iptables(ctx, append([]string{"--insert"}, rule...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeForwarding removes the rules of acceptForwarded that are there.
+func removeForwarding(ctx context.Context) error {
+	for _, rule := range forwarding {
+		if _, err := iptables(ctx, append([]string{"--check"}, rule...)...); err != nil {
+			continue
+		}
+		if _, err := iptables(ctx, append([]string{"--delete"}, rule...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func iptables(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "iptables", append([]string{"--wait"}, args...)...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("iptables %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return string(out), err
 }
 
 // connect creates a node's network namespace and connects it to the bridge, so that the host and the
@@ -51,7 +100,7 @@ func removeNetwork(ctx context.Context) error {
 			removeIfThere(ctx, n.namespace(), "netns", "delete", n.device()),
 			removeIfThere(ctx, filepath.Join("/sys/class/net", n.device()), "link", "delete", n.device()))
 	}
-	return errors.Join(append(all, removeIfThere(ctx, filepath.Join("/sys/class/net", bridge), "link", "delete", bridge))...)
+	return errors.Join(append(all, removeForwarding(ctx), removeIfThere(ctx, filepath.Join("/sys/class/net", bridge), "link", "delete", bridge))...)
 }
 
 // removeIfThere runs an ip command that removes an object, if the file that represents the object

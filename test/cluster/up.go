@@ -25,6 +25,9 @@ func up(ctx context.Context, out io.Writer) error {
 	began := time.Now()
 	held, err := lock()
 	if errors.Is(err, errRuns) {
+		if err := acceptForwarded(ctx); err != nil { // Docker may have been started since
+			return err
+		}
 		if err := awaitReady(ctx); err != nil {
 			return fmt.Errorf("the cluster runs, but is not ready: %w", err)
 		}
