@@ -51,10 +51,17 @@ var deployments = []string{"store-api", "store-db", "store-logging", "store-oper
 // settle waits until all workloads are rolled out.
 func (c cluster) settle() {
 	c.t.Helper()
+	c.settleStore()
+	c.kubectl("rollout", "status", "statefulset/store-prometheus", "--timeout="+limit.String())
+}
+
+// settleStore returns when all that answers requests is as it should be.
+func (c cluster) settleStore() {
+	c.t.Helper()
 	for _, d := range deployments {
 		c.kubectl("rollout", "status", "deployment/"+d, "--timeout="+limit.String())
 	}
-	for _, s := range []string{"store-postgresql", "store-kafka", "store-valkey", "store-prometheus"} {
+	for _, s := range []string{"store-postgresql", "store-kafka", "store-valkey"} {
 		c.kubectl("rollout", "status", "statefulset/"+s, "--timeout="+limit.String())
 	}
 }

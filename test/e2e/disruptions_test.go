@@ -89,7 +89,8 @@ func drain(c cluster, _ *traffic) {
 		c.t.Fatalf("no node of %s has pods of the store, except those of PostgreSQL and Kafka, %s", all, busy)
 	}
 	c.t.Logf("%s has %s", fullest, most)
+	defer c.settle()
 	defer c.kubectl("uncordon", fullest)
 	c.kubectl("drain", fullest, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+limit.String())
-	c.settle()
+	c.settleStore() // Prometheus may have to wait for its node, which its volume is on
 }
