@@ -50,7 +50,7 @@ func makeImages() error {
 	archives, built := ownImages(), filepath.Join(cache, "merchstore")
 	return errors.Join(
 		makeImage(archives[0], pauseImage, filepath.Join(filepath.Dir(self), "pause")),
-		makeImage(archives[1], coreDNSImage, filepath.Join(built, "coredns-"+coreDNSVersion, "coredns")),
+		makeImage(archives[1], coreDNSImage, filepath.Join(built, "coredns-forwarding-"+coreDNSVersion, "coredns")),
 		makeImage(archives[2], metricsServerImage, filepath.Join(built, "metrics-server-"+metricsServerVersion, "metrics-server")),
 	)
 }

@@ -22,6 +22,7 @@ const usage = `usage:
   cluster down                 end it and remove all that it made, also when it was killed half-way
   cluster load ARCHIVE.tar ... give images to all nodes
   cluster infrastructure       give all nodes an image with PostgreSQL, Kafka, Redis and Prometheus, which is made the first time
+  cluster infrastructure --archive    say where that image is, which is made the first time, without a cluster
 `
 
 func main() {
@@ -55,6 +56,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		return load(ctx, []string{archive})
+	case command == "infrastructure" && len(args) == 1 && args[0] == "--archive":
+		archive, err := infrastructure(ctx, os.Stderr)
+		if err == nil {
+			_, err = fmt.Fprintln(out, archive)
+		}
+		return err
 	case command == "serve" && len(args) == 0: // the supervisor, started by up
 		return serve(ctx)
 	case command == "node" && len(args) == 1: // started by serve in a node's namespaces

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Finishes the folder that has Debian's programs for kube-proxy, the network and local volumes: their packages are only unpacked.
+# Usage: make-tools.sh FOLDER
+set -euo pipefail
+root=$1
+for program in ip{,6}tables{,-save,-restore}; do ln -sf xtables-nft-multi "$root/usr/sbin/$program"; done
+for program in sh mkdir rm; do ln -sf busybox "$root/bin/$program"; done
