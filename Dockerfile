@@ -1,8 +1,6 @@
-# One program and nothing else: `make build` links each statically into build/bin, which is the build context.
-#
-#   docker build --build-arg PROGRAM=api -t merchstore/api build/bin -f Dockerfile
-#
-# `make images` builds the same without a container engine.
+# One static program. The context contains only this file and the program, see tools/build-docker-image;
+# tools/build-images works without a container engine. An image changes only with its program: VERSION
+# and REVISION have the same values in all checkouts.
 FROM scratch
 ARG PROGRAM
 ARG VERSION=dev
@@ -11,6 +9,6 @@ LABEL org.opencontainers.image.title="merchstore ${PROGRAM}" \
       org.opencontainers.image.description="SUSTech Merch Store" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --chmod=0555 ${PROGRAM} /program
+COPY ${PROGRAM} /program
 USER 65532:65532
 ENTRYPOINT ["/program"]

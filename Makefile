@@ -79,16 +79,24 @@ SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
 STATIC        := -extldflags "-static -Wl,-z,stack-size=8388608"
 
+# Without symbols and debugging data.
+LDFLAGS       ?= -s -w
+GO_BUILD      := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/bin/
+
 .PHONY: build
-build: packages-run ## Build the programs into build/bin/, statically linked
-	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./services/api ./services/db ./services/loadgen ./services/local
-	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '-s -w -linkmode external $(STATIC)' -o build/bin/ ./services/logging
+build: build-logging ## Build the programs into build/bin/, statically linked
+	@$(GO_BUILD) ./services/api ./services/db ./services/loadgen ./services/local
 
 .PHONY: build-operator
 build-operator: ## Build the operator into build/bin/, statically linked
-	@mkdir -p build/bin
-	@CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '-s -w' -o build/bin/ ./operator
+	@$(GO_BUILD) ./operator
+
+# One program, for tools/build-artifact.
+.PHONY: build-api build-db build-loadgen build-logging
+build-api build-db build-loadgen: build-%:
+	@$(GO_BUILD) ./services/$*
+build-logging: packages-run
+	@CGO_ENABLED=1 CC=musl-gcc go build -trimpath -tags $(TAGS),musl -ldflags '$(LDFLAGS) -linkmode external $(STATIC)' -o build/bin/ ./services/logging
 
 # The programs of a release. zig is the same C compiler and musl on every machine, and links for
 # other processors. With -g, which is Go's default, it links debugging data in spite of -s.
@@ -109,34 +117,58 @@ release: $(RELEASE_TOOLS) build-release ## Publish images and the chart: make re
 TAG           ?= dev
 .PHONY: images
 images: packages-images build build-operator ## Build images of the programs, build/images/*.tar, without a container engine
-	@tools/build-images $(TAG) $(SERVICES) operator
+	@tools/build-images $(foreach program,$(SERVICES) operator,merchstore/$(program):$(TAG) $(program))
 
 # --- a Kubernetes cluster -------------------------------------------------------------------------
 
 CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet prometheus
+# docker selects kind, none the cluster of `make cluster-up`. Deferred, as most targets need neither.
+ENGINE         = $(shell docker info >/dev/null 2>&1 && echo docker || echo none)
 
+# With the commit stamped into them, all programs would change with every commit.
+up dev e2e-kind verify-images: export GOFLAGS += -buildvcs=false
 .PHONY: up
 up: build build-operator $(BIN)/helm ## Run the whole store on Kubernetes: on kind if Docker runs, otherwise on a cluster without a container engine (as root)
-	@$(MAKE) up-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
+	@$(MAKE) cluster-$(ENGINE)
+	@tools/up
 
-.PHONY: up-docker up-none
-up-docker: $(BIN)/kind $(if $(shell command -v kubectl),,kubectl)
-up-none: packages-images build-cluster
-up-docker up-none: up-%:
-	@tools/up $*
+.PHONY: dev
+dev: packages-run $(BIN)/helm $(BIN)/skaffold ## Deploy to that cluster for development: build and deploy after each change, until Ctrl-C
+	@$(MAKE) cluster-$(ENGINE)
+	@exec tools/dev $(DEV)
+
+.PHONY: cluster-docker cluster-none
+cluster-docker: $(BIN)/kind kubectl-any
+	@tools/start-cluster docker
+cluster-none: packages-images build-cluster
+	@tools/start-cluster none
 
 .PHONY: down
 down: ## Remove that cluster, with the store and all its data
-	@$(MAKE) down-$$(docker info >/dev/null 2>&1 && echo docker || echo none)
+	@$(MAKE) down-$(ENGINE)
+	@rm -f build/cluster/env
 
 .PHONY: down-docker down-none
 down-docker: $(BIN)/kind
-	@kind delete cluster --name merchstore
+	@KUBECONFIG=$(CURDIR)/build/cluster/kind.kubeconfig:$${KUBECONFIG:-$$HOME/.kube/config} kind delete cluster --name merchstore
 down-none: cluster-down
 
 .PHONY: e2e
 e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
-	@. build/cluster/env && PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
+	@. build/cluster/env && go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
+
+# Loads the image into Docker if it runs. The archive is kept in the user's cache.
+.PHONY: kind-image
+kind-image: kind-programs ## Build a node image for kind, for machines without access to a registry (as root; first time: 20 minutes)
+	@archive=$$(tools/build-kind-image) && if [ $(ENGINE) = docker ]; then docker load --input "$$archive"; else echo "$$archive"; fi
+
+.PHONY: kind-programs
+kind-programs: packages-kind packages-docker build-cluster $(BIN)/kind
+	@tools/build-kubernetes crictl kubeadm local-path-provisioner
+
+.PHONY: e2e-kind
+e2e-kind: kind-programs build build-operator $(BIN)/helm $(BIN)/skaffold ## Test make up, dev, e2e and down on kind, with a temporary Docker if none runs (as root)
+	@tools/e2e-kind
 
 .PHONY: cluster-up
 cluster-up: build-cluster ## Start a real Kubernetes cluster on this machine, without a container engine (as root; first time: 15 minutes)
@@ -165,6 +197,11 @@ kubectl:
 	@mkdir -p build/cluster
 	@ln -sf "$${XDG_CACHE_HOME:-$$HOME/.cache}/merchstore/kubernetes-$$(go list -C tools/kubernetes -m -f '{{.Version}}' k8s.io/kubernetes)/kubectl" build/cluster/
 
+# A kubectl on PATH is used if it is within one minor version of the cluster.
+.PHONY: kubectl-any
+kubectl-any:
+	@tools/link-kubectl || $(MAKE) kubectl
+
 .PHONY: clean
 clean: ## Remove built programs, tools and test dependencies (the store's data stays)
 	@rm -rf build $(BIN) test/postman/node_modules
@@ -172,7 +209,7 @@ clean: ## Remove built programs, tools and test dependencies (the store's data s
 # --- verify ---------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-monitoring verify-workflows verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
+verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-images verify-monitoring verify-workflows verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
@@ -202,6 +239,10 @@ verify-operator: $(BIN)/controller-gen
 verify-charts: $(BIN)/helm
 	@tools/verify-charts
 
+.PHONY: verify-images
+verify-images: packages-images build-loadgen
+	@tools/verify-images
+
 .PHONY: verify-monitoring
 verify-monitoring: packages-verify
 	@tools/verify-monitoring
@@ -229,8 +270,8 @@ verify-vulnerabilities: $(BIN)/govulncheck
 
 # --- prerequisites --------------------------------------------------------------------------------
 
-.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-release
-packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-release: packages-%:
+.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker packages-release
+packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker packages-release: packages-%:
 	@tools/install-system-packages $*
 
 $(BIN)/actionlint:          PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
@@ -263,6 +304,9 @@ $(BIN)/golangci-lint:       tools/lint/go.mod
 $(BIN)/promtool:            MODULE := tools/prometheus
 $(BIN)/promtool:            FLAGS := -tags remove_all_sd,enable_kubernetes_sd
 $(BIN)/promtool:            tools/prometheus/go.mod
+$(BIN)/dlv:                 PACKAGE := github.com/go-delve/delve/cmd/dlv
+$(BIN)/dlv:                 MODULE := tools/delve
+$(BIN)/dlv:                 tools/delve/go.mod
 $(BIN)/skaffold:            PACKAGE := github.com/GoogleContainerTools/skaffold/v2/cmd/skaffold
 $(BIN)/skaffold:            MODULE := tools/skaffold
 $(BIN)/skaffold:            tools/skaffold/go.mod
