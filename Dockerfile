@@ -1,6 +1,6 @@
-# One program and nothing else: `make build` links each statically into build/bin. The context has just that and this file, see
-# tools/build-docker-image; tools/build-images does it without a container engine. An image is another only if its program is:
-# VERSION and REVISION are for releases.
+# One static program. The context contains only this file and the program, see tools/build-docker-image;
+# tools/build-images works without a container engine. An image changes only with its program: VERSION
+# and REVISION have the same values in all checkouts.
 FROM scratch
 ARG PROGRAM
 ARG VERSION=dev

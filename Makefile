@@ -79,7 +79,7 @@ SERVICES      := api db loadgen logging
 TAGS          := grpcnotrace,nomsgpack
 STATIC        := -extldflags "-static -Wl,-z,stack-size=8388608"
 
-# Without what only debuggers read.
+# Without symbols and debugging data.
 LDFLAGS       ?= -s -w
 GO_BUILD      := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/bin/
 
@@ -122,10 +122,10 @@ images: packages-images build build-operator ## Build images of the programs, bu
 # --- a Kubernetes cluster -------------------------------------------------------------------------
 
 CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet prometheus
-# On kind where Docker runs, otherwise as root on the cluster of `make cluster-up`. Deferred: asked only where it matters.
+# docker selects kind, none the cluster of `make cluster-up`. Deferred, as most targets need neither.
 ENGINE         = $(shell docker info >/dev/null 2>&1 && echo docker || echo none)
 
-# Programs that say which commit they are of would all be others after each.
+# With the commit stamped into them, all programs would change with every commit.
 up dev e2e-kind verify-images: export GOFLAGS += -buildvcs=false
 .PHONY: up
 up: build build-operator $(BIN)/helm ## Run the whole store on Kubernetes: on kind if Docker runs, otherwise on a cluster without a container engine (as root)
@@ -133,7 +133,7 @@ up: build build-operator $(BIN)/helm ## Run the whole store on Kubernetes: on ki
 	@tools/up
 
 .PHONY: dev
-dev: packages-run $(BIN)/helm $(BIN)/skaffold ## The same for development: builds and deploys after each change, until Ctrl-C
+dev: packages-run $(BIN)/helm $(BIN)/skaffold ## Deploy to that cluster for development: build and deploy after each change, until Ctrl-C
 	@$(MAKE) cluster-$(ENGINE)
 	@exec tools/dev $(DEV)
 
@@ -157,9 +157,9 @@ down-none: cluster-down
 e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
 	@. build/cluster/env && go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
 
-# Where Docker runs, it is given the image; the archive is kept anyway.
+# Loads the image into Docker if it runs. The archive is kept in the user's cache.
 .PHONY: kind-image
-kind-image: kind-programs ## Make a node image for kind, for a machine that reaches no registry (as root; first time: 20 minutes)
+kind-image: kind-programs ## Build a node image for kind, for machines without access to a registry (as root; first time: 20 minutes)
 	@archive=$$(tools/build-kind-image) && if [ $(ENGINE) = docker ]; then docker load --input "$$archive"; else echo "$$archive"; fi
 
 .PHONY: kind-programs
@@ -167,7 +167,7 @@ kind-programs: packages-kind packages-docker build-cluster $(BIN)/kind
 	@tools/build-kubernetes crictl kubeadm local-path-provisioner
 
 .PHONY: e2e-kind
-e2e-kind: kind-programs build build-operator $(BIN)/helm $(BIN)/skaffold ## Test make up, dev, e2e and down on kind, with a Docker of its own if none runs (as root)
+e2e-kind: kind-programs build build-operator $(BIN)/helm $(BIN)/skaffold ## Test make up, dev, e2e and down on kind, with a temporary Docker if none runs (as root)
 	@tools/e2e-kind
 
 .PHONY: cluster-up
@@ -197,7 +197,7 @@ kubectl:
 	@mkdir -p build/cluster
 	@ln -sf "$${XDG_CACHE_HOME:-$$HOME/.cache}/merchstore/kubernetes-$$(go list -C tools/kubernetes -m -f '{{.Version}}' k8s.io/kubernetes)/kubectl" build/cluster/
 
-# The one that is there, if it is not more than a minor version off, as Kubernetes wants it.
+# A kubectl on PATH is used if it is within one minor version of the cluster.
 .PHONY: kubectl-any
 kubectl-any:
 	@tools/link-kubectl || $(MAKE) kubectl
@@ -270,8 +270,8 @@ verify-vulnerabilities: $(BIN)/govulncheck
 
 # --- prerequisites --------------------------------------------------------------------------------
 
-.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker
-packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker: packages-%:
+.PHONY: packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker packages-release
+packages-run packages-test packages-bench packages-cluster packages-verify packages-images packages-kind packages-docker packages-release: packages-%:
 	@tools/install-system-packages $*
 
 $(BIN)/actionlint:          PACKAGE := github.com/rhysd/actionlint/cmd/actionlint

@@ -170,7 +170,7 @@ func kube(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(said))
 }
 
-// dropForwarded sets the kernel up as Docker does and leaves it: what is forwarded is dropped, by bridges too.
+// dropForwarded drops forwarded packets, also bridged ones, as Docker does and leaves it.
 func dropForwarded(t *testing.T) {
 	t.Helper()
 	const bridged = "/proc/sys/net/bridge/bridge-nf-call-iptables" // there once something has asked for it

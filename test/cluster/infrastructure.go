@@ -35,9 +35,8 @@ const prometheusVersion = "v0.315.1"
 //go:embed infrastructure
 var infrastructureFiles embed.FS
 
-// infrastructureConfig is the image's default entrypoint, environment and stop signal: on SIGTERM
-// PostgreSQL would wait for its clients, so its official image has SIGINT too. For the other programs
-// both are the same.
+// infrastructureConfig is the image's default entrypoint, environment and stop signal. PostgreSQL would
+// wait for its clients on SIGTERM, so its official image has SIGINT too; the others treat both alike.
 var infrastructureConfig = v1.Config{
 	Entrypoint: []string{"/usr/local/bin/entrypoint.sh"},
 	StopSignal: "SIGINT",

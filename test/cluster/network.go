@@ -25,14 +25,14 @@ func makeBridge(ctx context.Context) error {
 	return acceptForwarded(ctx)
 }
 
-// forwarding are the rules that accept what nodes are sent and what they send.
+// forwarding accepts what nodes receive and what they send.
 var forwarding = [][]string{
 	{"FORWARD", "--in-interface", bridge, "--jump", "ACCEPT"},
 	{"FORWARD", "--out-interface", bridge, "--jump", "ACCEPT"},
 }
 
-// acceptForwarded accepts what nodes send each other where all that is forwarded is dropped, by bridges too, unless something accepts it:
-// that is how Docker sets the kernel up, and how it leaves it.
+// acceptForwarded adds the rules of forwarding if the chain's policy is DROP. Docker sets that policy,
+// also for bridged packets, and leaves it when it stops.
 func acceptForwarded(ctx context.Context) error {
 	if policy, err := iptables(ctx, "--list-rules", "FORWARD"); err != nil || !strings.Contains(policy, "-P FORWARD DROP") {
 		return err
@@ -48,7 +48,7 @@ func acceptForwarded(ctx context.Context) error {
 	return nil
 }
 
-// removeForwarding removes the rules of acceptForwarded that are there.
+// removeForwarding removes the rules of forwarding that exist.
 func removeForwarding(ctx context.Context) error {
 	for _, rule := range forwarding {
 		if _, err := iptables(ctx, append([]string{"--check"}, rule...)...); err != nil {

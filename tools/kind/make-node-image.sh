@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Puts programs and Debian's files into images, and these into a node image, with `kind build node-image`: node.tar. Run where Docker
-# runs, see ../build-kind-image.
+# Builds images of programs and Debian's files, and from these node.tar, with `kind build node-image`.
+# Needs Docker; see ../build-kind-image.
 # Usage: make-node-image.sh FOLDER KUBERNETES-VERSION KIND INFRASTRUCTURE.tar IMAGE ...
 set -euo pipefail
 cd "$1"
 kubernetes=$2 kind=$3 infrastructure=$4
 
-# build IMAGE FILE ... builds an image of files, with the Dockerfile that comes on standard input.
+# build IMAGE FILE ... builds an image of files, with the Dockerfile on standard input.
 build() {
 	rm -rf context
 	mkdir context
@@ -28,7 +28,7 @@ program() {
 }
 
 build merchstore/kind-tools tools.tar <<<$'FROM scratch\nADD tools.tar /'
-build merchstore/kind-base base.tar <<-'DOCKERFILE' # as kind's own ends
+build merchstore/kind-base base.tar <<-'DOCKERFILE' # as in kind's own base image
 	FROM scratch
 	ADD base.tar /
 	ENV container=docker
@@ -36,7 +36,7 @@ build merchstore/kind-base base.tar <<-'DOCKERFILE' # as kind's own ends
 	ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]
 DOCKERFILE
 
-# What kubeadm and kind ask for, by their names for it, and what else there is to be.
+# The images that kubeadm and kind require, by their names, and those of the arguments.
 for image in $(bin/kubeadm config images list --kubernetes-version "$kubernetes") \
 	$(sed -n 's/.*sandbox_image = "\(.*\)"/\1/p' "$kind/images/base/files/etc/containerd/config.toml") \
 	$(grep -oh 'docker.io/kindest/[^"]*' "$kind"/pkg/build/nodeimage/const_{cni,storage}.go) "${@:5}"; do
@@ -51,8 +51,8 @@ done
 docker load --quiet --input "$infrastructure"
 images+=(test.merchstore.io/infrastructure:dev)
 
-# A release of Kubernetes, as far as kind looks into one. All images are in one archive; kind takes their names from a file `repositories`
-# in the full form, if that comes first.
+# The files of a Kubernetes release that kind reads. All images are in one archive: kind reads the names
+# from its file `repositories`, in full, if that comes first.
 release=kubernetes/server/bin
 mkdir -p saved "$release"
 docker save "${images[@]}" | tar --extract --directory saved

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Finishes the folder that has Debian's programs for kube-proxy, the network and local volumes: their packages are only unpacked.
+# Completes the root file system with Debian's programs for kube-proxy, the network and local volumes.
+# Their packages are only unpacked, so links of their installation are missing.
 # Usage: make-tools.sh FOLDER
 set -euo pipefail
 root=$1

@@ -1,6 +1,7 @@
-// Command kindnet is the network of a kind cluster whose node image is made without a registry: it takes the place of kind's own,
-// which is not published as a Go module, in the DaemonSet that kind makes. On each node, it tells containerd how to connect pods,
-// keeps routes to the pods of the other nodes, and enforces NetworkPolicies.
+// Command kindnet is the network of a kind cluster whose node image is built without a registry. It
+// replaces kind's own kindnetd, which is not published as a Go module, in the DaemonSet that kind
+// creates. On each node, it configures CNI, adds routes to the pods of the other nodes, and enforces
+// NetworkPolicies.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 	"merchstore.io/merchstore/test/cluster/policy"
 )
 
-// network is what containerd reads. The interface of a pod has a route of its own on the node, as kind's network does it.
+// network is the CNI configuration, with the plugins of kind's own network.
 const network = `{
   "cniVersion": "0.4.0",
   "name": "kindnet",
@@ -36,7 +37,7 @@ const network = `{
 }
 `
 
-// networkFile is in a folder of the node.
+// networkFile is in a directory of the node.
 const networkFile = "/etc/cni/net.d/10-kindnet.conflist"
 
 func main() {
@@ -50,7 +51,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	log.SetLogger(klog.NewKlogr())
-	own, err := os.Hostname() // in the network of its node, a pod has the node's name
+	own, err := os.Hostname() // with hostNetwork, the node's name
 	if err != nil {
 		return fmt.Errorf("find the node's name: %w", err)
 	}
@@ -95,7 +96,7 @@ func run(ctx context.Context) error {
 	return <-ended
 }
 
-// connect makes the pods of a node known: its own to containerd, the others to the kernel.
+// connect configures CNI for the pods of its own node, or a route to those of another.
 func connect(ctx context.Context, n *corev1.Node, own bool) error {
 	if n.Spec.PodCIDR == "" { // not yet
 		return nil
@@ -114,7 +115,7 @@ func connect(ctx context.Context, n *corev1.Node, own bool) error {
 	return nil
 }
 
-// writeNetwork writes networkFile, unless it is so already: containerd reads it at every change.
+// writeNetwork writes networkFile if it differs. containerd reads it on every change.
 func writeNetwork(text string) error {
 	if last, err := os.ReadFile(networkFile); err == nil && string(last) == text {
 		return nil
