@@ -2,7 +2,10 @@
 // internal: it is logged, and the caller receives a generic message.
 package failure
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Kind classifies failures by what the caller can do about them.
 type Kind int
@@ -33,6 +36,8 @@ type Error struct {
 	Fields []Field
 	// RequestID is the id of the original request if the failure is replayed, otherwise empty.
 	RequestID string
+	// RetryAfter is when the caller should try again; 0 if that is not known.
+	RetryAfter time.Duration
 	// Cause is logged and never shown to the caller. It may be nil.
 	Cause error
 }
@@ -57,6 +62,13 @@ func InvalidField(name, message string) *Error {
 		Kind: Invalid, Reason: ReasonInvalid, Message: name + " " + message,
 		Fields: []Field{{Name: name, Message: message}},
 	}
+}
+
+// WithRetryAfter returns a copy of e with the time after which to try again.
+func (e *Error) WithRetryAfter(wait time.Duration) *Error {
+	c := *e
+	c.RetryAfter = wait
+	return &c
 }
 
 // WithCause returns a copy of e with an internal cause.

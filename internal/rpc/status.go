@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"merchstore.io/merchstore/internal/failure"
 )
@@ -84,6 +85,9 @@ func failureStatus(f *failure.Error) *status.Status {
 		}
 		details = append(details, bad)
 	}
+	if f.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.RetryAfter)})
+	}
 	s := status.New(Code(f.Kind), f.Message)
 	if detailed, err := s.WithDetails(details...); err == nil {
 		return detailed
@@ -109,6 +113,8 @@ func Failure(err error) error {
 		case *errdetails.ErrorInfo:
 			f.Reason = failure.Reason(d.Reason)
 			f.RequestID = d.Metadata[requestIDMetadata]
+		case *errdetails.RetryInfo:
+			f.RetryAfter = d.GetRetryDelay().AsDuration()
 		case *errdetails.BadRequest:
 			for _, v := range d.FieldViolations {
 				f.Fields = append(f.Fields, failure.Field{Name: v.Field, Message: v.Description})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -19,7 +20,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/tap"
 
+	"merchstore.io/merchstore/internal/budget"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/tracing"
@@ -28,8 +31,41 @@ import (
 // Settings are the settings of every gRPC server.
 type Settings struct {
 	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"maximum age of a connection; clients then reconnect, which balances them over new pods"`
-	MaxMessageBytes  int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"maximum size of a request in bytes"`
+	MaxStreams       uint32        `env:"GRPC_MAX_CONCURRENT_STREAMS" envDefault:"256" help:"maximum number of concurrent calls on a connection; clients make further calls wait"`
+	MaxConnections   int64         `env:"GRPC_MAX_CONNECTIONS" envDefault:"1024" help:"maximum number of connections; further ones are closed"`
+	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"64" help:"maximum number of connections from one address"`
 }
+
+// Validate reports settings with which no call could succeed.
+func (s Settings) Validate() error {
+	if s.MaxStreams < 1 || s.PerAddress < 1 || s.MaxConnections < s.PerAddress {
+		return errors.New("GRPC_MAX_CONCURRENT_STREAMS and GRPC_MAX_CONNECTIONS_PER_ADDRESS must be at least 1, " +
+			"and GRPC_MAX_CONNECTIONS at least GRPC_MAX_CONNECTIONS_PER_ADDRESS")
+	}
+	return nil
+}
+
+// Options are what differs between the servers of the store.
+type Options struct {
+	// MaxMessageBytes is the maximum size of a request, or of a message of a stream.
+	MaxMessageBytes int
+	// RequestBytes are smaller limits of unary requests, by the full name of the message. "" is the
+	// limit of all others.
+	RequestBytes map[string]int
+	// WindowBytes is how much of a stream a client may send before it is read.
+	WindowBytes int32
+	// CallTimeout ends calls whose clients allow more time, or do not finish their request. 0 is no limit.
+	CallTimeout time.Duration
+	// Unary and Stream authenticate calls. They run before a request is read.
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
+}
+
+// MinWindowBytes is the smallest window that HTTP/2 has, enough for small requests.
+const MinWindowBytes = 64 << 10
+
+// maxHeaderBytes bounds the metadata of a call; a token has a few hundred bytes.
+const maxHeaderBytes = 16 << 10
 
 // streamWorkers is the number of goroutines kept for handlers, which saves growing a new stack for
 // each call.
@@ -44,9 +80,9 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
-// New returns a server that listens on addr. The given interceptors run after a request has been
-// validated. The server's health follows the readiness of the process.
-func New(ctx context.Context, addr string, s Settings, p *process.Process, traces *tracing.Tracing, unary ...grpc.UnaryServerInterceptor) (*Server, error) {
+// New returns a server that listens on addr. The server's health follows the readiness of the
+// process.
+func New(ctx context.Context, addr string, s Settings, o Options, p *process.Process, traces *tracing.Tracing) (*Server, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("create validator: %w", err)
@@ -64,23 +100,35 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 		options = append(options, rpc.ServerMetrics(r)...)
 	}
 	options = append(options,
-		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{
-			unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer), unaryValidation(validator),
-		}, unary...)...),
+		grpc.ChainUnaryInterceptor(unaryErrors(p.Log), recovery.UnaryServerInterceptor(recoverer)),
 		grpc.ChainStreamInterceptor(
 			streamErrors(p.Log), //nolint:contextcheck // each stream has its own context
 			recovery.StreamServerInterceptor(recoverer),
 		),
-		grpc.MaxRecvMsgSize(s.MaxMessageBytes),
+	)
+	if o.Unary != nil {
+		options = append(options, grpc.ChainUnaryInterceptor(o.Unary))
+	}
+	if o.Stream != nil {
+		options = append(options, grpc.ChainStreamInterceptor(o.Stream))
+	}
+	options = append(options,
+		grpc.ChainUnaryInterceptor(unaryRead, unaryValidation(validator)),
+		grpc.Creds(connections{budget.New(s.MaxConnections, s.PerAddress)}),
+		grpc.ForceServerCodecV2(newCodec(o.RequestBytes)),
+		grpc.MaxRecvMsgSize(o.MaxMessageBytes), grpc.MaxConcurrentStreams(s.MaxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.NumStreamWorkers(streamWorkers),
 		// A static window, because estimating one costs a ping for every burst of small messages.
-		grpc.StaticStreamWindowSize(rpc.WindowBytes), grpc.StaticConnWindowSize(rpc.WindowBytes),
+		grpc.StaticStreamWindowSize(o.WindowBytes), grpc.StaticConnWindowSize(rpc.WindowBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
 			Time: 30 * time.Second, Timeout: 10 * time.Second,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
+	if o.CallTimeout > 0 {
+		options = append(options, grpc.InTapHandle(limitTime(o.CallTimeout)))
+	}
 	server := grpc.NewServer(options...)
 	h := health.NewServer()
 	h.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
@@ -98,6 +146,28 @@ func New(ctx context.Context, addr string, s Settings, p *process.Process, trace
 	})
 	stopping, stop := context.WithCancel(context.Background())
 	return &Server{Server: server, health: h, listener: l, stopping: stopping, stop: stop}, nil
+}
+
+// limitTime returns a handle that ends calls after limit. Reading a request ends with its call.
+func limitTime(limit time.Duration) tap.ServerInHandle {
+	return func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) <= limit {
+			return ctx, nil
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
+		context.AfterFunc(limited, cancel) // gRPC cancels ctx after the call
+		return limited, nil
+	}
+}
+
+// RegisterService registers a service whose unary requests are read after the caller is authenticated.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	late := *desc
+	late.Methods = slices.Clone(desc.Methods)
+	for i := range late.Methods {
+		late.Methods[i].Handler = readLate(late.Methods[i].Handler)
+	}
+	s.Server.RegisterService(&late, impl)
 }
 
 // Addr returns the address on which the server listens.

@@ -13,6 +13,9 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 )
 
+// maxViolations bounds the invalid fields that an error lists.
+const maxViolations = 20
+
 // unaryValidation normalizes each request and validates it against the rules in its proto.
 func unaryValidation(v protovalidate.Validator) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -39,7 +42,11 @@ func Validate(v protovalidate.Validator, m proto.Message) error {
 	}
 	f := failure.New(failure.Invalid, failure.ReasonInvalid, "")
 	var messages []string
-	for _, violation := range invalid.Violations {
+	for i, violation := range invalid.Violations {
+		if i == maxViolations {
+			messages = append(messages, fmt.Sprintf("and %d more", len(invalid.Violations)-i))
+			break
+		}
 		field := failure.Field{
 			Name:    protovalidate.FieldPathString(violation.Proto.GetField()),
 			Message: violation.Proto.GetMessage(),

@@ -22,6 +22,9 @@ const (
 	guestSubject = "guest"
 )
 
+// ClientHeader is the metadata of calls that has a token of SignClient.
+const ClientHeader = "client"
+
 // Roles of a token.
 const (
 	RoleCustomer = "customer"
@@ -49,6 +52,8 @@ type Claims struct {
 	// Epoch is absent from the tokens of earlier versions, which is the epoch that accounts begin
 	// with.
 	Epoch int32 `json:"epoch,omitempty"`
+	// Address is the client's network address in a token that the API signs for a request.
+	Address string `json:"address,omitempty"`
 	jwt.RegisteredClaims
 }
 
@@ -130,6 +135,11 @@ func (k *Keys) Sign(a Account, ttl time.Duration) (string, error) {
 // SignGuest returns a token without an account, valid for ttl.
 func (k *Keys) SignGuest(ttl time.Duration) (string, error) {
 	return k.sign(Claims{Role: RoleGuest}, guestSubject, ttl)
+}
+
+// SignClient returns a guest's token that names the network address of a client, valid for ttl.
+func (k *Keys) SignClient(address string, ttl time.Duration) (string, error) {
+	return k.sign(Claims{Role: RoleGuest, Address: address}, guestSubject, ttl)
 }
 
 func (k *Keys) sign(c Claims, subject string, ttl time.Duration) (string, error) {

@@ -13,12 +13,12 @@ import (
 
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
+	"merchstore.io/merchstore/internal/ratelimit"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/internal/tracing"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/middleware"
-	"merchstore.io/merchstore/services/api/ratelimit"
 	"merchstore.io/merchstore/services/api/rest"
 )
 
@@ -75,7 +75,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 
 	handler := rest.New(ctx, rest.Services{
 		DB: merchstorev1.NewDBServiceClient(db), Logging: merchstorev1.NewLoggingServiceClient(logging),
-	}, keys, actions, limits, s.UploadConcurrency, p.Log)
+	}, keys, actions, limits, p.Log)
 	var stopping atomic.Bool
 	p.OnReadiness(func(ready bool) { stopping.Store(!ready) })
 	router, err := newRouter(s, handler, &stopping, p.Log, p.CallMetrics(), traces) //nolint:contextcheck // each request has its own

@@ -17,6 +17,7 @@ import (
 	"merchstore.io/merchstore/services/api/problem"
 	"merchstore.io/merchstore/services/api/rest"
 	"merchstore.io/merchstore/services/api/storefront"
+	"merchstore.io/merchstore/services/api/transfer"
 )
 
 // newRouter returns the router with all middleware, outermost first, and all routes. Requests are
@@ -33,7 +34,7 @@ func newRouter(
 		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
 
-	router.Use(middleware.RequestContext(s.limits))
+	router.Use(middleware.RequestContext(s.limits, transfer.NewMemory(s.Transfer)))
 	if traces.On() {
 		router.Use(middleware.Trace(traces))
 	}
@@ -80,11 +81,16 @@ func rejectMethod(c *gin.Context, log *slog.Logger) {
 		"this path does not support the method; it supports "+c.Writer.Header().Get("Allow")))
 }
 
-// limits returns the limits of a request: larger for uploads, and without an end for the live log.
+// limits returns the limits of a request: larger for pictures and lists without pages, and without
+// an end for the live log.
 func (s Settings) limits(c *gin.Context) middleware.Limit {
 	switch {
 	case rest.IsUpload(c):
-		return middleware.Limit{Body: s.UploadLimit, Time: s.UploadTimeout, ExtendDeadlines: true}
+		return middleware.Limit{Body: s.UploadLimit, Time: s.UploadTimeout, Large: true}
+	case rest.IsDownload(c):
+		return middleware.Limit{Body: s.BodyLimit, Time: s.UploadTimeout, Large: true}
+	case rest.IsProduct(c):
+		return middleware.Limit{Body: s.ProductBodyLimit, Time: s.RequestTimeout}
 	case c.FullPath() == rest.LogsPath:
 		return middleware.Limit{Body: s.BodyLimit, Streaming: true}
 	}

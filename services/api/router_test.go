@@ -35,7 +35,7 @@ func newTestRouter(t *testing.T, environ ...string) *gin.Engine {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	handler := rest.New(t.Context(), rest.Services{}, keys, discard{}, rest.Limits{}, s.UploadConcurrency, log)
+	handler := rest.New(t.Context(), rest.Services{}, keys, discard{}, rest.Limits{}, log)
 	router, err := newRouter(s, handler, new(atomic.Bool), log, prometheus.NewRegistry(), nil)
 	if err != nil {
 		t.Fatal(err)

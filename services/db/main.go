@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"merchstore.io/merchstore/internal/budget"
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
@@ -21,6 +22,7 @@ import (
 	"merchstore.io/merchstore/services/db/batch"
 	"merchstore.io/merchstore/services/db/cache"
 	"merchstore.io/merchstore/services/db/jobs"
+	"merchstore.io/merchstore/services/db/logins"
 	"merchstore.io/merchstore/services/db/password"
 	"merchstore.io/merchstore/services/db/picture"
 	"merchstore.io/merchstore/services/db/postgres"
@@ -45,9 +47,15 @@ type Settings struct {
 
 	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
 	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"maximum number of logins and sign-ups that wait to hash a password; more are rejected"`
+	PasswordPerAccount  int64         `env:"PASSWORD_QUEUE_PER_ACCOUNT" envDefault:"4" help:"maximum number of passwords of one account that are checked or wait"`
+	MaxMessageBytes     int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"65536" help:"maximum size of a request or of a part of a picture in bytes"`
+	UploadBytes         int64         `env:"PICTURE_UPLOAD_BYTES" envDefault:"33554432" help:"memory for pictures that are being received; an account may use half of it"`
+	CallTimeout         time.Duration `env:"GRPC_CALL_TIMEOUT" envDefault:"30s" help:"time after which calls end whose clients allow more, or do not finish their request"`
 	OrderBatchSize      int           `env:"ORDER_BATCH_SIZE" envDefault:"200" help:"maximum number of orders per transaction"`
 	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"timeout for committing a batch of orders"`
 
+	Logins   logins.Settings
+	Quotas   server.QuotaSettings
 	Cache    cache.Settings
 	Jobs     jobs.Settings
 	Postgres postgres.Settings
@@ -73,11 +81,15 @@ func (s Settings) Validate() error {
 	if s.TokenTTL < time.Second {
 		return errors.New("TOKEN_TTL must be at least 1s")
 	}
-	return errors.Join(s.Cache.Validate(), s.Jobs.Validate())
+	if s.PasswordPerAccount < 1 || s.CallTimeout < time.Second || s.UploadBytes < 2*picture.MaxBytes || s.MaxMessageBytes < minMessageBytes {
+		return fmt.Errorf("PASSWORD_QUEUE_PER_ACCOUNT must be at least 1, GRPC_CALL_TIMEOUT 1s, PICTURE_UPLOAD_BYTES %d and GRPC_MAX_MESSAGE_BYTES %d",
+			2*picture.MaxBytes, minMessageBytes)
+	}
+	return errors.Join(s.Cache.Validate(), s.Jobs.Validate(), s.RPC.Validate())
 }
 
-// maxProductBytes bounds the fields of a product in a request that also has its picture.
-const maxProductBytes = 64 << 10
+// minMessageBytes has room for the largest product.
+const minMessageBytes = 16 << 10
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
@@ -108,7 +120,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return fmt.Errorf("read JWT_KEYS: %w", err)
 	}
-	passwords, err := password.New(s.PasswordConcurrency, s.PasswordQueue)
+	passwords, err := password.New(s.PasswordConcurrency, s.PasswordQueue, s.PasswordPerAccount)
 	if err != nil {
 		return err
 	}
@@ -130,7 +142,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	db.RegisterMetrics(p.Metrics)
 	passwords.RegisterMetrics(p.Metrics)
 
-	reader, closeReader, err := newReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
+	reader, shared, closeReader, err := newReader(s, db, p, traces) //nolint:contextcheck // it is closed, not cancelled
 	if err != nil {
 		return err
 	}
@@ -157,14 +169,23 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)
 
-	s.RPC.MaxMessageBytes = max(s.RPC.MaxMessageBytes, picture.MaxBytes+maxProductBytes)
 	auth := server.NewAuthenticator(keys, reader)
-	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, p, traces, auth.Unary)
+	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, rpcserver.Options{
+		MaxMessageBytes: s.MaxMessageBytes, RequestBytes: server.RequestBytes(), WindowBytes: rpcserver.MinWindowBytes,
+		CallTimeout: s.CallTimeout, Unary: auth.Unary, Stream: auth.Stream,
+	}, p, traces)
 	if err != nil {
 		return err
 	}
 	p.Add(grpcServer.Component())
-	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{Accounts: accounts, Catalogue: catalogue, Orders: orders})
+	quotas, err := server.NewQuotas(s.Quotas)
+	if err != nil {
+		return err
+	}
+	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{
+		Accounts: accounts, Catalogue: catalogue, Orders: orders, Logins: logins.New(s.Logins, shared), Quotas: quotas,
+		Uploads: budget.New(s.UploadBytes, s.UploadBytes/2),
+	})
 	return p.Serve(ctx)
 }
 
@@ -174,19 +195,19 @@ func closer(name string, closeFunc func()) process.Component {
 }
 
 // newReader returns a reader of accounts and products from PostgreSQL, behind a cache if one is
-// configured.
-func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.Tracing) (cache.Reader, func(), error) {
+// configured, which then is also the memory that all processes share.
+func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.Tracing) (cache.Reader, logins.Shared, func(), error) {
 	reader := db.NewReader(traces.Tracer("db"))
 	if s.Cache.URL == "" {
-		return reader, reader.Close, nil
+		return reader, nil, reader.Close, nil
 	}
 	cached, err := cache.New(s.Cache, reader, p.Metrics, p.Log)
 	if err != nil {
 		reader.Close()
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	db.OnChange(cached.Changed)
-	return cached, func() { cached.Close(); reader.Close() }, nil
+	return cached, cached, func() { cached.Close(); reader.Close() }, nil
 }
 
 // reportAvailability writes to the log channel when the service becomes unavailable and when it

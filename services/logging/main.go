@@ -22,6 +22,8 @@ type Settings struct {
 	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which tells whether a caller of TailLogs is an admin"`
 	PodName       string `env:"POD_NAME" help:"name of this pod in traces; the host name if empty"`
 
+	MaxMessageBytes int `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"maximum size of a message in bytes"`
+
 	Process process.Settings
 	RPC     rpcserver.Settings
 	Kafka   kafka.Settings
@@ -30,7 +32,9 @@ type Settings struct {
 }
 
 // Validate reports settings that cannot work.
-func (s Settings) Validate() error { return errors.Join(s.Kafka.Validate(), s.Server.Validate()) }
+func (s Settings) Validate() error {
+	return errors.Join(s.Kafka.Validate(), s.Server.Validate(), s.RPC.Validate())
+}
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
@@ -48,7 +52,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	p.Add(traces.Component())
-	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, p, traces)
+	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, rpcserver.Options{
+		MaxMessageBytes: s.MaxMessageBytes, WindowBytes: rpc.WindowBytes,
+	}, p, traces)
 	if err != nil {
 		return err
 	}

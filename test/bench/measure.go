@@ -75,12 +75,13 @@ func measure(ctx context.Context, only string) (err error) {
 		{"logins", b.logins},
 		{"logs", b.logs},
 		{"operator", b.operator},
+		{"hostile", b.hostile},
 	}
 	if only != "" {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, pictures, storefront, logins, logs and operator", only)
+		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, pictures, storefront, logins, logs, operator and hostile", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {

@@ -22,9 +22,9 @@ import (
 
 // sources are the packages with the settings structs of each program.
 var sources = map[string][]string{
-	"api": {"services/api", "internal/logstream", "internal/tracing", "internal/process"},
+	"api": {"services/api", "services/api/transfer", "internal/logstream", "internal/tracing", "internal/process"},
 	"db": {
-		"services/db", "services/db/cache", "services/db/jobs", "services/db/postgres",
+		"services/db", "services/db/cache", "services/db/jobs", "services/db/logins", "services/db/postgres", "services/db/server",
 		"internal/logstream", "internal/rpcserver", "internal/tracing", "internal/process",
 	},
 	"logging": {

@@ -1161,20 +1161,173 @@ func (x *RemovePictureResponse) GetProduct() *Product {
 	return nil
 }
 
+// UploadPictureRequest is a part of a picture that is too large for one message. The first one says what the picture is for.
+type UploadPictureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to do with the picture; without an image of its own. Only in the first message.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*UploadPictureRequest_Create
+	//	*UploadPictureRequest_Set
+	Target isUploadPictureRequest_Target `protobuf_oneof:"target"`
+	// The size of the picture in bytes. Only in the first message.
+	Size int64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// The next bytes of the picture.
+	Chunk         []byte `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadPictureRequest) Reset() {
+	*x = UploadPictureRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadPictureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadPictureRequest) ProtoMessage() {}
+
+func (x *UploadPictureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadPictureRequest.ProtoReflect.Descriptor instead.
+func (*UploadPictureRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UploadPictureRequest) GetTarget() isUploadPictureRequest_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *UploadPictureRequest) GetCreate() *CreateProductRequest {
+	if x != nil {
+		if x, ok := x.Target.(*UploadPictureRequest_Create); ok {
+			return x.Create
+		}
+	}
+	return nil
+}
+
+func (x *UploadPictureRequest) GetSet() *SetPictureRequest {
+	if x != nil {
+		if x, ok := x.Target.(*UploadPictureRequest_Set); ok {
+			return x.Set
+		}
+	}
+	return nil
+}
+
+func (x *UploadPictureRequest) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *UploadPictureRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+type isUploadPictureRequest_Target interface {
+	isUploadPictureRequest_Target()
+}
+
+type UploadPictureRequest_Create struct {
+	Create *CreateProductRequest `protobuf:"bytes,1,opt,name=create,proto3,oneof"`
+}
+
+type UploadPictureRequest_Set struct {
+	Set *SetPictureRequest `protobuf:"bytes,2,opt,name=set,proto3,oneof"`
+}
+
+func (*UploadPictureRequest_Create) isUploadPictureRequest_Target() {}
+
+func (*UploadPictureRequest_Set) isUploadPictureRequest_Target() {}
+
+// UploadPictureResponse holds the product as it is now.
+type UploadPictureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadPictureResponse) Reset() {
+	*x = UploadPictureResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadPictureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadPictureResponse) ProtoMessage() {}
+
+func (x *UploadPictureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadPictureResponse.ProtoReflect.Descriptor instead.
+func (*UploadPictureResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *UploadPictureResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
 // GetPictureRequest names a picture. Guests may request it.
 type GetPictureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id.
 	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
 	// The size.
-	Size          PictureSize `protobuf:"varint,2,opt,name=size,proto3,enum=merchstore.v1.PictureSize" json:"size,omitempty"`
+	Size PictureSize `protobuf:"varint,2,opt,name=size,proto3,enum=merchstore.v1.PictureSize" json:"size,omitempty"`
+	// The first byte to send.
+	Offset int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	// At most this many bytes; 0 means all.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPictureRequest) Reset() {
 	*x = GetPictureRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1339,7 @@ func (x *GetPictureRequest) String() string {
 func (*GetPictureRequest) ProtoMessage() {}
 
 func (x *GetPictureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[16]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1352,7 @@ func (x *GetPictureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPictureRequest.ProtoReflect.Descriptor instead.
 func (*GetPictureRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{16}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetPictureRequest) GetHash() []byte {
@@ -1216,20 +1369,36 @@ func (x *GetPictureRequest) GetSize() PictureSize {
 	return PictureSize_PICTURE_SIZE_UNSPECIFIED
 }
 
+func (x *GetPictureRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *GetPictureRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 // GetPictureResponse contains the picture, which never changes.
 type GetPictureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// image/jpeg, image/png, image/webp or image/gif.
 	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The content of the file.
-	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// The file, or the part of it that was asked for.
+	Content []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// The size of the whole file in bytes.
+	Total         int64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPictureResponse) Reset() {
 	*x = GetPictureResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1410,7 @@ func (x *GetPictureResponse) String() string {
 func (*GetPictureResponse) ProtoMessage() {}
 
 func (x *GetPictureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[17]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1423,7 @@ func (x *GetPictureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPictureResponse.ProtoReflect.Descriptor instead.
 func (*GetPictureResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{17}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetPictureResponse) GetMediaType() string {
@@ -1271,6 +1440,13 @@ func (x *GetPictureResponse) GetContent() []byte {
 	return nil
 }
 
+func (x *GetPictureResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // DeleteProductRequest names the product to delete. For the owner and admins.
 type DeleteProductRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1284,7 +1460,7 @@ type DeleteProductRequest struct {
 
 func (x *DeleteProductRequest) Reset() {
 	*x = DeleteProductRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1472,7 @@ func (x *DeleteProductRequest) String() string {
 func (*DeleteProductRequest) ProtoMessage() {}
 
 func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[18]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1485,7 @@ func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductRequest.ProtoReflect.Descriptor instead.
 func (*DeleteProductRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{18}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteProductRequest) GetId() int32 {
@@ -1335,7 +1511,7 @@ type DeleteProductResponse struct {
 
 func (x *DeleteProductResponse) Reset() {
 	*x = DeleteProductResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1523,7 @@ func (x *DeleteProductResponse) String() string {
 func (*DeleteProductResponse) ProtoMessage() {}
 
 func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[19]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1536,7 @@ func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductResponse.ProtoReflect.Descriptor instead.
 func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{19}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{21}
 }
 
 // Item is a note on the legacy bulletin board.
@@ -1378,7 +1554,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1566,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[20]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1579,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{20}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Item) GetId() int32 {
@@ -1440,7 +1616,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1628,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[21]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1641,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{21}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListItemsRequest) GetLimit() int32 {
@@ -1495,7 +1671,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1683,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[22]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1696,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{22}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -1550,7 +1726,7 @@ type CreateItemRequest struct {
 
 func (x *CreateItemRequest) Reset() {
 	*x = CreateItemRequest{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1738,7 @@ func (x *CreateItemRequest) String() string {
 func (*CreateItemRequest) ProtoMessage() {}
 
 func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[23]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1751,7 @@ func (x *CreateItemRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemRequest.ProtoReflect.Descriptor instead.
 func (*CreateItemRequest) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{23}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateItemRequest) GetName() string {
@@ -1603,7 +1779,7 @@ type CreateItemResponse struct {
 
 func (x *CreateItemResponse) Reset() {
 	*x = CreateItemResponse{}
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1791,7 @@ func (x *CreateItemResponse) String() string {
 func (*CreateItemResponse) ProtoMessage() {}
 
 func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_merchstore_v1_catalogue_proto_msgTypes[24]
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1804,7 @@ func (x *CreateItemResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateItemResponse.ProtoReflect.Descriptor instead.
 func (*CreateItemResponse) Descriptor() ([]byte, []int) {
-	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{24}
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateItemResponse) GetItem() *Item {
@@ -1636,6 +1812,89 @@ func (x *CreateItemResponse) GetItem() *Item {
 		return x.Item
 	}
 	return nil
+}
+
+// DeleteItemRequest names the item to delete. Admins only.
+type DeleteItemRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	Id            int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteItemRequest) Reset() {
+	*x = DeleteItemRequest{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteItemRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteItemRequest) ProtoMessage() {}
+
+func (x *DeleteItemRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteItemRequest.ProtoReflect.Descriptor instead.
+func (*DeleteItemRequest) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteItemRequest) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// DeleteItemResponse says nothing more than that it is done.
+type DeleteItemResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteItemResponse) Reset() {
+	*x = DeleteItemResponse{}
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteItemResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteItemResponse) ProtoMessage() {}
+
+func (x *DeleteItemResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_merchstore_v1_catalogue_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteItemResponse.ProtoReflect.Descriptor instead.
+func (*DeleteItemResponse) Descriptor() ([]byte, []int) {
+	return file_merchstore_v1_catalogue_proto_rawDescGZIP(), []int{28}
 }
 
 var File_merchstore_v1_catalogue_proto protoreflect.FileDescriptor
@@ -1740,14 +1999,25 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"if_version\x18\x02 \x01(\x03H\x00R\tifVersion\x88\x01\x01B\r\n" +
 	"\v_if_version\"I\n" +
 	"\x15RemovePictureResponse\x120\n" +
-	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"a\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xbf\x01\n" +
+	"\x14UploadPictureRequest\x12=\n" +
+	"\x06create\x18\x01 \x01(\v2#.merchstore.v1.CreateProductRequestH\x00R\x06create\x124\n" +
+	"\x03set\x18\x02 \x01(\v2 .merchstore.v1.SetPictureRequestH\x00R\x03set\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05chunk\x18\x04 \x01(\fR\x05chunkB\b\n" +
+	"\x06target\"I\n" +
+	"\x15UploadPictureResponse\x120\n" +
+	"\aproduct\x18\x01 \x01(\v2\x16.merchstore.v1.ProductR\aproduct\"\xa1\x01\n" +
 	"\x11GetPictureRequest\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x128\n" +
-	"\x04size\x18\x02 \x01(\x0e2\x1a.merchstore.v1.PictureSizeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04size\"M\n" +
+	"\x04size\x18\x02 \x01(\x0e2\x1a.merchstore.v1.PictureSizeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04size\x12\x1f\n" +
+	"\x06offset\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12\x1d\n" +
+	"\x05limit\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x05limit\"c\n" +
 	"\x12GetPictureResponse\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"Y\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\"Y\n" +
 	"\x14DeleteProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\"\n" +
 	"\n" +
@@ -1772,7 +2042,10 @@ const file_merchstore_v1_catalogue_proto_rawDesc = "" +
 	"\vdescription\x18\x02 \x01(\tB\xf5\x01\xbaH\xf1\x01\xba\x01\xed\x01\n" +
 	"\vdescription\x12Zmust be at most 300 characters, without control characters other than line breaks and tabs\x1a\x81\x01this.matches('^([^\\\\p{Cc}\\\\x{061C}\\\\x{200E}\\\\x{200F}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]|[\\\\n\\\\r\\\\t])*$') && size(this) <= 300R\vdescription\"=\n" +
 	"\x12CreateItemResponse\x12'\n" +
-	"\x04item\x18\x01 \x01(\v2\x13.merchstore.v1.ItemR\x04item*\x83\x01\n" +
+	"\x04item\x18\x01 \x01(\v2\x13.merchstore.v1.ItemR\x04item\"#\n" +
+	"\x11DeleteItemRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\"\x14\n" +
+	"\x12DeleteItemResponse*\x83\x01\n" +
 	"\rPictureStatus\x12\x1e\n" +
 	"\x1aPICTURE_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PICTURE_STATUS_PROCESSING\x10\x01\x12\x18\n" +
@@ -1797,7 +2070,7 @@ func file_merchstore_v1_catalogue_proto_rawDescGZIP() []byte {
 }
 
 var file_merchstore_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_merchstore_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_merchstore_v1_catalogue_proto_goTypes = []any{
 	(PictureStatus)(0),             // 0: merchstore.v1.PictureStatus
 	(PictureSize)(0),               // 1: merchstore.v1.PictureSize
@@ -1817,20 +2090,24 @@ var file_merchstore_v1_catalogue_proto_goTypes = []any{
 	(*SetPictureResponse)(nil),     // 15: merchstore.v1.SetPictureResponse
 	(*RemovePictureRequest)(nil),   // 16: merchstore.v1.RemovePictureRequest
 	(*RemovePictureResponse)(nil),  // 17: merchstore.v1.RemovePictureResponse
-	(*GetPictureRequest)(nil),      // 18: merchstore.v1.GetPictureRequest
-	(*GetPictureResponse)(nil),     // 19: merchstore.v1.GetPictureResponse
-	(*DeleteProductRequest)(nil),   // 20: merchstore.v1.DeleteProductRequest
-	(*DeleteProductResponse)(nil),  // 21: merchstore.v1.DeleteProductResponse
-	(*Item)(nil),                   // 22: merchstore.v1.Item
-	(*ListItemsRequest)(nil),       // 23: merchstore.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),      // 24: merchstore.v1.ListItemsResponse
-	(*CreateItemRequest)(nil),      // 25: merchstore.v1.CreateItemRequest
-	(*CreateItemResponse)(nil),     // 26: merchstore.v1.CreateItemResponse
-	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
+	(*UploadPictureRequest)(nil),   // 18: merchstore.v1.UploadPictureRequest
+	(*UploadPictureResponse)(nil),  // 19: merchstore.v1.UploadPictureResponse
+	(*GetPictureRequest)(nil),      // 20: merchstore.v1.GetPictureRequest
+	(*GetPictureResponse)(nil),     // 21: merchstore.v1.GetPictureResponse
+	(*DeleteProductRequest)(nil),   // 22: merchstore.v1.DeleteProductRequest
+	(*DeleteProductResponse)(nil),  // 23: merchstore.v1.DeleteProductResponse
+	(*Item)(nil),                   // 24: merchstore.v1.Item
+	(*ListItemsRequest)(nil),       // 25: merchstore.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),      // 26: merchstore.v1.ListItemsResponse
+	(*CreateItemRequest)(nil),      // 27: merchstore.v1.CreateItemRequest
+	(*CreateItemResponse)(nil),     // 28: merchstore.v1.CreateItemResponse
+	(*DeleteItemRequest)(nil),      // 29: merchstore.v1.DeleteItemRequest
+	(*DeleteItemResponse)(nil),     // 30: merchstore.v1.DeleteItemResponse
+	(*timestamppb.Timestamp)(nil),  // 31: google.protobuf.Timestamp
 }
 var file_merchstore_v1_catalogue_proto_depIdxs = []int32{
-	27, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
-	27, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	31, // 0: merchstore.v1.Product.created_at:type_name -> google.protobuf.Timestamp
+	31, // 1: merchstore.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
 	3,  // 2: merchstore.v1.Product.picture:type_name -> merchstore.v1.Picture
 	0,  // 3: merchstore.v1.Picture.status:type_name -> merchstore.v1.PictureStatus
 	2,  // 4: merchstore.v1.ListProductsResponse.products:type_name -> merchstore.v1.Product
@@ -1839,14 +2116,17 @@ var file_merchstore_v1_catalogue_proto_depIdxs = []int32{
 	2,  // 7: merchstore.v1.UpdateProductResponse.product:type_name -> merchstore.v1.Product
 	2,  // 8: merchstore.v1.SetPictureResponse.product:type_name -> merchstore.v1.Product
 	2,  // 9: merchstore.v1.RemovePictureResponse.product:type_name -> merchstore.v1.Product
-	1,  // 10: merchstore.v1.GetPictureRequest.size:type_name -> merchstore.v1.PictureSize
-	22, // 11: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
-	22, // 12: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	10, // 10: merchstore.v1.UploadPictureRequest.create:type_name -> merchstore.v1.CreateProductRequest
+	14, // 11: merchstore.v1.UploadPictureRequest.set:type_name -> merchstore.v1.SetPictureRequest
+	2,  // 12: merchstore.v1.UploadPictureResponse.product:type_name -> merchstore.v1.Product
+	1,  // 13: merchstore.v1.GetPictureRequest.size:type_name -> merchstore.v1.PictureSize
+	24, // 14: merchstore.v1.ListItemsResponse.items:type_name -> merchstore.v1.Item
+	24, // 15: merchstore.v1.CreateItemResponse.item:type_name -> merchstore.v1.Item
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_merchstore_v1_catalogue_proto_init() }
@@ -1857,14 +2137,18 @@ func file_merchstore_v1_catalogue_proto_init() {
 	file_merchstore_v1_catalogue_proto_msgTypes[10].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[12].OneofWrappers = []any{}
 	file_merchstore_v1_catalogue_proto_msgTypes[14].OneofWrappers = []any{}
-	file_merchstore_v1_catalogue_proto_msgTypes[18].OneofWrappers = []any{}
+	file_merchstore_v1_catalogue_proto_msgTypes[16].OneofWrappers = []any{
+		(*UploadPictureRequest_Create)(nil),
+		(*UploadPictureRequest_Set)(nil),
+	}
+	file_merchstore_v1_catalogue_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_merchstore_v1_catalogue_proto_rawDesc), len(file_merchstore_v1_catalogue_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

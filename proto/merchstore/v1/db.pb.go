@@ -24,7 +24,7 @@ var File_merchstore_v1_db_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\n" +
-	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\xfa\x0f\n" +
+	"\x16merchstore/v1/db.proto\x12\rmerchstore.v1\x1a\x1cmerchstore/v1/accounts.proto\x1a\x1dmerchstore/v1/catalogue.proto\x1a\x1amerchstore/v1/orders.proto2\xab\x11\n" +
 	"\tDBService\x12Q\n" +
 	"\n" +
 	"CreateUser\x12 .merchstore.v1.CreateUserRequest\x1a!.merchstore.v1.CreateUserResponse\x12B\n" +
@@ -45,7 +45,8 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\rUpdateProduct\x12#.merchstore.v1.UpdateProductRequest\x1a$.merchstore.v1.UpdateProductResponse\x12Z\n" +
 	"\rDeleteProduct\x12#.merchstore.v1.DeleteProductRequest\x1a$.merchstore.v1.DeleteProductResponse\x12Q\n" +
 	"\n" +
-	"SetPicture\x12 .merchstore.v1.SetPictureRequest\x1a!.merchstore.v1.SetPictureResponse\x12Z\n" +
+	"SetPicture\x12 .merchstore.v1.SetPictureRequest\x1a!.merchstore.v1.SetPictureResponse\x12\\\n" +
+	"\rUploadPicture\x12#.merchstore.v1.UploadPictureRequest\x1a$.merchstore.v1.UploadPictureResponse(\x01\x12Z\n" +
 	"\rRemovePicture\x12#.merchstore.v1.RemovePictureRequest\x1a$.merchstore.v1.RemovePictureResponse\x12Q\n" +
 	"\n" +
 	"GetPicture\x12 .merchstore.v1.GetPictureRequest\x1a!.merchstore.v1.GetPictureResponse\x12Q\n" +
@@ -58,7 +59,9 @@ const file_merchstore_v1_db_proto_rawDesc = "" +
 	"\bGetSales\x12\x1e.merchstore.v1.GetSalesRequest\x1a\x1f.merchstore.v1.GetSalesResponse\x12N\n" +
 	"\tListItems\x12\x1f.merchstore.v1.ListItemsRequest\x1a .merchstore.v1.ListItemsResponse\x12Q\n" +
 	"\n" +
-	"CreateItem\x12 .merchstore.v1.CreateItemRequest\x1a!.merchstore.v1.CreateItemResponseB;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
+	"CreateItem\x12 .merchstore.v1.CreateItemRequest\x1a!.merchstore.v1.CreateItemResponse\x12Q\n" +
+	"\n" +
+	"DeleteItem\x12 .merchstore.v1.DeleteItemRequest\x1a!.merchstore.v1.DeleteItemResponseB;Z9merchstore.io/merchstore/proto/merchstore/v1;merchstorev1b\x06proto3"
 
 var file_merchstore_v1_db_proto_goTypes = []any{
 	(*CreateUserRequest)(nil),      // 0: merchstore.v1.CreateUserRequest
@@ -76,39 +79,43 @@ var file_merchstore_v1_db_proto_goTypes = []any{
 	(*UpdateProductRequest)(nil),   // 12: merchstore.v1.UpdateProductRequest
 	(*DeleteProductRequest)(nil),   // 13: merchstore.v1.DeleteProductRequest
 	(*SetPictureRequest)(nil),      // 14: merchstore.v1.SetPictureRequest
-	(*RemovePictureRequest)(nil),   // 15: merchstore.v1.RemovePictureRequest
-	(*GetPictureRequest)(nil),      // 16: merchstore.v1.GetPictureRequest
-	(*PlaceOrderRequest)(nil),      // 17: merchstore.v1.PlaceOrderRequest
-	(*ListOrdersRequest)(nil),      // 18: merchstore.v1.ListOrdersRequest
-	(*GetOrderRequest)(nil),        // 19: merchstore.v1.GetOrderRequest
-	(*CancelOrderRequest)(nil),     // 20: merchstore.v1.CancelOrderRequest
-	(*GetSalesRequest)(nil),        // 21: merchstore.v1.GetSalesRequest
-	(*ListItemsRequest)(nil),       // 22: merchstore.v1.ListItemsRequest
-	(*CreateItemRequest)(nil),      // 23: merchstore.v1.CreateItemRequest
-	(*CreateUserResponse)(nil),     // 24: merchstore.v1.CreateUserResponse
-	(*LoginResponse)(nil),          // 25: merchstore.v1.LoginResponse
-	(*ListUsersResponse)(nil),      // 26: merchstore.v1.ListUsersResponse
-	(*GetUserResponse)(nil),        // 27: merchstore.v1.GetUserResponse
-	(*UpdateUserResponse)(nil),     // 28: merchstore.v1.UpdateUserResponse
-	(*DeactivateUserResponse)(nil), // 29: merchstore.v1.DeactivateUserResponse
-	(*EndSessionResponse)(nil),     // 30: merchstore.v1.EndSessionResponse
-	(*EndAllSessionsResponse)(nil), // 31: merchstore.v1.EndAllSessionsResponse
-	(*ListProductsResponse)(nil),   // 32: merchstore.v1.ListProductsResponse
-	(*ListCategoriesResponse)(nil), // 33: merchstore.v1.ListCategoriesResponse
-	(*GetProductResponse)(nil),     // 34: merchstore.v1.GetProductResponse
-	(*CreateProductResponse)(nil),  // 35: merchstore.v1.CreateProductResponse
-	(*UpdateProductResponse)(nil),  // 36: merchstore.v1.UpdateProductResponse
-	(*DeleteProductResponse)(nil),  // 37: merchstore.v1.DeleteProductResponse
-	(*SetPictureResponse)(nil),     // 38: merchstore.v1.SetPictureResponse
-	(*RemovePictureResponse)(nil),  // 39: merchstore.v1.RemovePictureResponse
-	(*GetPictureResponse)(nil),     // 40: merchstore.v1.GetPictureResponse
-	(*PlaceOrderResponse)(nil),     // 41: merchstore.v1.PlaceOrderResponse
-	(*ListOrdersResponse)(nil),     // 42: merchstore.v1.ListOrdersResponse
-	(*GetOrderResponse)(nil),       // 43: merchstore.v1.GetOrderResponse
-	(*CancelOrderResponse)(nil),    // 44: merchstore.v1.CancelOrderResponse
-	(*GetSalesResponse)(nil),       // 45: merchstore.v1.GetSalesResponse
-	(*ListItemsResponse)(nil),      // 46: merchstore.v1.ListItemsResponse
-	(*CreateItemResponse)(nil),     // 47: merchstore.v1.CreateItemResponse
+	(*UploadPictureRequest)(nil),   // 15: merchstore.v1.UploadPictureRequest
+	(*RemovePictureRequest)(nil),   // 16: merchstore.v1.RemovePictureRequest
+	(*GetPictureRequest)(nil),      // 17: merchstore.v1.GetPictureRequest
+	(*PlaceOrderRequest)(nil),      // 18: merchstore.v1.PlaceOrderRequest
+	(*ListOrdersRequest)(nil),      // 19: merchstore.v1.ListOrdersRequest
+	(*GetOrderRequest)(nil),        // 20: merchstore.v1.GetOrderRequest
+	(*CancelOrderRequest)(nil),     // 21: merchstore.v1.CancelOrderRequest
+	(*GetSalesRequest)(nil),        // 22: merchstore.v1.GetSalesRequest
+	(*ListItemsRequest)(nil),       // 23: merchstore.v1.ListItemsRequest
+	(*CreateItemRequest)(nil),      // 24: merchstore.v1.CreateItemRequest
+	(*DeleteItemRequest)(nil),      // 25: merchstore.v1.DeleteItemRequest
+	(*CreateUserResponse)(nil),     // 26: merchstore.v1.CreateUserResponse
+	(*LoginResponse)(nil),          // 27: merchstore.v1.LoginResponse
+	(*ListUsersResponse)(nil),      // 28: merchstore.v1.ListUsersResponse
+	(*GetUserResponse)(nil),        // 29: merchstore.v1.GetUserResponse
+	(*UpdateUserResponse)(nil),     // 30: merchstore.v1.UpdateUserResponse
+	(*DeactivateUserResponse)(nil), // 31: merchstore.v1.DeactivateUserResponse
+	(*EndSessionResponse)(nil),     // 32: merchstore.v1.EndSessionResponse
+	(*EndAllSessionsResponse)(nil), // 33: merchstore.v1.EndAllSessionsResponse
+	(*ListProductsResponse)(nil),   // 34: merchstore.v1.ListProductsResponse
+	(*ListCategoriesResponse)(nil), // 35: merchstore.v1.ListCategoriesResponse
+	(*GetProductResponse)(nil),     // 36: merchstore.v1.GetProductResponse
+	(*CreateProductResponse)(nil),  // 37: merchstore.v1.CreateProductResponse
+	(*UpdateProductResponse)(nil),  // 38: merchstore.v1.UpdateProductResponse
+	(*DeleteProductResponse)(nil),  // 39: merchstore.v1.DeleteProductResponse
+	(*SetPictureResponse)(nil),     // 40: merchstore.v1.SetPictureResponse
+	(*UploadPictureResponse)(nil),  // 41: merchstore.v1.UploadPictureResponse
+	(*RemovePictureResponse)(nil),  // 42: merchstore.v1.RemovePictureResponse
+	(*GetPictureResponse)(nil),     // 43: merchstore.v1.GetPictureResponse
+	(*PlaceOrderResponse)(nil),     // 44: merchstore.v1.PlaceOrderResponse
+	(*ListOrdersResponse)(nil),     // 45: merchstore.v1.ListOrdersResponse
+	(*GetOrderResponse)(nil),       // 46: merchstore.v1.GetOrderResponse
+	(*CancelOrderResponse)(nil),    // 47: merchstore.v1.CancelOrderResponse
+	(*GetSalesResponse)(nil),       // 48: merchstore.v1.GetSalesResponse
+	(*ListItemsResponse)(nil),      // 49: merchstore.v1.ListItemsResponse
+	(*CreateItemResponse)(nil),     // 50: merchstore.v1.CreateItemResponse
+	(*DeleteItemResponse)(nil),     // 51: merchstore.v1.DeleteItemResponse
 }
 var file_merchstore_v1_db_proto_depIdxs = []int32{
 	0,  // 0: merchstore.v1.DBService.CreateUser:input_type -> merchstore.v1.CreateUserRequest
@@ -126,41 +133,45 @@ var file_merchstore_v1_db_proto_depIdxs = []int32{
 	12, // 12: merchstore.v1.DBService.UpdateProduct:input_type -> merchstore.v1.UpdateProductRequest
 	13, // 13: merchstore.v1.DBService.DeleteProduct:input_type -> merchstore.v1.DeleteProductRequest
 	14, // 14: merchstore.v1.DBService.SetPicture:input_type -> merchstore.v1.SetPictureRequest
-	15, // 15: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
-	16, // 16: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
-	17, // 17: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
-	18, // 18: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
-	19, // 19: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
-	20, // 20: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
-	21, // 21: merchstore.v1.DBService.GetSales:input_type -> merchstore.v1.GetSalesRequest
-	22, // 22: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
-	23, // 23: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
-	24, // 24: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
-	25, // 25: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
-	26, // 26: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
-	27, // 27: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
-	28, // 28: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
-	29, // 29: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
-	30, // 30: merchstore.v1.DBService.EndSession:output_type -> merchstore.v1.EndSessionResponse
-	31, // 31: merchstore.v1.DBService.EndAllSessions:output_type -> merchstore.v1.EndAllSessionsResponse
-	32, // 32: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
-	33, // 33: merchstore.v1.DBService.ListCategories:output_type -> merchstore.v1.ListCategoriesResponse
-	34, // 34: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
-	35, // 35: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
-	36, // 36: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
-	37, // 37: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
-	38, // 38: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
-	39, // 39: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
-	40, // 40: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
-	41, // 41: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
-	42, // 42: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
-	43, // 43: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
-	44, // 44: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
-	45, // 45: merchstore.v1.DBService.GetSales:output_type -> merchstore.v1.GetSalesResponse
-	46, // 46: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
-	47, // 47: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
-	24, // [24:48] is the sub-list for method output_type
-	0,  // [0:24] is the sub-list for method input_type
+	15, // 15: merchstore.v1.DBService.UploadPicture:input_type -> merchstore.v1.UploadPictureRequest
+	16, // 16: merchstore.v1.DBService.RemovePicture:input_type -> merchstore.v1.RemovePictureRequest
+	17, // 17: merchstore.v1.DBService.GetPicture:input_type -> merchstore.v1.GetPictureRequest
+	18, // 18: merchstore.v1.DBService.PlaceOrder:input_type -> merchstore.v1.PlaceOrderRequest
+	19, // 19: merchstore.v1.DBService.ListOrders:input_type -> merchstore.v1.ListOrdersRequest
+	20, // 20: merchstore.v1.DBService.GetOrder:input_type -> merchstore.v1.GetOrderRequest
+	21, // 21: merchstore.v1.DBService.CancelOrder:input_type -> merchstore.v1.CancelOrderRequest
+	22, // 22: merchstore.v1.DBService.GetSales:input_type -> merchstore.v1.GetSalesRequest
+	23, // 23: merchstore.v1.DBService.ListItems:input_type -> merchstore.v1.ListItemsRequest
+	24, // 24: merchstore.v1.DBService.CreateItem:input_type -> merchstore.v1.CreateItemRequest
+	25, // 25: merchstore.v1.DBService.DeleteItem:input_type -> merchstore.v1.DeleteItemRequest
+	26, // 26: merchstore.v1.DBService.CreateUser:output_type -> merchstore.v1.CreateUserResponse
+	27, // 27: merchstore.v1.DBService.Login:output_type -> merchstore.v1.LoginResponse
+	28, // 28: merchstore.v1.DBService.ListUsers:output_type -> merchstore.v1.ListUsersResponse
+	29, // 29: merchstore.v1.DBService.GetUser:output_type -> merchstore.v1.GetUserResponse
+	30, // 30: merchstore.v1.DBService.UpdateUser:output_type -> merchstore.v1.UpdateUserResponse
+	31, // 31: merchstore.v1.DBService.DeactivateUser:output_type -> merchstore.v1.DeactivateUserResponse
+	32, // 32: merchstore.v1.DBService.EndSession:output_type -> merchstore.v1.EndSessionResponse
+	33, // 33: merchstore.v1.DBService.EndAllSessions:output_type -> merchstore.v1.EndAllSessionsResponse
+	34, // 34: merchstore.v1.DBService.ListProducts:output_type -> merchstore.v1.ListProductsResponse
+	35, // 35: merchstore.v1.DBService.ListCategories:output_type -> merchstore.v1.ListCategoriesResponse
+	36, // 36: merchstore.v1.DBService.GetProduct:output_type -> merchstore.v1.GetProductResponse
+	37, // 37: merchstore.v1.DBService.CreateProduct:output_type -> merchstore.v1.CreateProductResponse
+	38, // 38: merchstore.v1.DBService.UpdateProduct:output_type -> merchstore.v1.UpdateProductResponse
+	39, // 39: merchstore.v1.DBService.DeleteProduct:output_type -> merchstore.v1.DeleteProductResponse
+	40, // 40: merchstore.v1.DBService.SetPicture:output_type -> merchstore.v1.SetPictureResponse
+	41, // 41: merchstore.v1.DBService.UploadPicture:output_type -> merchstore.v1.UploadPictureResponse
+	42, // 42: merchstore.v1.DBService.RemovePicture:output_type -> merchstore.v1.RemovePictureResponse
+	43, // 43: merchstore.v1.DBService.GetPicture:output_type -> merchstore.v1.GetPictureResponse
+	44, // 44: merchstore.v1.DBService.PlaceOrder:output_type -> merchstore.v1.PlaceOrderResponse
+	45, // 45: merchstore.v1.DBService.ListOrders:output_type -> merchstore.v1.ListOrdersResponse
+	46, // 46: merchstore.v1.DBService.GetOrder:output_type -> merchstore.v1.GetOrderResponse
+	47, // 47: merchstore.v1.DBService.CancelOrder:output_type -> merchstore.v1.CancelOrderResponse
+	48, // 48: merchstore.v1.DBService.GetSales:output_type -> merchstore.v1.GetSalesResponse
+	49, // 49: merchstore.v1.DBService.ListItems:output_type -> merchstore.v1.ListItemsResponse
+	50, // 50: merchstore.v1.DBService.CreateItem:output_type -> merchstore.v1.CreateItemResponse
+	51, // 51: merchstore.v1.DBService.DeleteItem:output_type -> merchstore.v1.DeleteItemResponse
+	26, // [26:52] is the sub-list for method output_type
+	0,  // [0:26] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name

@@ -34,6 +34,7 @@ const (
 	DBService_UpdateProduct_FullMethodName  = "/merchstore.v1.DBService/UpdateProduct"
 	DBService_DeleteProduct_FullMethodName  = "/merchstore.v1.DBService/DeleteProduct"
 	DBService_SetPicture_FullMethodName     = "/merchstore.v1.DBService/SetPicture"
+	DBService_UploadPicture_FullMethodName  = "/merchstore.v1.DBService/UploadPicture"
 	DBService_RemovePicture_FullMethodName  = "/merchstore.v1.DBService/RemovePicture"
 	DBService_GetPicture_FullMethodName     = "/merchstore.v1.DBService/GetPicture"
 	DBService_PlaceOrder_FullMethodName     = "/merchstore.v1.DBService/PlaceOrder"
@@ -43,6 +44,7 @@ const (
 	DBService_GetSales_FullMethodName       = "/merchstore.v1.DBService/GetSales"
 	DBService_ListItems_FullMethodName      = "/merchstore.v1.DBService/ListItems"
 	DBService_CreateItem_FullMethodName     = "/merchstore.v1.DBService/CreateItem"
+	DBService_DeleteItem_FullMethodName     = "/merchstore.v1.DBService/DeleteItem"
 )
 
 // DBServiceClient is the client API for DBService service.
@@ -87,6 +89,8 @@ type DBServiceClient interface {
 	DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error)
 	// SetPicture sets the picture of a product: stale_version.
 	SetPicture(ctx context.Context, in *SetPictureRequest, opts ...grpc.CallOption) (*SetPictureResponse, error)
+	// UploadPicture is CreateProduct or SetPicture for a picture that is sent in parts of at most 48 KiB.
+	UploadPicture(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadPictureRequest, UploadPictureResponse], error)
 	// RemovePicture removes the picture of a product: stale_version.
 	RemovePicture(ctx context.Context, in *RemovePictureRequest, opts ...grpc.CallOption) (*RemovePictureResponse, error)
 	// GetPicture returns a picture in one of its sizes: picture_not_found.
@@ -109,6 +113,8 @@ type DBServiceClient interface {
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
 	// CreateItem adds an item.
 	CreateItem(ctx context.Context, in *CreateItemRequest, opts ...grpc.CallOption) (*CreateItemResponse, error)
+	// DeleteItem deletes one: item_not_found. Admins only.
+	DeleteItem(ctx context.Context, in *DeleteItemRequest, opts ...grpc.CallOption) (*DeleteItemResponse, error)
 }
 
 type dBServiceClient struct {
@@ -269,6 +275,19 @@ func (c *dBServiceClient) SetPicture(ctx context.Context, in *SetPictureRequest,
 	return out, nil
 }
 
+func (c *dBServiceClient) UploadPicture(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadPictureRequest, UploadPictureResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DBService_ServiceDesc.Streams[0], DBService_UploadPicture_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[UploadPictureRequest, UploadPictureResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DBService_UploadPictureClient = grpc.ClientStreamingClient[UploadPictureRequest, UploadPictureResponse]
+
 func (c *dBServiceClient) RemovePicture(ctx context.Context, in *RemovePictureRequest, opts ...grpc.CallOption) (*RemovePictureResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RemovePictureResponse)
@@ -359,6 +378,16 @@ func (c *dBServiceClient) CreateItem(ctx context.Context, in *CreateItemRequest,
 	return out, nil
 }
 
+func (c *dBServiceClient) DeleteItem(ctx context.Context, in *DeleteItemRequest, opts ...grpc.CallOption) (*DeleteItemResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteItemResponse)
+	err := c.cc.Invoke(ctx, DBService_DeleteItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DBServiceServer is the server API for DBService service.
 // All implementations must embed UnimplementedDBServiceServer
 // for forward compatibility.
@@ -401,6 +430,8 @@ type DBServiceServer interface {
 	DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error)
 	// SetPicture sets the picture of a product: stale_version.
 	SetPicture(context.Context, *SetPictureRequest) (*SetPictureResponse, error)
+	// UploadPicture is CreateProduct or SetPicture for a picture that is sent in parts of at most 48 KiB.
+	UploadPicture(grpc.ClientStreamingServer[UploadPictureRequest, UploadPictureResponse]) error
 	// RemovePicture removes the picture of a product: stale_version.
 	RemovePicture(context.Context, *RemovePictureRequest) (*RemovePictureResponse, error)
 	// GetPicture returns a picture in one of its sizes: picture_not_found.
@@ -423,6 +454,8 @@ type DBServiceServer interface {
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
 	// CreateItem adds an item.
 	CreateItem(context.Context, *CreateItemRequest) (*CreateItemResponse, error)
+	// DeleteItem deletes one: item_not_found. Admins only.
+	DeleteItem(context.Context, *DeleteItemRequest) (*DeleteItemResponse, error)
 	mustEmbedUnimplementedDBServiceServer()
 }
 
@@ -478,6 +511,9 @@ func (UnimplementedDBServiceServer) DeleteProduct(context.Context, *DeleteProduc
 func (UnimplementedDBServiceServer) SetPicture(context.Context, *SetPictureRequest) (*SetPictureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetPicture not implemented")
 }
+func (UnimplementedDBServiceServer) UploadPicture(grpc.ClientStreamingServer[UploadPictureRequest, UploadPictureResponse]) error {
+	return status.Error(codes.Unimplemented, "method UploadPicture not implemented")
+}
 func (UnimplementedDBServiceServer) RemovePicture(context.Context, *RemovePictureRequest) (*RemovePictureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemovePicture not implemented")
 }
@@ -504,6 +540,9 @@ func (UnimplementedDBServiceServer) ListItems(context.Context, *ListItemsRequest
 }
 func (UnimplementedDBServiceServer) CreateItem(context.Context, *CreateItemRequest) (*CreateItemResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateItem not implemented")
+}
+func (UnimplementedDBServiceServer) DeleteItem(context.Context, *DeleteItemRequest) (*DeleteItemResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteItem not implemented")
 }
 func (UnimplementedDBServiceServer) mustEmbedUnimplementedDBServiceServer() {}
 func (UnimplementedDBServiceServer) testEmbeddedByValue()                   {}
@@ -796,6 +835,13 @@ func _DBService_SetPicture_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DBService_UploadPicture_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(DBServiceServer).UploadPicture(&grpc.GenericServerStream[UploadPictureRequest, UploadPictureResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DBService_UploadPictureServer = grpc.ClientStreamingServer[UploadPictureRequest, UploadPictureResponse]
+
 func _DBService_RemovePicture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RemovePictureRequest)
 	if err := dec(in); err != nil {
@@ -958,6 +1004,24 @@ func _DBService_CreateItem_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DBService_DeleteItem_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteItemRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DBServiceServer).DeleteItem(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DBService_DeleteItem_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DBServiceServer).DeleteItem(ctx, req.(*DeleteItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DBService_ServiceDesc is the grpc.ServiceDesc for DBService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1061,7 +1125,17 @@ var DBService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "CreateItem",
 			Handler:    _DBService_CreateItem_Handler,
 		},
+		{
+			MethodName: "DeleteItem",
+			Handler:    _DBService_DeleteItem_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "UploadPicture",
+			Handler:       _DBService_UploadPicture_Handler,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "merchstore/v1/db.proto",
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"merchstore.io/merchstore/internal/ratelimit"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/services/api/problem"
 	"merchstore.io/merchstore/services/api/request"
+	"merchstore.io/merchstore/services/api/transfer"
 )
 
 const (
@@ -29,8 +31,9 @@ type Limit struct {
 	Body int64
 	// Time is how long the request may take, from its headers to the end of the response.
 	Time time.Duration
-	// ExtendDeadlines replaces the server's own read and write timeouts by Time.
-	ExtendDeadlines bool
+	// Large means that the request or its response is large, and may take longer than the server's
+	// own timeouts if the client makes progress.
+	Large bool
 	// Streaming means that the response has no time limit.
 	Streaming bool
 }
@@ -38,9 +41,9 @@ type Limit struct {
 // Limits returns the limit of a request.
 type Limits func(c *gin.Context) Limit
 
-// RequestContext adds to the context the request id, which is the client's own if it sent one, and
-// the deadline. Calls to other services carry both.
-func RequestContext(limits Limits) gin.HandlerFunc {
+// RequestContext adds to the context the request id, which is the client's own if it sent one, the
+// deadline, and the client whose transfers are bounded. Calls to other services carry the first two.
+func RequestContext(limits Limits, memory *transfer.Memory) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		id := c.GetHeader(requestIDHeader)
 		if id == "" || len(id) > maxRequestID || !request.PrintableASCII(id) {
@@ -54,7 +57,10 @@ func RequestContext(limits Limits) gin.HandlerFunc {
 			ctx, cancel = context.WithTimeout(ctx, limit.Time)
 			defer cancel()
 		}
-		if limit.ExtendDeadlines {
+		address := func() string { return ratelimit.AddressKey(c.ClientIP()) }
+		ctx, client := memory.NewClient(ctx, address, c.Writer)
+		defer client.Release()
+		if limit.Large {
 			control, end := http.NewResponseController(c.Writer), time.Now().Add(limit.Time)
 			// Where deadlines are not supported, the shorter ones of the server stay in place.
 			_ = control.SetReadDeadline(end)
@@ -110,7 +116,7 @@ func LimitBody(limits Limits, log *slog.Logger) gin.HandlerFunc {
 			return
 		}
 		if c.Request.Body != nil && c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
+			c.Request.Body = transfer.FromContext(c.Request.Context()).Body(c.Request.Body, c.Writer, limit)
 		}
 	}
 }

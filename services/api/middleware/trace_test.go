@@ -14,6 +14,7 @@ import (
 
 	"merchstore.io/merchstore/internal/tracing"
 	"merchstore.io/merchstore/services/api/middleware"
+	"merchstore.io/merchstore/services/api/transfer"
 	"merchstore.io/merchstore/test/otlp"
 )
 
@@ -70,7 +71,7 @@ func TestSpansHaveNoClientInput(t *testing.T) {
 				t.Fatal(err)
 			}
 			router := gin.New()
-			router.Use(middleware.RequestContext(func(*gin.Context) middleware.Limit { return middleware.Limit{Time: time.Minute} }), middleware.Trace(traces))
+			router.Use(middleware.RequestContext(func(*gin.Context) middleware.Limit { return middleware.Limit{Time: time.Minute} }, transfer.NewMemory(transfer.Settings{})), middleware.Trace(traces))
 			var inside string
 			router.GET("/users/:sid", func(c *gin.Context) {
 				inside, _ = tracing.SampledTraceID(c.Request.Context())

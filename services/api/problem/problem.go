@@ -37,8 +37,6 @@ type Error struct {
 	Failure *failure.Error
 	// Status overrides the status of the failure's kind unless it is 0.
 	Status int
-	// RetryAfter is how long the client should wait; 0 is the default.
-	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return e.Failure.Error() }
@@ -127,7 +125,7 @@ func For(err error, requestID string) Response {
 			r.Encoding = "identity"
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		wait := max(e.RetryAfter, defaultRetryAfter)
+		wait := max(f.RetryAfter, defaultRetryAfter)
 		r.RetryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	}
 	return r

@@ -51,7 +51,7 @@ func TestFor(t *testing.T) {
 			[2]string{},
 		},
 		"a wait is rounded up": {
-			&Error{Failure: failure.New(failure.Exhausted, failure.ReasonTooMany, "later"), RetryAfter: 2100 * time.Millisecond},
+			failure.New(failure.Exhausted, failure.ReasonTooMany, "later").WithRetryAfter(2100 * time.Millisecond),
 			`{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"later","code":"too_many_requests","request_id":"this"}`,
 			[2]string{"3", ""},
 		},

@@ -1,7 +1,6 @@
 package request
 
 import (
-	"bytes"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -26,7 +25,22 @@ var errMalformedForm = problem.New(http.StatusBadRequest, CodeMalformedForm,
 // Form is a multipart form with at most one file.
 type Form struct {
 	Fields map[string]string
-	File   []byte // nil if there is none
+	File   File // nil if there is none
+}
+
+// fileChunk is the size of a chunk of a File in bytes.
+const fileChunk = 48 << 10
+
+// File is a file in chunks of up to 48 KiB, as it arrived: a slow client uses no more memory than it
+// has sent.
+type File [][]byte
+
+// Size returns the size of the file in bytes.
+func (f File) Size() (n int64) {
+	for _, chunk := range f {
+		n += int64(len(chunk))
+	}
+	return n
 }
 
 // IsForm reports whether the body of r is a multipart form.
@@ -55,7 +69,7 @@ func ReadForm(r *http.Request, fields ...string) (Form, error) {
 			return f, nil
 		}
 		if err == nil {
-			err = f.add(part, r.ContentLength, fields)
+			err = f.add(part, fields)
 		}
 		if err != nil {
 			return f, readError(err, errMalformedForm)
@@ -63,13 +77,13 @@ func ReadForm(r *http.Request, fields ...string) (Form, error) {
 	}
 }
 
-func (f *Form) add(part *multipart.Part, total int64, fields []string) error {
+func (f *Form) add(part *multipart.Part, fields []string) error {
 	name := part.FormName()
 	if _, duplicate := f.Fields[name]; duplicate || name == fileField && f.File != nil {
 		return duplicateField(Clip(name))
 	}
 	if name == fileField {
-		file, err := readFile(part, total)
+		file, err := readFile(part)
 		if err != nil {
 			return err
 		}
@@ -96,7 +110,7 @@ func (f *Form) add(part *multipart.Part, total int64, fields []string) error {
 }
 
 // ReadFile reads a file that is the whole body, or the field "image" of a form.
-func ReadFile(r *http.Request) ([]byte, error) {
+func ReadFile(r *http.Request) (File, error) {
 	switch t := mediaType(r); {
 	case r.Body == nil || r.Body == http.NoBody:
 		return nil, missingBody("a picture")
@@ -104,12 +118,12 @@ func ReadFile(r *http.Request) ([]byte, error) {
 		return nil, checkEncoding(r)
 	case t == formType:
 		f, err := ReadForm(r)
-		if err == nil && f.File == nil {
+		if err == nil && len(f.File) == 0 {
 			err = failure.InvalidField(fileField, "is required")
 		}
 		return f.File, err
 	case strings.HasPrefix(t, "image/") || t == "application/octet-stream":
-		file, err := readFile(r.Body, r.ContentLength)
+		file, err := readFile(r.Body)
 		if err != nil {
 			return nil, readError(err, errMalformedForm)
 		}
@@ -121,15 +135,19 @@ func ReadFile(r *http.Request) ([]byte, error) {
 	}
 }
 
-// readFile reads all of r into a buffer of about the Content-Length, or -1 if that is not known. It
-// never allocates more than twice the file's size.
-func readFile(r io.Reader, contentLength int64) ([]byte, error) {
-	var b bytes.Buffer
-	if contentLength > 0 {
-		b.Grow(int(contentLength)) // within the body limit
+// readFile reads all of r.
+func readFile(r io.Reader) (File, error) {
+	var file File
+	for {
+		chunk, err := io.ReadAll(io.LimitReader(r, fileChunk))
+		if err != nil {
+			return nil, err
+		}
+		if len(chunk) == 0 {
+			return file, nil
+		}
+		file = append(file, chunk)
 	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
 }
 
 // checkEncoding returns an error if the body is compressed.

@@ -10,13 +10,15 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/ratelimit"
 	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/services/api/problem"
-	"merchstore.io/merchstore/services/api/ratelimit"
+	"merchstore.io/merchstore/services/api/transfer"
 )
 
 const (
-	guestTokenTTL = 10 * time.Minute
+	guestTokenTTL  = 10 * time.Minute
+	clientTokenTTL = time.Minute
 	// maxLimitedUsername bounds the memory of a rate limit; the DB service rejects longer
 	// usernames.
 	maxLimitedUsername = 256
@@ -58,8 +60,30 @@ func (h *Handler) authenticate(c *call) error {
 	case err != nil: // the exact reason would only help a forger
 		return errBadToken
 	}
+	transfer.FromContext(c.Request.Context()).SetAccount(c.caller.SID)
 	forwardToken(c, signed)
 	return nil
+}
+
+// forwardAddress tells the DB service the client's address, signed, for calls that check a
+// password.
+func (h *Handler) forwardAddress(c *call) error {
+	signed, err := h.keys.SignClient(c.ClientIP(), clientTokenTTL)
+	if err != nil {
+		return err
+	}
+	c.Request = c.Request.WithContext(
+		metadata.AppendToOutgoingContext(c.Request.Context(), token.ClientHeader, signed))
+	return nil
+}
+
+// limitPasswords counts an attempt at the password of an account.
+func (h *Handler) limitPasswords(c *call, username string) error {
+	if err := h.forwardAddress(c); err != nil || len(username) > maxLimitedUsername {
+		return err
+	}
+	account := strings.ToLower(strings.TrimSpace(username))
+	return takeAttempt(h.limits.LoginPerAccount, account+"\x00"+ratelimit.AddressKey(c.ClientIP()))
 }
 
 func forwardToken(c *call, signed string) {
@@ -88,21 +112,11 @@ func limitAddress(c *call, l *ratelimit.Limit) error {
 	return takeAttempt(l, ratelimit.AddressKey(c.ClientIP()))
 }
 
-func limitAccount(username string, l *ratelimit.Limit) error {
-	if len(username) > maxLimitedUsername {
-		return nil
-	}
-	return takeAttempt(l, strings.ToLower(username))
-}
-
 func takeAttempt(l *ratelimit.Limit, key string) error {
 	wait, ok := l.Take(key, time.Now())
 	if ok {
 		return nil
 	}
-	return &problem.Error{
-		Failure: failure.New(failure.Exhausted, failure.ReasonTooMany,
-			"too many attempts; try again later"),
-		RetryAfter: wait,
-	}
+	return failure.New(failure.Exhausted, failure.ReasonTooMany,
+		"too many attempts; try again later").WithRetryAfter(wait)
 }

@@ -1,28 +1,42 @@
 package rest
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"merchstore.io/merchstore/services/api/ratelimit"
+	"github.com/gin-gonic/gin"
+
+	"merchstore.io/merchstore/internal/ratelimit"
 )
 
-func TestLimitAccount(t *testing.T) {
+func TestPasswordsAreLimitedPerAccountAndAddress(t *testing.T) {
 	t.Parallel()
-	limit, err := ratelimit.New(0.01, 1)
-	if err != nil {
+	h, _ := newHandler(t)
+	var err error
+	if h.limits.LoginPerAccount, err = ratelimit.New(0.01, 1); err != nil {
 		t.Fatal(err)
+	}
+	from := func(address string) *call {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		c.Request.RemoteAddr = address + ":1000"
+		return &call{Context: c}
 	}
 	tooLong := strings.Repeat("x", maxLimitedUsername+1)
 	for range 3 {
-		if err := limitAccount(tooLong, limit); err != nil {
+		if err := h.limitPasswords(from("192.0.2.1"), tooLong); err != nil {
 			t.Errorf("a username that no account has takes memory: %v", err)
 		}
 	}
-	if err := limitAccount("Peter", limit); err != nil {
+	if err := h.limitPasswords(from("192.0.2.1"), "Peter"); err != nil {
 		t.Error(err)
 	}
-	if err := limitAccount("pETER", limit); err == nil {
+	if err := h.limitPasswords(from("192.0.2.1"), "pETER"); err == nil {
 		t.Error("the same username in another case has a limit of its own")
+	}
+	if err := h.limitPasswords(from("192.0.2.2"), "peter"); err != nil {
+		t.Errorf("attempts from one address lock the account out from another: %v", err)
 	}
 }

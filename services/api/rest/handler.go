@@ -8,21 +8,19 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
-	"golang.org/x/sync/semaphore"
 
+	"merchstore.io/merchstore/internal/ratelimit"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/problem"
-	"merchstore.io/merchstore/services/api/ratelimit"
 	"merchstore.io/merchstore/services/api/request"
+	"merchstore.io/merchstore/services/api/transfer"
 )
-
-// maxOriginalDownloads is how many original pictures, of up to 10 MB each, are sent concurrently.
-const maxOriginalDownloads = 4
 
 // ActionLog writes the store's action log. It never blocks a request.
 type ActionLog interface {
@@ -50,23 +48,19 @@ type Handler struct {
 	keys      *token.Keys
 	actions   ActionLog
 	limits    Limits
-	uploads   *semaphore.Weighted
-	originals *semaphore.Weighted
 	crossSite *http.CrossOriginProtection
 	shutdown  context.Context // ends streaming responses
 	log       *slog.Logger
 }
 
-// New returns a Handler. Streaming responses end when shutdown is done. At most uploads pictures
-// are held in memory.
+// New returns a Handler. Streaming responses end when shutdown is done.
 func New(
 	shutdown context.Context, services Services, keys *token.Keys, actions ActionLog, limits Limits,
-	uploads int64, log *slog.Logger,
+	log *slog.Logger,
 ) *Handler {
 	return &Handler{
 		db: services.DB, logs: services.Logging, keys: keys,
 		actions: actions, limits: limits, log: log, shutdown: shutdown,
-		uploads: semaphore.NewWeighted(uploads), originals: semaphore.NewWeighted(maxOriginalDownloads),
 		crossSite: http.NewCrossOriginProtection(),
 	}
 }
@@ -98,9 +92,33 @@ func (h *Handler) serve(r route) gin.HandlerFunc {
 		case err != nil:
 			h.fail(c, err)
 		case encoded != nil:
-			c.Data(r.status, "application/json; charset=utf-8", encoded)
+			h.send(c, r.status, encoded)
 		}
 	}
+}
+
+const (
+	jsonType = "application/json; charset=utf-8"
+	// largeResponse is the size in bytes from which a response counts while it is sent. Smaller ones
+	// fit into the buffers of the connection.
+	largeResponse = 32 << 10
+)
+
+// send sends a response in JSON.
+func (h *Handler) send(c *call, status int, encoded []byte) {
+	if len(encoded) < largeResponse {
+		c.Data(status, jsonType, encoded)
+		return
+	}
+	client := transfer.FromContext(c.Request.Context())
+	if err := client.Hold(len(encoded)); err != nil {
+		h.fail(c, err)
+		return
+	}
+	c.Writer.Header().Set("Content-Type", jsonType)
+	c.Header("Content-Length", strconv.Itoa(len(encoded)))
+	c.Status(status)
+	_, _ = client.Writer(c.Writer).Write(encoded) // the client is gone
 }
 
 func (h *Handler) run(r route, c *call) (body any, err error) {

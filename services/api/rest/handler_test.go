@@ -17,7 +17,9 @@ import (
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/api/middleware"
 	"merchstore.io/merchstore/services/api/request"
+	"merchstore.io/merchstore/services/api/transfer"
 )
 
 // recorder is an ActionLog that records its lines.
@@ -33,13 +35,15 @@ func newHandler(t *testing.T) (*Handler, *recorder) {
 		t.Fatal(err)
 	}
 	actions := new(recorder)
-	return New(t.Context(), Services{}, keys, actions, Limits{}, 1, slog.New(slog.DiscardHandler)), actions
+	return New(t.Context(), Services{}, keys, actions, Limits{}, slog.New(slog.DiscardHandler)), actions
 }
 
 // do sends a request to an endpoint, as the user "peter" if its route needs a token.
 func do(t *testing.T, h *Handler, r route, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	router := gin.New()
+	memory := transfer.NewMemory(transfer.Settings{Memory: 1 << 20, MinRate: 1})
+	router.Use(middleware.RequestContext(func(*gin.Context) middleware.Limit { return middleware.Limit{Time: time.Minute} }, memory))
 	router.POST("/", h.serve(r))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")

@@ -2,17 +2,18 @@ package rest
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
-	"merchstore.io/merchstore/internal/failure"
+	"github.com/go-json-experiment/json"
+
+	"merchstore.io/merchstore/internal/rpc"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/request"
+	"merchstore.io/merchstore/services/api/transfer"
 )
 
-const (
-	legacyPageSize = 200
-	// maxLegacyPages bounds what one request of the legacy API, which has no pagination, reads.
-	maxLegacyPages = 100
-)
+const legacyPageSize = 200
 
 func (h *Handler) legacySignup(c *call) (any, error) {
 	return message{"User created successfully"}, h.signUp(c)
@@ -24,7 +25,7 @@ func (h *Handler) legacyLogin(c *call) (any, error) {
 }
 
 func (h *Handler) legacyListProducts(c *call) (any, error) {
-	return allPages(c.Request.Context(), func(ctx context.Context, cursor string) ([]legacyProduct, string, error) {
+	return streamPages(h, c, func(ctx context.Context, cursor string) ([]legacyProduct, string, error) {
 		resp, err := h.db.ListProducts(ctx, &merchstorev1.ListProductsRequest{
 			Limit: legacyPageSize, Cursor: cursor,
 		})
@@ -38,12 +39,21 @@ func (h *Handler) legacyCreateProduct(c *call) (any, error) {
 }
 
 func (h *Handler) listItems(c *call) (any, error) {
-	return allPages(c.Request.Context(), func(ctx context.Context, cursor string) ([]item, string, error) {
+	return streamPages(h, c, func(ctx context.Context, cursor string) ([]item, string, error) {
 		resp, err := h.db.ListItems(ctx, &merchstorev1.ListItemsRequest{
 			Limit: legacyPageSize, Cursor: cursor,
 		})
 		return convertAll(resp.GetItems(), itemBody), resp.GetNextCursor(), err
 	})
+}
+
+func (h *Handler) deleteItem(c *call) (any, error) {
+	id, err := request.ProductID(c.Param("id"))
+	if err != nil {
+		return nil, err
+	}
+	_, err = h.db.DeleteItem(c.Request.Context(), &merchstorev1.DeleteItemRequest{Id: id})
+	return message{"Item deleted successfully"}, err
 }
 
 func (h *Handler) createItem(c *call) (any, error) {
@@ -57,23 +67,47 @@ func (h *Handler) createItem(c *call) (any, error) {
 	return message{"Item added successfully"}, err
 }
 
-// allPages returns the items of all pages of a list. A list longer than maxLegacyPages is an error
-// rather than truncated.
-func allPages[T any](
-	ctx context.Context, page func(ctx context.Context, cursor string) ([]T, string, error),
-) ([]T, error) {
-	all, cursor := []T{}, ""
-	for range maxLegacyPages {
-		items, next, err := page(ctx, cursor)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, items...)
-		if next == "" {
-			return all, nil
-		}
-		cursor = next
+// streamPages sends the items of all pages of a list as one JSON array. It holds one page at a time.
+// A list of one page is returned instead. If a later page cannot be read, it closes the connection,
+// so that the client does not take a part of the list for all of it.
+func streamPages[T any](
+	h *Handler, c *call, page func(ctx context.Context, cursor string) ([]T, string, error),
+) (any, error) {
+	ctx := c.Request.Context()
+	items, next, err := page(ctx, "")
+	if err != nil || next == "" {
+		return items, err
 	}
-	return nil, failure.New(failure.Conflict, "list_too_long",
-		"the list is too long for one response; read it page by page under /api/v1")
+	c.Writer.Header().Set("Content-Type", jsonType)
+	if c.Request.Method == http.MethodHead {
+		return nil, nil
+	}
+	if err = sendPage(c, '[', items); err == nil {
+		for next != "" && err == nil {
+			if items, next, err = page(ctx, next); err == nil {
+				err = sendPage(c, ',', items)
+			}
+		}
+		if err == nil {
+			err = transfer.FromContext(ctx).Write(c.Writer, []byte("]"))
+		}
+	}
+	if err != nil && c.Writer.Written() {
+		h.log.WarnContext(ctx, "list cut short", "request_id", rpc.RequestID(ctx), "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil, err
+}
+
+// sendPage sends the items of a page, after the separator.
+func sendPage[T any](c *call, separator byte, items []T) error {
+	if len(items) == 0 { // the rest of the list was deleted meanwhile
+		return nil
+	}
+	encoded, err := json.Marshal(items)
+	if err != nil {
+		return fmt.Errorf("encode a page: %w", err)
+	}
+	encoded[0] = separator
+	return transfer.FromContext(c.Request.Context()).Write(c.Writer, encoded[:len(encoded)-1])
 }

@@ -1,25 +1,22 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
+	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/sync/semaphore"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/money"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/api/problem"
 	"merchstore.io/merchstore/services/api/request"
+	"merchstore.io/merchstore/services/api/transfer"
 )
-
-// slotTimeout is how long a picture waits for a slot.
-const slotTimeout = 10 * time.Second
 
 // pictureSizes maps the names of sizes in paths.
 var pictureSizes = map[string]merchstorev1.PictureSize{
@@ -40,19 +37,23 @@ func IsUpload(c *gin.Context) bool {
 	return false
 }
 
-// withSlot bounds how many pictures are held in memory: it calls f once slots has room.
-func withSlot[T any](ctx context.Context, slots *semaphore.Weighted, f func() (T, error)) (result T, err error) {
-	waiting, cancel := context.WithTimeout(ctx, slotTimeout)
-	defer cancel()
-	if err := slots.Acquire(waiting, 1); err != nil {
-		return result, &problem.Error{
-			Failure: failure.New(failure.Unavailable, failure.ReasonUnavailable,
-				"too many large pictures are being transferred; try again in a moment").WithCause(err),
-			RetryAfter: time.Second,
-		}
+// IsDownload reports whether the response to a request may be large: a picture, or a list without
+// pages.
+func IsDownload(c *gin.Context) bool {
+	switch c.FullPath() {
+	case picturePath, "/api/products", "/api/items":
+		return c.Request.Method == http.MethodGet
 	}
-	defer slots.Release(1)
-	return f()
+	return false
+}
+
+// IsProduct reports whether a request may carry a product in JSON.
+func IsProduct(c *gin.Context) bool {
+	switch c.FullPath() {
+	case "/api/v1/products", "/api/v1/products/:id", "/api/products":
+		return true
+	}
+	return false
 }
 
 func (h *Handler) setPicture(c *call) (any, error) {
@@ -60,16 +61,37 @@ func (h *Handler) setPicture(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withSlot(c.Request.Context(), h.uploads, func() (any, error) {
-		file, err := request.ReadFile(c.Request)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := h.db.SetPicture(c.Request.Context(), &merchstorev1.SetPictureRequest{
-			Id: id, IfVersion: version, Image: file,
-		})
-		return taggedProduct(c, resp.GetProduct()), err
+	file, err := request.ReadFile(c.Request)
+	if err != nil {
+		return nil, err
+	}
+	if len(file) == 0 {
+		return nil, failure.InvalidField("image", "is empty")
+	}
+	p, err := h.upload(c.Request.Context(), file, &merchstorev1.UploadPictureRequest{
+		Target: &merchstorev1.UploadPictureRequest_Set{Set: &merchstorev1.SetPictureRequest{Id: id, IfVersion: version}},
 	})
+	return taggedProduct(c, p), err
+}
+
+// upload sends a picture to the DB service in parts, after what it is for.
+func (h *Handler) upload(ctx context.Context, file request.File, first *merchstorev1.UploadPictureRequest) (*merchstorev1.Product, error) {
+	ctx, cancel := context.WithCancel(ctx) // frees the stream
+	defer cancel()
+	stream, err := h.db.UploadPicture(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first.Size = file.Size()
+	err = stream.Send(first)
+	for i := 0; i < len(file) && err == nil; i++ {
+		err = stream.Send(&merchstorev1.UploadPictureRequest{Chunk: file[i]})
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // EOF means that the response says why
+		return nil, err
+	}
+	resp, err := stream.CloseAndRecv()
+	return resp.GetProduct(), err
 }
 
 func (h *Handler) removePicture(c *call) (any, error) {
@@ -85,21 +107,24 @@ func (h *Handler) removePicture(c *call) (any, error) {
 
 // addProductForm is addProduct for a form, which may have a picture.
 func (h *Handler) addProductForm(c *call) (*merchstorev1.Product, error) {
-	return withSlot(c.Request.Context(), h.uploads, func() (*merchstorev1.Product, error) {
-		form, err := request.ReadForm(c.Request, "name", "description", "category", "price", "slogan", "stock")
-		if err != nil {
-			return nil, err
-		}
-		body, err := productFromForm(form.Fields)
-		if err != nil {
-			return nil, err
-		}
-		product, err := body.request(form.File)
-		if err != nil {
-			return nil, err
-		}
+	form, err := request.ReadForm(c.Request, "name", "description", "category", "price", "slogan", "stock")
+	if err != nil {
+		return nil, err
+	}
+	body, err := productFromForm(form.Fields)
+	if err != nil {
+		return nil, err
+	}
+	product, err := body.request()
+	if err != nil {
+		return nil, err
+	}
+	if len(form.File) == 0 {
 		resp, err := h.db.CreateProduct(c.Request.Context(), product)
 		return resp.GetProduct(), err
+	}
+	return h.upload(c.Request.Context(), form.File, &merchstorev1.UploadPictureRequest{
+		Target: &merchstorev1.UploadPictureRequest_Create{Create: product},
 	})
 }
 
@@ -140,20 +165,18 @@ func (h *Handler) getPicture(c *call) (any, error) {
 		return nil, nil
 	}
 	ctx := c.Request.Context()
-	send := func() (any, error) {
-		resp, err := h.db.GetPicture(ctx, &merchstorev1.GetPictureRequest{Hash: hash, Size: size})
-		if err != nil {
-			return nil, err
-		}
-		setPictureHeaders(c, etag)
-		c.Header("Content-Type", resp.GetMediaType())
-		c.Header("Cross-Origin-Resource-Policy", "cross-origin")
-		return nil, problem.ServeContent(c.Writer, c.Request, bytes.NewReader(resp.GetContent()))
+	content := &pictureContent{ctx: ctx, db: h.db, hash: hash, size: size}
+	if err := content.fetch(0); err != nil {
+		return nil, err
 	}
-	if size == merchstorev1.PictureSize_PICTURE_SIZE_UNSPECIFIED {
-		return withSlot(ctx, h.originals, send)
+	client := transfer.FromContext(ctx)
+	if err := client.Hold(len(content.part)); err != nil {
+		return nil, err
 	}
-	return send()
+	setPictureHeaders(c, etag)
+	c.Header("Content-Type", content.mediaType)
+	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
+	return nil, problem.ServeContent(client.Writer(c.Writer), c.Request, content)
 }
 
 func setPictureHeaders(c *call, etag string) {

@@ -62,7 +62,7 @@ func (h *Handler) addProduct(c *call) (*merchstorev1.Product, error) {
 	if err != nil {
 		return nil, err
 	}
-	product, err := body.request(nil)
+	product, err := body.request()
 	if err != nil {
 		return nil, err
 	}

@@ -66,16 +66,19 @@ type (
 )
 
 // request returns the DB service's request. It checks that there is a price, as protobuf cannot
-// tell a missing one from 0. A nil image is none.
-func (p newProduct) request(image []byte) (*merchstorev1.CreateProductRequest, error) {
+// tell a missing one from 0.
+func (p newProduct) request() (*merchstorev1.CreateProductRequest, error) {
 	if p.Price == nil {
 		return nil, failure.InvalidField("price", "is required")
 	}
 	return &merchstorev1.CreateProductRequest{
 		Name: p.Name, Description: p.Description, Category: p.Category, Slogan: p.Slogan,
-		Price: int64(*p.Price), Stock: p.Stock, Image: image,
+		Price: int64(*p.Price), Stock: p.Stock,
 	}, nil
 }
+
+// maxLines is the maximum number of products of an order. The DB service has the same limit.
+const maxLines = 50
 
 func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	if o.Items == nil {
@@ -88,6 +91,9 @@ func (o newOrder) lines() ([]*merchstorev1.OrderLine, error) {
 	if o.ProductID != nil || o.Quantity != nil {
 		return nil, failure.InvalidField("items",
 			"cannot be combined with product_id and quantity; send one or the other")
+	}
+	if len(*o.Items) > maxLines {
+		return nil, failure.InvalidField("items", "must hold 1 to "+strconv.Itoa(maxLines)+" products, each once")
 	}
 	lines := make([]*merchstorev1.OrderLine, 0, len(*o.Items))
 	for i, item := range *o.Items {

@@ -100,6 +100,7 @@ func (h *Handler) routes() []route {
 		{"DELETE", "/api/products/:id", 200, authenticated, h.deleteProduct, "User '$caller' access delete product endpoint", ""},
 		{"GET", "/api/items", 200, guest, h.listItems, "Accessed the items endpoint", ""},
 		{"POST", "/api/items", 201, authenticated, h.createItem, "User '$caller' access create item endpoint", ""},
+		{"DELETE", "/api/items/:id", 200, authenticated, h.deleteItem, "User '$caller' access delete item endpoint", ""},
 	}
 }
 

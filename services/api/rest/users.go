@@ -40,7 +40,7 @@ func (h *Handler) logIn(c *call) (*merchstorev1.LoginResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := limitAccount(body.Username, h.limits.LoginPerAccount); err != nil {
+	if err := h.limitPasswords(c, body.Username); err != nil {
 		return nil, err
 	}
 	resp, err := h.db.Login(c.Request.Context(), &merchstorev1.LoginRequest{
@@ -78,6 +78,14 @@ func (h *Handler) updateUser(c *call) (any, error) {
 	body, err := request.JSON[userChange](c.Request)
 	if err != nil {
 		return nil, err
+	}
+	if body.CurrentPassword != nil { // it is checked as at a login
+		if err := limitAddress(c, h.limits.LoginPerAddress); err != nil {
+			return nil, err
+		}
+		if err := h.limitPasswords(c, c.caller.Username); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := h.db.UpdateUser(c.Request.Context(), &merchstorev1.UpdateUserRequest{
 		Sid: sid, Username: body.Username, Email: body.Email,

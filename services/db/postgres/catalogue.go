@@ -196,3 +196,14 @@ func (db *DB) CreateItem(ctx context.Context, name, description string) (shop.It
 	})
 	return i, err
 }
+
+// DeleteItem implements shop.CatalogueStore.
+func (db *DB) DeleteItem(ctx context.Context, id int32) error {
+	return db.write(ctx, "delete item", func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `DELETE FROM items WHERE id = $1`, id)
+		if err == nil && tag.RowsAffected() == 0 {
+			return shop.ErrItemNotFound
+		}
+		return err
+	})
+}

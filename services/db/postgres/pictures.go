@@ -85,18 +85,27 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 	return p, err
 }
 
-// PictureContent implements shop.CatalogueStore.
-func (db *DB) PictureContent(ctx context.Context, hash shop.PictureHash, size shop.PictureSize) (shop.PictureContent, error) {
-	query := map[shop.PictureSize]string{
-		shop.PictureOriginal:  `SELECT original_type, original FROM pictures WHERE hash = $1 AND status <> 'failed'`,
-		shop.PictureThumbnail: `SELECT sizes_type, thumbnail FROM pictures WHERE hash = $1 AND status = 'ready'`,
-		shop.PictureCard:      `SELECT sizes_type, card FROM pictures WHERE hash = $1 AND status = 'ready'`,
-		shop.PictureFull:      `SELECT sizes_type, full_size FROM pictures WHERE hash = $1 AND status = 'ready'`,
+// PictureContent implements shop.CatalogueStore. The columns are stored uncompressed, so that
+// PostgreSQL reads only the part.
+func (db *DB) PictureContent(
+	ctx context.Context, hash shop.PictureHash, size shop.PictureSize, part shop.ByteRange,
+) (shop.PictureContent, error) {
+	source := map[shop.PictureSize][3]string{
+		shop.PictureOriginal:  {"original_type", "original", "status <> 'failed'"},
+		shop.PictureThumbnail: {"sizes_type", "thumbnail", "status = 'ready'"},
+		shop.PictureCard:      {"sizes_type", "card", "status = 'ready'"},
+		shop.PictureFull:      {"sizes_type", "full_size", "status = 'ready'"},
 	}[size]
+	limit, offset := part.Limit, min(part.Offset, picture.MaxBytes)
+	if limit == 0 {
+		limit = picture.MaxBytes
+	}
 	return collectOne(ctx, db.pool, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
-		err = row.Scan(&c.MediaType, &c.Content)
+		err = row.Scan(&c.MediaType, &c.Content, &c.Total)
 		return c, err
-	}, query, hash[:])
+	}, fmt.Sprintf(`
+		SELECT %[1]s, substring(%[2]s FROM $2 FOR $3), octet_length(%[2]s) FROM pictures WHERE hash = $1 AND %[3]s`,
+		source[0], source[1], source[2]), hash[:], offset+1, limit)
 }
 
 // UnscaledPicture returns the original of a picture that is still to be scaled, or nil if there is

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"net"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/token"
@@ -72,9 +74,8 @@ func actorFromContext(ctx context.Context) shop.Actor {
 
 // Unary is an interceptor that authenticates calls of DBService. Other services are open.
 func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	guarded := strings.HasPrefix(info.FullMethod, "/"+merchstorev1.DBService_ServiceDesc.ServiceName+"/")
-	if !guarded || publicMethods[info.FullMethod] {
-		return handle(ctx, req)
+	if !guarded(info.FullMethod) || publicMethods[info.FullMethod] {
+		return handle(a.withAddress(ctx), req)
 	}
 	claims, err := a.claims(ctx)
 	switch {
@@ -99,7 +100,42 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 	if err != nil {
 		return nil, err
 	}
+	if info.FullMethod == merchstorev1.DBService_UpdateUser_FullMethodName {
+		ctx = a.withAddress(ctx)
+	}
 	return handle(context.WithValue(ctx, actorKey{}, actor), req)
+}
+
+// Stream is an interceptor that authenticates streams of DBService, which need an account.
+func (a *Authenticator) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if !guarded(info.FullMethod) {
+		return handle(srv, stream)
+	}
+	claims, err := a.claims(stream.Context())
+	switch {
+	case err != nil:
+		return err
+	case claims.Role == token.RoleGuest:
+		return errNoAccount
+	}
+	actor, err := awaitActor(claims, a.accounts.StartUser(stream.Context(), claims.UserID()))
+	if err != nil {
+		return err
+	}
+	return handle(srv, &actorStream{stream, context.WithValue(stream.Context(), actorKey{}, actor)})
+}
+
+// actorStream is a stream whose context has the caller.
+type actorStream struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // as grpc.ServerStream returns it
+}
+
+// Context implements grpc.ServerStream.
+func (s *actorStream) Context() context.Context { return s.ctx }
+
+func guarded(method string) bool {
+	return strings.HasPrefix(method, "/"+merchstorev1.DBService_ServiceDesc.ServiceName+"/")
 }
 
 // claims verifies the caller's token.
@@ -131,4 +167,27 @@ func awaitActor(claims *token.Claims, wait func() (*shop.User, error)) (shop.Act
 
 func tokenOf(c *token.Claims) shop.Token {
 	return shop.Token{SID: c.SID, ID: c.TokenID(), Epoch: c.Epoch, Expires: c.ExpiresAt.Time}
+}
+
+type addressKey struct{}
+
+// withAddress adds the network address of the client to the context: what the API says in a token
+// that it has signed, or that of the caller.
+func (a *Authenticator) withAddress(ctx context.Context) context.Context {
+	if header := metadata.ValueFromIncomingContext(ctx, token.ClientHeader); len(header) == 1 {
+		if claims, err := a.keys.Verify(header[0]); err == nil && claims.Address != "" {
+			return context.WithValue(ctx, addressKey{}, claims.Address)
+		}
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		if host, _, err := net.SplitHostPort(p.Addr.String()); err == nil {
+			return context.WithValue(ctx, addressKey{}, host)
+		}
+	}
+	return ctx
+}
+
+func addressFromContext(ctx context.Context) string {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return address
 }

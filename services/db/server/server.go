@@ -4,10 +4,15 @@ package server
 
 import (
 	"context"
+	"strings"
 
+	"merchstore.io/merchstore/internal/budget"
+	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/money"
 	"merchstore.io/merchstore/internal/rpc"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/logins"
+	"merchstore.io/merchstore/services/db/password"
 	"merchstore.io/merchstore/services/db/shop"
 )
 
@@ -18,6 +23,9 @@ type Server struct {
 	Accounts  *shop.Accounts
 	Catalogue *shop.Catalogue
 	Orders    *shop.Orders
+	Logins    *logins.Guard
+	Quotas    Quotas
+	Uploads   *budget.Budget // bytes of pictures that are being uploaded, by account
 }
 
 // CreateUser implements DBService.
@@ -33,13 +41,28 @@ func (s *Server) CreateUser(ctx context.Context, r *merchstorev1.CreateUserReque
 
 // Login implements DBService.
 func (s *Server) Login(ctx context.Context, r *merchstorev1.LoginRequest) (*merchstorev1.LoginResponse, error) {
-	signed, u, err := s.Accounts.Login(ctx, r.GetUsername(), r.GetPassword())
+	var signed string
+	var u shop.User
+	err := s.checkPassword(ctx, r.GetUsername(), shop.ErrInvalidCredentials, func(ctx context.Context) (err error) {
+		signed, u, err = s.Accounts.Login(ctx, r.GetUsername(), r.GetPassword())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &merchstorev1.LoginResponse{
 		Token: signed, ExpiresIn: int64(s.Accounts.TokenTTL.Seconds()), User: userProto(u),
 	}, nil
+}
+
+// checkPassword calls verify, which checks a password of an account and returns wrong if it is
+// wrong. It limits the attempts and the share of an account in the queue for passwords.
+func (s *Server) checkPassword(ctx context.Context, username string, wrong *failure.Error, verify func(context.Context) error) error {
+	account := strings.ToLower(strings.TrimSpace(username))
+	isWrong := func(err error) bool { f, ok := failure.As(err); return ok && f == wrong }
+	return s.Logins.Check(ctx, account, addressFromContext(ctx), isWrong, func() error {
+		return verify(password.WithAccount(ctx, account))
+	})
 }
 
 // ListUsers implements DBService.
@@ -62,9 +85,20 @@ func (s *Server) GetUser(ctx context.Context, r *merchstorev1.GetUserRequest) (*
 
 // UpdateUser implements DBService.
 func (s *Server) UpdateUser(ctx context.Context, r *merchstorev1.UpdateUserRequest) (*merchstorev1.UpdateUserResponse, error) {
-	u, err := s.Accounts.Update(ctx, actorFromContext(ctx), r.GetSid(), shop.AccountUpdate{
-		Username: r.Username, Email: r.Email, Password: r.Password, CurrentPassword: r.CurrentPassword,
-	})
+	var u shop.User
+	actor := actorFromContext(ctx)
+	update := func(ctx context.Context) (err error) {
+		u, err = s.Accounts.Update(ctx, actor, r.GetSid(), shop.AccountUpdate{
+			Username: r.Username, Email: r.Email, Password: r.Password, CurrentPassword: r.CurrentPassword,
+		})
+		return err
+	}
+	var err error
+	if r.CurrentPassword != nil { // it is a guess, as at a login
+		err = s.checkPassword(ctx, actor.Username, shop.ErrWrongPassword, update)
+	} else {
+		err = update(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +161,14 @@ func (s *Server) GetProduct(ctx context.Context, r *merchstorev1.GetProductReque
 
 // CreateProduct implements DBService.
 func (s *Server) CreateProduct(ctx context.Context, r *merchstorev1.CreateProductRequest) (*merchstorev1.CreateProductResponse, error) {
-	p, err := s.Catalogue.Add(ctx, actorFromContext(ctx), shop.NewProduct{
+	actor := actorFromContext(ctx)
+	if err := take(s.Quotas.products, actor, 1, "products"); err != nil {
+		return nil, err
+	}
+	if err := take(s.Quotas.pictureBytes, actor, len(r.GetImage()), "pictures"); err != nil {
+		return nil, err
+	}
+	p, err := s.Catalogue.Add(ctx, actor, shop.NewProduct{
 		Name: r.GetName(), Description: r.GetDescription(), Category: r.GetCategory(), Slogan: r.GetSlogan(),
 		Price: money.Amount(r.GetPrice()), Stock: r.GetStock(),
 	}, r.GetImage())
@@ -151,7 +192,11 @@ func (s *Server) UpdateProduct(ctx context.Context, r *merchstorev1.UpdateProduc
 
 // SetPicture implements DBService.
 func (s *Server) SetPicture(ctx context.Context, r *merchstorev1.SetPictureRequest) (*merchstorev1.SetPictureResponse, error) {
-	p, err := s.Catalogue.SetPicture(ctx, actorFromContext(ctx), r.GetId(), r.IfVersion, r.GetImage())
+	actor := actorFromContext(ctx)
+	if err := take(s.Quotas.pictureBytes, actor, len(r.GetImage()), "pictures"); err != nil {
+		return nil, err
+	}
+	p, err := s.Catalogue.SetPicture(ctx, actor, r.GetId(), r.IfVersion, r.GetImage())
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +217,12 @@ func (s *Server) GetPicture(ctx context.Context, r *merchstorev1.GetPictureReque
 	if len(r.GetHash()) != len(shop.PictureHash{}) {
 		return nil, shop.ErrPictureNotFound
 	}
-	c, err := s.Catalogue.Picture(ctx, shop.PictureHash(r.GetHash()), pictureSizes[r.GetSize()])
+	c, err := s.Catalogue.Picture(ctx, shop.PictureHash(r.GetHash()), pictureSizes[r.GetSize()],
+		shop.ByteRange{Offset: r.GetOffset(), Limit: r.GetLimit()})
 	if err != nil {
 		return nil, err
 	}
-	return &merchstorev1.GetPictureResponse{MediaType: c.MediaType, Content: c.Content}, nil
+	return &merchstorev1.GetPictureResponse{MediaType: c.MediaType, Content: c.Content, Total: c.Total}, nil
 }
 
 // DeleteProduct implements DBService.
@@ -189,7 +235,11 @@ func (s *Server) DeleteProduct(ctx context.Context, r *merchstorev1.DeleteProduc
 
 // PlaceOrder implements DBService.
 func (s *Server) PlaceOrder(ctx context.Context, r *merchstorev1.PlaceOrderRequest) (*merchstorev1.PlaceOrderResponse, error) {
-	order, replayed, err := s.Orders.Place(ctx, actorFromContext(ctx), convertAll(r.GetLines(), orderLine), r.GetIdempotencyKey(), rpc.RequestID(ctx))
+	actor := actorFromContext(ctx)
+	if err := take(s.Quotas.orders, actor, 1, "orders"); err != nil {
+		return nil, err
+	}
+	order, replayed, err := s.Orders.Place(ctx, actor, convertAll(r.GetLines(), orderLine), r.GetIdempotencyKey(), rpc.RequestID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -243,9 +293,20 @@ func (s *Server) ListItems(ctx context.Context, r *merchstorev1.ListItemsRequest
 
 // CreateItem implements DBService.
 func (s *Server) CreateItem(ctx context.Context, r *merchstorev1.CreateItemRequest) (*merchstorev1.CreateItemResponse, error) {
+	if err := take(s.Quotas.items, actorFromContext(ctx), 1, "items"); err != nil {
+		return nil, err
+	}
 	item, err := s.Catalogue.AddItem(ctx, r.GetName(), r.GetDescription())
 	if err != nil {
 		return nil, err
 	}
 	return &merchstorev1.CreateItemResponse{Item: itemProto(item)}, nil
+}
+
+// DeleteItem implements DBService.
+func (s *Server) DeleteItem(ctx context.Context, r *merchstorev1.DeleteItemRequest) (*merchstorev1.DeleteItemResponse, error) {
+	if err := s.Catalogue.DeleteItem(ctx, actorFromContext(ctx), r.GetId()); err != nil {
+		return nil, err
+	}
+	return new(merchstorev1.DeleteItemResponse), nil
 }

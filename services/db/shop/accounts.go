@@ -57,6 +57,7 @@ var (
 	ErrUserNotFound       = failure.New(failure.NotFound, "user_not_found", "User not found")
 	ErrInvalidCredentials = failure.New(failure.Unauthenticated, "invalid_credentials", "username or password is wrong")
 	ErrDeactivated        = failure.New(failure.Unauthenticated, "account_deactivated", "this account was deactivated")
+	ErrWrongPassword      = failure.InvalidField("current_password", "is wrong")
 	ErrNoSuchAccount      = failure.New(failure.Unauthenticated, "invalid_token", "the token names no account of this store")
 	ErrSessionEnded       = failure.New(failure.Unauthenticated, "invalid_token", "this session was ended; log in again")
 	ErrLastAdmin          = failure.New(failure.Conflict, "last_admin",
@@ -274,7 +275,7 @@ func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, u User, up 
 		return "", err
 	}
 	if !matches {
-		return "", failure.InvalidField("current_password", "is wrong")
+		return "", ErrWrongPassword
 	}
 	if up.Username != nil {
 		u.Username = *up.Username

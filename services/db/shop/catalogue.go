@@ -52,6 +52,7 @@ var (
 	ErrProductNotFound = failure.New(failure.NotFound, "product_not_found", "Product not found")
 	ErrStaleVersion    = failure.New(failure.Stale, failure.ReasonStaleVersion,
 		"the product was changed in the meantime; read it again and retry")
+	ErrItemNotFound = failure.New(failure.NotFound, "item_not_found", "Item not found")
 )
 
 // CatalogueStore stores products, their pictures, and items.
@@ -73,13 +74,15 @@ type CatalogueStore interface {
 	// errors of UpdateProduct.
 	SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (Product, error)
 	// PictureContent returns ErrPictureNotFound if there is no such picture.
-	PictureContent(ctx context.Context, hash PictureHash, size PictureSize) (PictureContent, error)
+	PictureContent(ctx context.Context, hash PictureHash, size PictureSize, part ByteRange) (PictureContent, error)
 	// SeedProducts stores the products, owned by the store itself, unless there has ever been a
 	// product.
 	SeedProducts(ctx context.Context, products []SeedProduct) error
 
 	Items(ctx context.Context, k Keyset) ([]Item, error)
 	CreateItem(ctx context.Context, name, description string) (Item, error)
+	// DeleteItem returns ErrItemNotFound if there is no such item.
+	DeleteItem(ctx context.Context, id int32) error
 }
 
 // ProductReader reads one product, batched with concurrent reads.
@@ -197,4 +200,12 @@ func (c *Catalogue) ListItems(ctx context.Context, p Page) (items []Item, next s
 // AddItem creates an item.
 func (c *Catalogue) AddItem(ctx context.Context, name, description string) (Item, error) {
 	return c.Store.CreateItem(ctx, name, description)
+}
+
+// DeleteItem deletes an item. Only admins may call it, as items have no owner.
+func (c *Catalogue) DeleteItem(ctx context.Context, actor Actor, id int32) error {
+	if !actor.Admin {
+		return errAdminsOnly("delete an item")
+	}
+	return c.Store.DeleteItem(ctx, id)
 }

@@ -44,7 +44,14 @@ const (
 // PictureContent is an encoded picture.
 type PictureContent struct {
 	MediaType string
-	Content   []byte
+	Content   []byte // or the part of it that was asked for
+	Total     int64  // size of the whole content in bytes
+}
+
+// ByteRange is a part of a picture. A Limit of 0 means all.
+type ByteRange struct {
+	Offset int64
+	Limit  int32
 }
 
 // ErrPictureNotFound means that there is no such picture, or that it is not scaled yet.
@@ -70,10 +77,10 @@ func (c *Catalogue) RemovePicture(ctx context.Context, actor Actor, id int32, if
 	return c.Store.SetPicture(ctx, id, ifVersion, nil)
 }
 
-// Picture returns a picture. It needs no permission: only those who have seen the product or the
+// Picture returns a picture, or a part of it. It needs no permission: only those who have seen the product or the
 // picture know its hash.
-func (c *Catalogue) Picture(ctx context.Context, hash PictureHash, size PictureSize) (PictureContent, error) {
-	return c.Store.PictureContent(ctx, hash, size)
+func (c *Catalogue) Picture(ctx context.Context, hash PictureHash, size PictureSize, part ByteRange) (PictureContent, error) {
+	return c.Store.PictureContent(ctx, hash, size, part)
 }
 
 func (c *Catalogue) inspect(upload []byte) (picture.Original, error) {

@@ -36,9 +36,20 @@ func New(perSecond float64, burst int) (*Limit, error) {
 	return &Limit{perSecond: rate.Limit(perSecond), burst: burst, buckets: buckets}, nil
 }
 
+// NewPer returns a Limit of n attempts per key and period, all of which may come at once. It is nil
+// if n is 0.
+func NewPer(n int, period time.Duration) (*Limit, error) {
+	return New(float64(n)/period.Seconds(), n)
+}
+
 // Take counts an attempt and reports whether it is allowed. If not, it is not counted, and wait is
 // the time until the next one is.
 func (l *Limit) Take(key string, now time.Time) (wait time.Duration, ok bool) {
+	return l.TakeN(key, 1, now)
+}
+
+// TakeN counts n attempts, as Take does. More than a burst count as a burst.
+func (l *Limit) TakeN(key string, n int, now time.Time) (wait time.Duration, ok bool) {
 	if l == nil {
 		return 0, true
 	}
@@ -49,7 +60,7 @@ func (l *Limit) Take(key string, now time.Time) (wait time.Duration, ok bool) {
 	} else {
 		bucket = created
 	}
-	r := bucket.ReserveN(now, 1)
+	r := bucket.ReserveN(now, min(n, l.burst))
 	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 		return wait, false

@@ -1,0 +1,121 @@
+// Package logins slows down the guessing of passwords. It counts the failed logins of an account
+// from all addresses, and remembers from which addresses its owner has logged in: guessing by others
+// does not lock the owner out.
+package logins
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+
+	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/ratelimit"
+)
+
+const (
+	// knownFor is how long an address stays known after its last login.
+	knownFor = 30 * 24 * time.Hour
+	// maxEntries bounds the memory of a process to a few MiB.
+	maxEntries = 16384
+)
+
+// Settings configure a Guard.
+type Settings struct {
+	Failures int           `env:"LOGIN_FAILURES_PER_ACCOUNT" envDefault:"100" help:"wrong passwords for one account, from addresses that have not logged in to it before, after which such addresses wait; 0: no limit"`
+	Window   time.Duration `env:"LOGIN_FAILURE_WINDOW" envDefault:"1h" help:"time in which wrong passwords are counted"`
+}
+
+// Shared is memory that all processes share, such as a Valkey. Its methods report false if it does
+// not answer.
+type Shared interface {
+	// Count returns the value of a counter.
+	Count(ctx context.Context, key string) (n int64, ok bool)
+	// Add adds one to a counter that ends ttl after it was first added to.
+	Add(ctx context.Context, key string, ttl time.Duration) (ok bool)
+	// Set sets a mark for ttl, and Has reports whether it is set.
+	Set(ctx context.Context, key string, ttl time.Duration) (ok bool)
+	Has(ctx context.Context, key string) (has, ok bool)
+}
+
+// Guard decides who may try a password. It is safe for concurrent use.
+type Guard struct {
+	settings Settings
+	shared   Shared // nil if each process counts on its own
+	failures *expirable.LRU[string, int64]
+	known    *expirable.LRU[string, struct{}]
+}
+
+// New returns a Guard. Without shared memory, each process counts on its own.
+func New(s Settings, shared Shared) *Guard {
+	return &Guard{
+		settings: s, shared: shared,
+		failures: expirable.NewLRU[string, int64](maxEntries, nil, s.Window),
+		known:    expirable.NewLRU[string, struct{}](maxEntries, nil, knownFor),
+	}
+}
+
+// Check calls verify, which checks a password for an account, unless too many were wrong. It counts
+// the result. wrong reports whether an error means a wrong password.
+func (g *Guard) Check(ctx context.Context, account, address string, wrong func(error) bool, verify func() error) error {
+	if g.settings.Failures <= 0 {
+		return verify()
+	}
+	failed := key("failures", account)
+	pair := key("known", account, ratelimit.AddressKey(address))
+	known := g.isKnown(ctx, pair)
+	if !known && g.count(ctx, failed) >= int64(g.settings.Failures) {
+		return failure.New(failure.Exhausted, failure.ReasonTooMany,
+			"too many wrong passwords for this account; log in from where you have logged in before, or try again later").
+			WithRetryAfter(g.settings.Window)
+	}
+	err := verify()
+	switch {
+	case err == nil:
+		g.known.Add(pair, struct{}{})
+		if g.shared != nil {
+			g.shared.Set(ctx, pair, knownFor)
+		}
+	case wrong(err) && !known:
+		g.add(ctx, failed)
+	}
+	return err
+}
+
+func (g *Guard) isKnown(ctx context.Context, pair string) bool {
+	if g.known.Contains(pair) {
+		return true
+	}
+	if g.shared == nil {
+		return false
+	}
+	known, _ := g.shared.Has(ctx, pair)
+	return known
+}
+
+func (g *Guard) count(ctx context.Context, failed string) int64 {
+	if g.shared != nil {
+		if n, ok := g.shared.Count(ctx, failed); ok {
+			return n
+		}
+	}
+	n, _ := g.failures.Get(failed)
+	return n
+}
+
+func (g *Guard) add(ctx context.Context, failed string) {
+	n, _ := g.failures.Get(failed) // two at once may count as one: the queue for passwords has few places for an account
+	g.failures.Add(failed, n+1)
+	if g.shared != nil {
+		g.shared.Add(ctx, failed, g.settings.Window)
+	}
+}
+
+// key returns a key that reveals neither accounts nor addresses.
+func key(kind, account string, more ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{strings.ToLower(strings.TrimSpace(account))}, more...), "\x00")))
+	return "logins:" + kind + ":" + hex.EncodeToString(sum[:16])
+}
