@@ -25,7 +25,7 @@ const (
 )
 
 // memoryLimits are those of the chart. A process beyond its limit is killed, as the kernel does.
-var memoryLimits = map[string]int64{"api": 256 << 20, "db": 512 << 20}
+var memoryLimits = map[string]uint64{"api": 256 << 20, "db": 512 << 20}
 
 // hostile attacks a store of its own while a few customers read and buy.
 func (b *bench) hostile(ctx context.Context) error {
@@ -91,7 +91,7 @@ func (b *bench) attack(ctx context.Context, stack, name string, run func(context
 	api, _ := most.Load("api")
 	db, _ := most.Load("db")
 	b.report.note("| %s | %d | %d | %s | %s | %d | %d |", name, all, len(failures),
-		p50.Round(100*time.Microsecond), p99.Round(100*time.Microsecond), api.(int64)>>20, db.(int64)>>20)
+		p50.Round(100*time.Microsecond), p99.Round(100*time.Microsecond), api.(uint64)>>20, db.(uint64)>>20)
 	for process := range memoryLimits {
 		if syscall.Kill(b.programs.pids()[process+stack], 0) != nil {
 			return fmt.Errorf("attack %s: %s has ended", name, process)
@@ -104,9 +104,9 @@ func (b *bench) attack(ctx context.Context, stack, name string, run func(context
 }
 
 // holdTo kills a process that takes more memory than its limit, and returns the most that it took.
-func holdTo(ctx context.Context, pid int, limit int64) (most int64) {
+func holdTo(ctx context.Context, pid int, limit uint64) (most uint64) {
 	for ctx.Err() == nil {
-		n, err := resident(pid)
+		n, _, err := memory(pid)
 		if most = max(most, n); err == nil && n > limit {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // the attack's end reports it
 		}
