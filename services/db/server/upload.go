@@ -23,6 +23,7 @@ func (s *Server) UploadPicture(stream uploadStream) error {
 	if err != nil {
 		return endedEarly(err)
 	}
+	rpcserver.Normalize(first)
 	if err := rpcserver.Validate(protovalidate.GlobalValidator, first); err != nil {
 		return err
 	}
