@@ -26,7 +26,7 @@ run: packages-run build ## Start the whole store on this machine, with its own P
 
 # Without vet, which is part of `make verify`.
 .PHONY: test
-test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl npm ## Run every test, against a real PostgreSQL, Kafka broker, Kubernetes API server and browser
+test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl $(BIN)/schemathesis npm ## Run every test, against a real PostgreSQL, Kafka broker, Kubernetes API server and browser
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-unit
@@ -328,6 +328,13 @@ $(BIN)/ziglang/zig: tools/release/requirements.txt
 	@echo 'installing zig (only this once)'
 	@pip3 install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(BIN) --requirement $<
 	@touch $@
+
+# Generates requests from the OpenAPI document; a Python program, in an environment of its own.
+$(BIN)/schemathesis: test/openapi/requirements.txt
+	@echo 'installing $(@F) (only the first time)'
+	@python3 -m venv --clear $(BIN)/python
+	@$(BIN)/python/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@ln -sf python/bin/schemathesis $@
 
 # npm packages of the tests. npm's own lock of what is installed is the stamp.
 NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard test/*/package-lock.json))

@@ -80,7 +80,7 @@ func syntaxError(err error) error {
 
 // expected describes the values that the field at fault accepts.
 func expected(e *json.SemanticError) string {
-	for _, known := range []error{errNull, money.ErrFormat, money.ErrRange} {
+	for _, known := range []error{errNull, errNotInt32, money.ErrFormat, money.ErrRange} {
 		if errors.Is(e, known) {
 			return known.Error()
 		}

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,18 +16,41 @@ import (
 	"merchstore.io/merchstore/services/api/problem"
 )
 
-var errNull = errors.New("must not be null; leave it out instead")
+var (
+	errNull     = errors.New("must not be null; leave it out instead")
+	errNotInt32 = errors.New(MustBeInt32)
+)
 
 // strict rejects unknown fields and null.
 var strict = json.JoinOptions(
 	json.RejectUnknownMembers(true),
-	json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, _ any) error {
-		if d.PeekKind() == 'n' {
-			return errNull
-		}
-		return errors.ErrUnsupported // use the default decoding
-	})),
+	json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(func(d *jsontext.Decoder, _ any) error {
+			if d.PeekKind() == 'n' {
+				return errNull
+			}
+			return errors.ErrUnsupported // use the next decoding
+		}),
+		json.UnmarshalFromFunc(decodeInt32),
+	)),
 )
+
+// decodeInt32 accepts a whole number as other languages may write it, such as 3.0 or 1e2.
+func decodeInt32(d *jsontext.Decoder, n *int32) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	text, err := d.ReadValue()
+	if err != nil {
+		return err //nolint:wrapcheck // json's own
+	}
+	number, err := strconv.ParseFloat(string(text), 64) // exact for 32 bits
+	if err != nil || number != math.Trunc(number) || number < math.MinInt32 || number > math.MaxInt32 {
+		return errNotInt32
+	}
+	*n = int32(number)
+	return nil
+}
 
 // JSON decodes the body of r. The body can be read again.
 func JSON[T any](r *http.Request) (T, error) {

@@ -60,6 +60,8 @@ func TestJSON(t *testing.T) {
 		"null for a string":               {jsonType, `{"name":null}`, 422, failure.ReasonInvalid, "name", "must not be null; leave it out instead"},
 		"null for an optional field":      {jsonType, `{"stock":null}`, 422, failure.ReasonInvalid, "stock", "must not be null; leave it out instead"},
 		"a fraction for a whole number":   {jsonType, `{"lines":[{"quantity":1},{"quantity":1.5}]}`, 422, failure.ReasonInvalid, "lines[1].quantity", "must be a whole number between -2147483648 and 2147483647"},
+		"a whole number with decimals":    {jsonType, `{"name":"Cap","stock":3.0}`, 200, "", "", ""},
+		"a whole number with an exponent": {jsonType, `{"name":"Cap","stock":1e2}`, 200, "", "", ""},
 		"a number greater than 32 bits":   {jsonType, `{"stock":2147483648}`, 422, failure.ReasonInvalid, "stock", "must be a whole number between -2147483648 and 2147483647"},
 		"a string for a number":           {jsonType, `{"stock":"3"}`, 422, failure.ReasonInvalid, "stock", "must be a whole number between -2147483648 and 2147483647"},
 		"a price with three decimals":     {jsonType, `{"price":9.999}`, 422, failure.ReasonInvalid, "price", "must be a number with at most two decimals, like 99.99"},

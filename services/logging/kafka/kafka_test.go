@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
@@ -25,27 +24,6 @@ var quiet = slog.New(slog.DiscardHandler)
 type deliveries chan error
 
 func (d deliveries) HandleDelivery(err error) { d <- err }
-
-func TestFatalErrorEndsTheProducerAndFailsRecordsInFlight(t *testing.T) {
-	t.Parallel()
-	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere")) // nothing listens there, so records stay in flight
-	delivered := make(deliveries, 1)
-	if err := p.Put(recordOf("x"), delivered); err != nil {
-		t.Fatal(err)
-	}
-	p.client.TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
-	if err := p.Component().Serve(); err == nil || !strings.Contains(err.Error(), "as a test") {
-		t.Errorf("Serve returned %v", err)
-	}
-	err := await(t, delivered)
-	var refused *record.RefusedError
-	if err == nil || errors.As(err, &refused) {
-		t.Errorf("record in flight: %v; want a retryable error", err)
-	}
-	if err := p.Put(recordOf("y"), delivered); err == nil {
-		t.Error("a record was accepted after the fatal error")
-	}
-}
 
 func TestStatisticsAreExportedAsMetrics(t *testing.T) {
 	t.Parallel()

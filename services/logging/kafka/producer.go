@@ -18,45 +18,60 @@ import (
 // errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
-// Producer writes records to a topic.
+// Producer writes records to a topic. It replaces a client that cannot go on.
 type Producer struct {
-	client   *confluent.Producer
 	topic    string
 	logs     chan confluent.LogEvent
 	log      *slog.Logger
 	settings Settings
 	fatal    chan error
 	onIdle   func()
-	wg       sync.WaitGroup
 	messages sync.Pool // of *confluent.Message, which Produce copies
 
 	statistics statistics
 
-	mu     sync.RWMutex // held for reading while the client is used, because Close frees its memory
+	events, logging sync.WaitGroup // the two goroutines
+
+	mu     sync.RWMutex // held for reading while Put uses the client, because closing it frees its memory
+	client *confluent.Producer
 	closed bool
+
+	lifetime sync.Mutex // held while a client is closed, or used by others than Put
+
+	limit limit // used by handleEvents only
 }
 
 // NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
 // nothing was produced. One goroutine calls all delivery handlers. It calls onIdle whenever no
 // further delivery report is waiting, so that handlers can process reports in batches.
 func NewProducer(s Settings, onIdle func(), metrics prometheus.Registerer, log *slog.Logger) (*Producer, error) {
-	logs := make(chan confluent.LogEvent, 100)
-	config := s.ProducerConfig(logs)
-	(*config)["statistics.interval.ms"] = int(statisticsInterval.Milliseconds())
-	client, err := confluent.NewProducer(config)
-	if err != nil {
-		return nil, fmt.Errorf("create Kafka producer: %w", err)
-	}
 	p := &Producer{
-		client: client, topic: s.Topic, logs: logs, log: log, settings: s, fatal: make(chan error, 1), onIdle: onIdle,
+		topic: s.Topic, logs: make(chan confluent.LogEvent, 100), log: log, settings: s, fatal: make(chan error, 1), onIdle: onIdle,
+		limit: limit{bytes: defaultLimit},
 	}
+	client, err := p.newClient()
+	if err != nil {
+		return nil, err
+	}
+	p.client = client
 	metrics.MustRegister(&p.statistics)
 	p.messages.New = func() any {
 		return &confluent.Message{TopicPartition: confluent.TopicPartition{Topic: &p.topic, Partition: confluent.PartitionAny}}
 	}
-	p.wg.Go(p.handleEvents)
-	p.wg.Go(func() { forwardLogs(logs, log) })
+	p.events.Go(func() { p.handleEvents(client) })
+	p.logging.Go(func() { forwardLogs(p.logs, log) })
 	return p, nil
+}
+
+func (p *Producer) newClient() (*confluent.Producer, error) {
+	config := p.settings.ProducerConfig(p.logs)
+	(*config)["statistics.interval.ms"] = int(statisticsInterval.Milliseconds())
+	(*config)["message.max.bytes"], (*config)["batch.size"] = p.limit.bytes, p.limit.bytes
+	client, err := confluent.NewProducer(config)
+	if err != nil {
+		return nil, fmt.Errorf("create Kafka producer: %w", err)
+	}
+	return client, nil
 }
 
 // Put queues a record for Kafka and retains none of its memory. If Put returns nil, handler is
@@ -80,15 +95,35 @@ func (p *Producer) Put(r record.Record, handler record.DeliveryHandler) error {
 	return nil
 }
 
-// handleEvents handles delivery reports and the client's other events until the producer is closed.
-func (p *Producer) handleEvents() {
+// handleEvents handles delivery reports and the clients' other events until the producer is closed.
+func (p *Producer) handleEvents(client *confluent.Producer) {
 	defer p.onIdle()
-	events := p.client.Events()
+	for {
+		err := p.serve(client)
+		if err == nil {
+			return
+		}
+		if client, err = p.replace(client, err); err != nil {
+			p.fatal <- err
+			return
+		}
+	}
+}
+
+// serve handles a client's events until it is closed, or returns why it has to be replaced.
+func (p *Producer) serve(client *confluent.Producer) error {
+	events := client.Events()
 	for event := range events {
 		switch e := event.(type) {
 		case *confluent.Message:
-			if handler, ok := e.Opaque.(record.DeliveryHandler); ok {
-				handler.HandleDelivery(classify(e.TopicPartition.Error))
+			err := e.TopicPartition.Error
+			replace := isTooLarge(err) && p.limit.update(client, p.topic, p.log)
+			if replace {
+				err = errBatchTooLarge // what is too large alone is refused by the next client
+			}
+			report(e, err)
+			if replace {
+				return err
 			}
 		case *confluent.Stats:
 			if err := p.statistics.update(e.String()); err != nil {
@@ -96,27 +131,62 @@ func (p *Producer) handleEvents() {
 			}
 		case confluent.Error:
 			if e.IsFatal() {
-				p.fail(e)
-			} else {
-				p.log.Debug("Kafka client error", "error", e.Error()) // frequent while Kafka is unavailable, which TopicMonitor logs once
+				return e
 			}
+			p.log.Debug("Kafka client error", "error", e.Error()) // frequent while Kafka is unavailable, which TopicMonitor logs once
 		}
 		if len(events) == 0 {
 			p.onIdle()
 		}
 	}
+	return nil
 }
 
-// fail ends the process, see Component. It purges records in flight, so that the streams they came
-// from end now.
-func (p *Producer) fail(err error) {
-	select {
-	case p.fatal <- err:
-		if err := p.client.Purge(confluent.PurgeQueue | confluent.PurgeInFlight); err != nil {
-			p.log.Error("purge records in flight", "error", err)
-		}
-	default: // a fatal error has been reported already
+// report calls the delivery handler of a record.
+func report(m *confluent.Message, err error) {
+	if handler, ok := m.Opaque.(record.DeliveryHandler); ok {
+		handler.HandleDelivery(classify(err))
 	}
+}
+
+// replace replaces a client, for instance one that lost track of its sequence numbers because the
+// topic was deleted. Records in flight fail: their clients still have them, and send them again.
+// A closed producer keeps its client.
+func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Producer, error) {
+	p.log.Warn("the Kafka client is replaced", "error", why)
+	client, err := p.newClient()
+	p.mu.Lock()
+	closed := p.closed
+	if err == nil && !closed {
+		p.client = client
+	}
+	p.mu.Unlock()
+	if purgeErr := old.Purge(confluent.PurgeQueue | confluent.PurgeInFlight); purgeErr != nil {
+		p.log.Error("purge records in flight", "error", purgeErr)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case closed:
+		client.Close()
+		return old, nil
+	}
+	go func() {
+		p.lifetime.Lock()
+		defer p.lifetime.Unlock()
+		old.Close()
+	}()
+	for event := range old.Events() { // until it is closed
+		if m, ok := event.(*confluent.Message); ok {
+			err := m.TopicPartition.Error
+			if isTooLarge(err) {
+				err = errBatchTooLarge
+			}
+			report(m, err)
+		}
+	}
+	p.onIdle()
+	return client, nil
 }
 
 // classify returns a record.RefusedError if the client's error means that the record can never be
@@ -140,10 +210,8 @@ func classify(err error) error {
 // Component returns the producer as a component of its process. It must be stopped after everything
 // that puts records.
 //
-// A fatal error (the producer was fenced, or lost track of its sequence numbers) cannot be
-// recovered by the client, and is too rare to justify replacing producers under running streams. It
-// ends the process. No message is lost: clients send unacknowledged messages again on their next
-// stream.
+// The process ends if a client cannot be replaced. No message is lost: clients send unacknowledged
+// messages again on their next stream.
 func (p *Producer) Component() process.Component {
 	stopped := make(chan struct{})
 	return process.Component{
@@ -165,20 +233,37 @@ func (p *Producer) Component() process.Component {
 
 // Close waits until Kafka has stored all records or ctx is done, and then closes the client.
 func (p *Producer) Close(ctx context.Context) error {
-	left := p.client.Len()
+	left := p.flush()
 	for left > 0 && ctx.Err() == nil {
-		left = p.client.Flush(int((100 * time.Millisecond).Milliseconds()))
+		left = p.flush()
 	}
 	p.mu.Lock()
 	p.closed = true
+	client := p.client
 	p.mu.Unlock()
-	p.client.Close()
+	p.lifetime.Lock()
+	client.Close()
+	p.lifetime.Unlock()
+	p.events.Wait()
 	close(p.logs)
-	p.wg.Wait()
+	p.logging.Wait()
 	if left > 0 {
 		return fmt.Errorf("%d records were not delivered: %w", left, ctx.Err())
 	}
 	return nil
+}
+
+// flush waits for a moment for records in flight, and returns their number.
+func (p *Producer) flush() int {
+	p.lifetime.Lock()
+	defer p.lifetime.Unlock()
+	return p.current().Flush(int((100 * time.Millisecond).Milliseconds()))
+}
+
+func (p *Producer) current() *confluent.Producer {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.client
 }
 
 // forwardLogs writes librdkafka's log to log.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +30,6 @@ type TopicMonitor struct {
 	found    atomic.Bool
 	up       prometheus.Gauge
 	log      *slog.Logger
-	checking sync.Mutex // held during a check, because the producer must not be closed then
 }
 
 // NewTopicMonitor returns a monitor of the producer's topic.
@@ -63,8 +61,8 @@ func (m *TopicMonitor) Component() process.Component {
 		Serve: func() error { m.run(ctx); return nil },
 		Stop: func(context.Context) error {
 			cancel()
-			m.checking.Lock() // wait for a running check
-			defer m.checking.Unlock()
+			m.producer.lifetime.Lock() // wait for a running check
+			defer m.producer.lifetime.Unlock()
 			return nil
 		},
 	}
@@ -111,22 +109,23 @@ func (m *TopicMonitor) report(err, previous error) {
 }
 
 func (m *TopicMonitor) check(ctx context.Context) error {
-	m.checking.Lock()
-	defer m.checking.Unlock()
+	m.producer.lifetime.Lock()
+	defer m.producer.lifetime.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	_, err := partitions(m.producer.client, m.producer.topic)
+	client := m.producer.current()
+	_, err := partitions(client, m.producer.topic)
 	var e confluent.Error
 	if m.producer.settings.CreateTopic && errors.As(err, &e) && e.Code() == confluent.ErrUnknownTopicOrPart {
-		return m.create(ctx)
+		return m.create(ctx, client)
 	}
 	return err
 }
 
-func (m *TopicMonitor) create(ctx context.Context) error {
+func (m *TopicMonitor) create(ctx context.Context, client *confluent.Producer) error {
 	s := m.producer.settings
-	admin, err := confluent.NewAdminClientFromProducer(m.producer.client)
+	admin, err := confluent.NewAdminClientFromProducer(client)
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", s.Topic, err)
 	}

@@ -44,6 +44,11 @@ function setUpPassword(path) {
 }
 
 function setUpEnd(path) {
+  onClick(byID("end-sessions"), async () => {
+    await post(`${path}/logout`);
+    notifyNext(text("account.sessions_ended"));
+    location.assign("/login");
+  }, showProblem);
   onClick(byID("deactivate"), async () => {
     if (!await confirmed(text("account.deactivate"), text("account.deactivate_hint"), text("account.deactivate"))) {
       return;
