@@ -124,7 +124,8 @@ func (s *store) do(c call) reply {
 // documented reports whether the document describes a call. It does not describe unknown paths and
 // methods.
 func documented(c call) bool {
-	return c.status != http.StatusMethodNotAllowed && !strings.HasPrefix(c.path, "/nowhere")
+	return c.status != http.StatusMethodNotAllowed && !strings.HasPrefix(c.path, "/nowhere") &&
+		!strings.Contains(c.path, "//") && !strings.HasSuffix(c.path, "/")
 }
 
 // decode decodes a response's body.
