@@ -55,7 +55,7 @@ func (c cluster) settle() {
 	c.kubectl("rollout", "status", "statefulset/store-prometheus", "--timeout="+limit.String())
 }
 
-// settleStore returns when all that answers requests is as it should be.
+// settleStore waits until everything that serves requests is ready.
 func (c cluster) settleStore() {
 	c.t.Helper()
 	for _, d := range deployments {
