@@ -15,6 +15,8 @@ TEST_TIMEOUT  ?= 25m
 RELEASE_TOOLS := $(BIN)/cosign $(BIN)/cyclonedx-gomod $(BIN)/helm $(BIN)/ziglang/zig
 # Narrows `make test`, for example: make test PACKAGES=./services/db/...
 PACKAGES      ?= ./...
+# Narrows `make e2e`, for example: make e2e TESTS=TestStore
+TESTS         ?= .
 
 .PHONY: help
 help: ## List the commands
@@ -155,7 +157,7 @@ down-none: cluster-down
 
 .PHONY: e2e
 e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
-	@. build/cluster/env && go test -tags e2e -count=1 -timeout=1h -v ./test/e2e -url "$$URL"
+	@. build/cluster/env && go test -tags e2e -count=1 -timeout=1h -v -run '$(TESTS)' ./test/e2e -url "$$URL"
 
 # Loads the image into Docker if it runs. The archive is kept in the user's cache.
 .PHONY: kind-image
