@@ -25,8 +25,10 @@ func TestAcquire(t *testing.T) {
 			{6, []string{"a"}, nil}, {-6, []string{"a"}, nil}, {6, []string{"a"}, nil},
 		},
 		"each key of a caller has a share": {
-			{6, []string{"address", "account"}, nil}, {1, []string{"other address", "account"}, budget.ErrShare},
-			{1, []string{"address", "other account"}, budget.ErrShare}, {1, []string{"other address", "other account"}, nil},
+			{6, []string{"address", "account"}, nil},
+			{1, []string{"other address", "account"}, budget.ErrShare},
+			{1, []string{"address", "other account"}, budget.ErrShare},
+			{1, []string{"other address", "other account"}, nil},
 		},
 		"a refused caller holds nothing": {
 			{6, []string{"a"}, nil}, {1, []string{"b", "a"}, budget.ErrShare}, {4, []string{"b"}, nil},
