@@ -227,7 +227,8 @@ verify-vet: packages-verify
 # (test/cluster).
 .PHONY: verify-darwin
 verify-darwin:
-	@packages=$$(tools/list-packages darwin); export GOOS=darwin CGO_ENABLED=0; go build $$packages && go vet $$packages
+	@packages=$$(tools/list-packages darwin); export GOOS=darwin CGO_ENABLED=0; \
+	go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $$packages) && go vet $$packages
 
 .PHONY: verify-proto
 verify-proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
