@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/text/unicode/norm"
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -82,7 +83,7 @@ func (h *Handler) limitPasswords(c *call, username string) error {
 	if err := h.forwardAddress(c); err != nil || len(username) > maxLimitedUsername {
 		return err
 	}
-	account := strings.ToLower(strings.TrimSpace(username))
+	account := strings.ToLower(norm.NFC.String(strings.TrimSpace(username)))
 	return takeAttempt(h.limits.LoginPerAccount, account+"\x00"+ratelimit.AddressKey(c.ClientIP()))
 }
 
