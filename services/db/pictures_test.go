@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,11 +132,13 @@ func TestGivesUpPicturesThatTakeTooLong(t *testing.T) {
 	if err := encoder.Encode(&large, image.NewNRGBA(image.Rect(0, 0, 6300, 6300))); err != nil {
 		t.Fatal(err)
 	}
-	created, err := s.CreateProduct(peter.ctx, productWithImage(large.Bytes()))
+	created, err := s.upload(peter.ctx, &merchstorev1.UploadPictureRequest{
+		Size: int64(large.Len()), Target: &merchstorev1.UploadPictureRequest_Create{Create: productWithImage(nil)},
+	}, slices.Collect(slices.Chunk(large.Bytes(), 48<<10))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := s.awaitPicture(peter, created.GetProduct().GetId())
+	p := s.awaitPicture(peter, created.GetId())
 	if got := p.GetPicture().GetFailure(); got != "takes too long to decode; save it smaller" {
 		t.Errorf("%v: %q", p.GetPicture().GetStatus(), got)
 	}
