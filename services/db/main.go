@@ -182,8 +182,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err != nil {
 		return err
 	}
+	guard, err := logins.New(s.Logins, shared)
+	if err != nil {
+		return err
+	}
 	merchstorev1.RegisterDBServiceServer(grpcServer, &server.Server{
-		Accounts: accounts, Catalogue: catalogue, Orders: orders, Logins: logins.New(s.Logins, shared), Quotas: quotas,
+		Accounts: accounts, Catalogue: catalogue, Orders: orders, Logins: guard, Quotas: quotas,
 		Uploads: budget.New(s.UploadBytes, s.UploadBytes/2),
 	})
 	return p.Serve(ctx)

@@ -132,10 +132,9 @@ func TestGivesUpPicturesThatTakeTooLong(t *testing.T) {
 	if err := encoder.Encode(&large, image.NewNRGBA(image.Rect(0, 0, 6300, 6300))); err != nil {
 		t.Fatal(err)
 	}
-	create := productWithImage(nil)
 	created, err := s.upload(peter.ctx, &merchstorev1.UploadPictureRequest{
-		Size: int64(large.Len()), Target: &merchstorev1.UploadPictureRequest_Create{Create: create},
-	}, slices.Collect(slices.Chunk(large.Bytes(), 40<<10))...)
+		Size: int64(large.Len()), Target: &merchstorev1.UploadPictureRequest_Create{Create: productWithImage(nil)},
+	}, slices.Collect(slices.Chunk(large.Bytes(), 48<<10))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/ratelimit"
@@ -45,17 +46,22 @@ type Shared interface {
 type Guard struct {
 	settings Settings
 	shared   Shared // nil if each process counts on its own
-	failures *expirable.LRU[string, int64]
-	known    *expirable.LRU[string, struct{}]
+	own      *lru.Cache[string, counter]
+}
+
+// counter counts until a time.
+type counter struct {
+	n   int64
+	end time.Time
 }
 
 // New returns a Guard. Without shared memory, each process counts on its own.
-func New(s Settings, shared Shared) *Guard {
-	return &Guard{
-		settings: s, shared: shared,
-		failures: expirable.NewLRU[string, int64](maxEntries, nil, s.Window),
-		known:    expirable.NewLRU[string, struct{}](maxEntries, nil, knownFor),
+func New(s Settings, shared Shared) (*Guard, error) {
+	own, err := lru.New[string, counter](maxEntries)
+	if err != nil {
+		return nil, fmt.Errorf("create memory of logins: %w", err)
 	}
+	return &Guard{settings: s, shared: shared, own: own}, nil
 }
 
 // Check calls verify, which checks a password for an account, unless too many were wrong. It counts
@@ -75,7 +81,7 @@ func (g *Guard) Check(ctx context.Context, account, address string, wrong func(e
 	err := verify()
 	switch {
 	case err == nil:
-		g.known.Add(pair, struct{}{})
+		g.own.Add(pair, counter{1, time.Now().Add(knownFor)})
 		if g.shared != nil {
 			g.shared.Set(ctx, pair, knownFor)
 		}
@@ -86,7 +92,7 @@ func (g *Guard) Check(ctx context.Context, account, address string, wrong func(e
 }
 
 func (g *Guard) isKnown(ctx context.Context, pair string) bool {
-	if g.known.Contains(pair) {
+	if g.ownCount(pair).n > 0 {
 		return true
 	}
 	if g.shared == nil {
@@ -102,16 +108,27 @@ func (g *Guard) count(ctx context.Context, failed string) int64 {
 			return n
 		}
 	}
-	n, _ := g.failures.Get(failed)
-	return n
+	return g.ownCount(failed).n
 }
 
 func (g *Guard) add(ctx context.Context, failed string) {
-	n, _ := g.failures.Get(failed) // two at once may count as one: the queue for passwords has few places for an account
-	g.failures.Add(failed, n+1)
+	c := g.ownCount(failed) // two at once may count as one: an account has few places in the queue for passwords
+	if c.n == 0 {
+		c.end = time.Now().Add(g.settings.Window)
+	}
+	c.n++
+	g.own.Add(failed, c)
 	if g.shared != nil {
 		g.shared.Add(ctx, failed, g.settings.Window)
 	}
+}
+
+// ownCount returns what this process has counted, unless its time is over.
+func (g *Guard) ownCount(key string) counter {
+	if c, ok := g.own.Get(key); ok && time.Now().Before(c.end) {
+		return c
+	}
+	return counter{}
 }
 
 // key returns a key that reveals neither accounts nor addresses.
