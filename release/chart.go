@@ -44,7 +44,7 @@ func (r *release) publishChart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	description, err := os.ReadFile(filepath.Join(chart, "Chart.yaml"))
+	description, err := os.ReadFile(filepath.Join(chart, "Chart.yaml")) //nolint:gosec // of this repository
 	if err != nil {
 		return fmt.Errorf("read the chart's description: %w", err)
 	}
@@ -158,7 +158,7 @@ func (r *release) digest(program string) string {
 type replacement struct{ old, new string }
 
 func replace(file string, replacements []replacement) error {
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile(file) //nolint:gosec // of this repository
 	if err != nil {
 		return fmt.Errorf("edit the chart: %w", err)
 	}
@@ -178,7 +178,7 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 		return nil, err
 	}
 	file := "merchstore-" + r.Version + ".tgz"
-	packed, err := os.ReadFile(filepath.Join(r.work, file))
+	packed, err := os.ReadFile(filepath.Join(r.work, file)) //nolint:gosec // written by helm package
 	if err != nil {
 		return nil, fmt.Errorf("read the chart: %w", err)
 	}

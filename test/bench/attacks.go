@@ -38,9 +38,9 @@ func (a *attackers) raw(ctx context.Context, text string) net.Conn {
 	if err != nil {
 		return nil
 	}
-	context.AfterFunc(ctx, func() { conn.Close() })
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if _, err := io.WriteString(conn, text); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil
 	}
 	return conn
@@ -50,7 +50,7 @@ func (a *attackers) raw(ctx context.Context, text string) net.Conn {
 func wait(conn net.Conn) {
 	if conn != nil {
 		_, _ = io.Copy(io.Discard, conn)
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 

@@ -101,7 +101,7 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 		Name: "broker", LogFile: filepath.Join(dir, "broker.log"), Ready: b.ready, AnyExit: true,
 		Command: subprocess.Command{Path: "java", Args: arguments},
 	}
-	return b, b.Program.Start(ctx)
+	return b, b.Start(ctx)
 }
 
 // Addr returns the bootstrap address, host:port. A restart does not change it.

@@ -79,7 +79,7 @@ func open(ctx context.Context, dir, config string) (*Server, error) {
 	if err := os.WriteFile(configFile, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("write configuration of Prometheus: %w", err)
 	}
-	return s, s.Program.Start(ctx)
+	return s, s.Start(ctx)
 }
 
 // URL returns the URL of the server.

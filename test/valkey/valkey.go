@@ -70,7 +70,7 @@ func Open(ctx context.Context, dir string) (*Server, error) {
 	if err := os.WriteFile(configFile, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("write configuration of %s: %w", path, err)
 	}
-	return s, s.Program.Start(ctx)
+	return s, s.Start(ctx)
 }
 
 func find(programs ...string) (path string, err error) {

@@ -32,9 +32,8 @@ func TestStreamPages(t *testing.T) {
 			cut := false
 			r := route{status: http.StatusOK, access: public, endpoint: func(c *call) (body any, err error) {
 				defer func() { // as middleware.Recover and net/http do
-					if p := recover(); p != nil {
-						cut = p == http.ErrAbortHandler
-					}
+					err, _ := recover().(error)
+					cut = errors.Is(err, http.ErrAbortHandler)
 				}()
 				return streamPages(h, c, func(_ context.Context, cursor string) ([]int, string, error) {
 					if cursor == tt.fails {

@@ -173,7 +173,7 @@ func gifWithFrame(t testing.TB, frame image.Rectangle, canvas image.Point) []byt
 		t.Fatal(err)
 	}
 	content := b.Bytes()
-	put := func(i, v int) { binary.LittleEndian.PutUint16(content[i:], uint16(v)) } //nolint:gosec // a test's sizes
+	put := func(i, v int) { binary.LittleEndian.PutUint16(content[i:], uint16(v)) }
 	put(6, canvas.X)
 	put(8, canvas.Y)
 	i := bytes.IndexByte(content[13:], 0x2c) + 13
