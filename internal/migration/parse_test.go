@@ -184,24 +184,24 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseRefusesToEndTheTransaction(t *testing.T) {
 	t.Parallel()
-	for sql, command := range map[string]string{
-		"COMMIT;":                                    "COMMIT",
-		"commit and chain;":                          "COMMIT",
-		"END;":                                       "END",
-		"/* a; */ Rollback -- b\n;":                  "ROLLBACK",
-		"ROLLBACK TRANSACTION;":                      "ROLLBACK",
-		"ABORT;":                                     "ABORT",
-		"BEGIN ISOLATION LEVEL SERIALIZABLE;":        "BEGIN",
-		"START TRANSACTION;":                         "START TRANSACTION",
-		"PREPARE TRANSACTION 'a';":                   "PREPARE TRANSACTION",
-		"SELECT 1; SELECT ';'; COMMIT; SELECT 2;":    "COMMIT",
-		"SELECT '\\'; COMMIT; SELECT '';":            "COMMIT",
-		"SELECT $a$ $b$ $a$; COMMIT; SELECT $b$$b$;": "COMMIT",
-		"SELECT CASE WHEN true THEN 1 END; COMMIT;":  "COMMIT",
+	for _, tt := range []struct{ sql, command string }{
+		{"COMMIT;", "COMMIT"},
+		{"commit and chain;", "COMMIT"},
+		{"END;", "END"},
+		{"/* a; */ Rollback -- b\n;", "ROLLBACK"},
+		{"ROLLBACK TRANSACTION;", "ROLLBACK"},
+		{"ABORT;", "ABORT"},
+		{"BEGIN ISOLATION LEVEL SERIALIZABLE;", "BEGIN"},
+		{"START TRANSACTION;", "START TRANSACTION"},
+		{"PREPARE TRANSACTION 'a';", "PREPARE TRANSACTION"},
+		{"SELECT 1; SELECT ';'; COMMIT; SELECT 2;", "COMMIT"},
+		{"SELECT '\\'; COMMIT; SELECT '';", "COMMIT"},
+		{"SELECT $a$ $b$ $a$; COMMIT; SELECT $b$$b$;", "COMMIT"},
+		{"SELECT CASE WHEN true THEN 1 END; COMMIT;", "COMMIT"},
 	} {
-		_, err := parse(t, "-- +goose Up\nSELECT 0;\n"+sql+"\n")
-		if err == nil || !strings.Contains(err.Error(), ": "+command+" is not allowed") {
-			t.Errorf("%s: %v", sql, err)
+		_, err := parse(t, "-- +goose Up\nSELECT 0;\n"+tt.sql+"\n")
+		if err == nil || !strings.Contains(err.Error(), ": "+tt.command+" is not allowed") {
+			t.Errorf("%s: %v", tt.sql, err)
 		}
 	}
 	// The Down section, which is only run by hand, may contain them.
