@@ -67,6 +67,7 @@ ln bin/{kubeadm,kubelet,kubectl} "$release"
 echo "$kubernetes" >kubernetes/version
 tar --create --file - kubernetes | gzip --fast >release.tar.gz
 
-kind build node-image --type file release.tar.gz --base-image merchstore/kind-base --image merchstore/kind-node:dev
+# kind leaves what it extracts in the temporary folder.
+TMPDIR=$PWD kind build node-image --type file release.tar.gz --base-image merchstore/kind-base --image merchstore/kind-node:dev
 docker save merchstore/kind-node:dev >node.tar
 docker image rm --force "${images[@]}" merchstore/kind-{base,tools} >/dev/null
