@@ -101,14 +101,14 @@ func (r *release) chartManifest(config, content v1.Layer) ([]byte, error) {
 	})
 }
 
-// manifest is one that is pushed as it is.
+// manifest is pushed unchanged.
 type manifest []byte
 
 func (m manifest) RawManifest() ([]byte, error) { return m, nil }
 
 func (m manifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
-// edit gives a chart and its subcharts the release's version and images.
+// edit sets the version and the images of the chart and its subcharts.
 func (r *release) edit(chart string) error {
 	// The chart's own versions and those of its dependencies, not those in annotations.
 	version := replacement{`(?m)^((?:    )?(?:version|appVersion): ).*$`, "${1}" + r.Version}
@@ -125,10 +125,10 @@ func (r *release) edit(chart string) error {
 			return err
 		}
 	}
-	return os.Remove(filepath.Join(chart, "Chart.lock")) // is about the versions of a checkout
+	return os.Remove(filepath.Join(chart, "Chart.lock")) // contains the versions of a checkout
 }
 
-// annotations makes the description name the source, and the images in the way that pods do.
+// annotations sets the source, and the images as pods name them.
 func (r *release) annotations() []replacement {
 	edits := []replacement{{`https://merchstore\.io/merchstore`, r.Source}}
 	for _, program := range programs {
@@ -140,7 +140,7 @@ func (r *release) annotations() []replacement {
 	return edits
 }
 
-// image makes the values of a program's image name it by its digest.
+// image sets a program's image in the values, by digest.
 func (r *release) image(program string) replacement {
 	return replacement{
 		`(?s)repository: merchstore/` + program + `\n(.*?)digest: ""`,
@@ -172,7 +172,7 @@ func replace(file string, replacements []replacement) error {
 	return os.WriteFile(file, content, 0o644) //nolint:gosec // a released file is public
 }
 
-// pack has Helm check and archive a chart, and archives it again with times that do not change.
+// pack lets Helm validate and archive a chart, and repeats the archive with fixed times.
 func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	if _, err := output(ctx, "helm", "package", chart, "--destination", r.work); err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	return archive, r.write(file, archive)
 }
 
-// retime returns a compressed archive with the same files, all of one time.
+// retime returns a compressed archive with the same files, all with the same time.
 func retime(archive []byte, when time.Time) ([]byte, error) {
 	in, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {

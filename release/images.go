@@ -24,7 +24,7 @@ var (
 	architectures = []string{"amd64", "arm64"}
 )
 
-// built returns the file that `make build-release` writes.
+// built returns the program's file, as built by `make build-release`.
 func built(program, arch string) string { return filepath.Join("build", "release", arch, program) }
 
 // publishProgram pushes an index of images of a program, one for each architecture, and writes the
@@ -56,7 +56,7 @@ func (r *release) publishProgram(ctx context.Context, program string) error {
 	return nil
 }
 
-// checkUnused returns an error if a tag has been released with another content.
+// checkUnused returns an error if the tag exists with other content.
 func (r *release) checkUnused(tag name.Tag, digest v1.Hash) error {
 	released, err := remote.Head(tag, r.options...)
 	if problem := new(transport.Error); errors.As(err, &problem) && problem.StatusCode == http.StatusNotFound {
@@ -66,7 +66,7 @@ func (r *release) checkUnused(tag name.Tag, digest v1.Hash) error {
 		return fmt.Errorf("look for %s: %w", tag, err)
 	}
 	if released.Digest != digest {
-		return fmt.Errorf("%s is released already, as %s and not %s", tag, released.Digest, digest)
+		return fmt.Errorf("%s is already released as %s, not %s", tag, released.Digest, digest)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (r *release) index(program string) (v1.ImageIndex, error) {
 	return mutate.Annotations(index, labels).(v1.ImageIndex), nil
 }
 
-// labels are those of OCI. Chart's and images' indexes have them as annotations.
+// labels returns the OCI labels of an image. The indexes and the chart have them as annotations.
 func (r *release) labels(title string) map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       title,

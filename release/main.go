@@ -23,44 +23,44 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 )
 
-// Settings are those of `make release`.
+// Settings configure `make release`.
 type Settings struct {
 	Version  string          `env:"VERSION" help:"the version, such as 1.2.3; CHANGELOG.md has a section of that name"`
 	Registry string          `env:"REGISTRY" help:"where images and the chart are pushed, such as registry.example.com/merchstore"`
-	Key      string          `env:"SIGNING_KEY" help:"the private key that signs, as cosign names it: a file, env://VARIABLE, or that of a key service"`
-	Username string          `env:"REGISTRY_USERNAME" help:"who logs in to the registry; Docker's own logins are used if empty"`
-	Password settings.Secret `env:"REGISTRY_PASSWORD" help:"the password that belongs to REGISTRY_USERNAME"`
+	Key      string          `env:"SIGNING_KEY" help:"the private key to sign with, as in cosign --key: a file, env://VARIABLE, or the URI of a key service"`
+	Username string          `env:"REGISTRY_USERNAME" help:"username for the registry; Docker's own logins are used if empty"`
+	Password settings.Secret `env:"REGISTRY_PASSWORD" help:"password of REGISTRY_USERNAME"`
 	Insecure bool            `env:"REGISTRY_INSECURE" envDefault:"false" help:"whether the registry has no TLS"`
 	Source   string          `env:"SOURCE" envDefault:"https://merchstore.io/merchstore" help:"the URL of the source code, in labels and provenance"`
-	Builder  string          `env:"BUILDER" envDefault:"https://merchstore.io/merchstore/release" help:"the URI of who builds, in provenance"`
+	Builder  string          `env:"BUILDER" envDefault:"https://merchstore.io/merchstore/release" help:"the URI of the builder, in provenance"`
 }
 
-// semantic has no build metadata: "+" is not allowed in the tag of an image.
-var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z][0-9A-Za-z.-]*)?$`)
+// semanticVersion excludes build metadata, because an image's tag cannot contain "+".
+var semanticVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z][0-9A-Za-z.-]*)?$`)
 
 // Validate implements settings.Validator.
 func (s Settings) Validate() error {
 	var problems []error
-	if !semantic.MatchString(s.Version) {
+	if !semanticVersion.MatchString(s.Version) {
 		problems = append(problems, fmt.Errorf("VERSION=%q is not a semantic version such as 1.2.3 or 1.2.3-rc.1", s.Version))
 	}
 	if _, err := name.NewRepository(s.Registry, name.StrictValidation); err != nil {
 		problems = append(problems, fmt.Errorf("REGISTRY: %w", err))
 	} else if strings.Contains(s.Registry, "://") {
-		problems = append(problems, fmt.Errorf("REGISTRY=%q has a scheme, which is not a part of an image's name", s.Registry))
+		problems = append(problems, fmt.Errorf("REGISTRY=%q has a scheme, which an image's name cannot have", s.Registry))
 	}
 	if s.Key == "" {
-		problems = append(problems, errors.New("SIGNING_KEY is not set; `cosign generate-key-pair` makes one"))
+		problems = append(problems, errors.New("SIGNING_KEY is not set; `cosign generate-key-pair` creates one"))
 	}
 	if (s.Username == "") != (s.Password == "") {
-		problems = append(problems, errors.New("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together"))
+		problems = append(problems, errors.New("REGISTRY_USERNAME and REGISTRY_PASSWORD must be set together"))
 	}
 	return errors.Join(problems...)
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Environ(), os.Stdout) //nolint:forbidigo // the place where settings are read
+	err := run(ctx, os.Environ(), os.Stdout) //nolint:forbidigo // settings are read here
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
@@ -81,20 +81,20 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 	return r.publish(ctx)
 }
 
-// release is a version on its way to the registry.
+// release is the publication of one version.
 type release struct {
 	Settings
 
 	out       io.Writer
 	revision  string    // the commit
-	time      time.Time // of the commit: whoever releases it again gets the same bytes
-	folder    string    // what is released besides images
-	work      string    // is removed
+	time      time.Time // of the commit, so that the same commit gives the same bytes
+	folder    string    // local files of the release
+	work      string    // temporary folder
 	options   []remote.Option
 	artifacts []artifact
 }
 
-// artifact is an image or the chart, as it is in the registry.
+// artifact is a published image or chart.
 type artifact struct {
 	name   string
 	digest name.Digest
@@ -112,17 +112,17 @@ func newRelease(ctx context.Context, s Settings, out io.Writer) (*release, error
 		return nil, err
 	}
 	if err := errors.Join(os.RemoveAll(r.folder), os.MkdirAll(r.folder, 0o755)); err != nil { //nolint:gosec // released files are public
-		return nil, fmt.Errorf("make the folder of the release: %w", err)
+		return nil, fmt.Errorf("create the folder of the release: %w", err)
 	}
 	if err := r.write("release-notes.md", []byte(notes)); err != nil {
 		return nil, err
 	}
-	// A wrong key or password is noticed before anything is pushed.
+	// So that a wrong key or password fails before anything is pushed.
 	if _, err := output(ctx, "cosign", "public-key", "--key", s.Key, "--outfile", filepath.Join(r.folder, "cosign.pub")); err != nil {
 		return nil, err
 	}
 	if r.work, err = os.MkdirTemp("", "merchstore-release-"); err != nil {
-		return nil, fmt.Errorf("make a folder to work in: %w", err)
+		return nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
 	if s.Username != "" {
 		if err := r.logIn(); err != nil {
@@ -133,7 +133,8 @@ func newRelease(ctx context.Context, s Settings, out io.Writer) (*release, error
 	return r, nil
 }
 
-// readCommit returns an error if the working tree is not exactly a commit: provenance would be wrong.
+// readCommit reads the current commit. It returns an error if there are uncommitted changes, because
+// provenance would be wrong.
 func (r *release) readCommit(ctx context.Context) error {
 	changes, err := output(ctx, "git", "status", "--porcelain")
 	if err != nil {
@@ -154,7 +155,7 @@ func (r *release) readCommit(ctx context.Context) error {
 	return nil
 }
 
-// publish pushes images first: the chart names them, and signatures name both.
+// publish pushes the images, then the chart, which names them, and then the signatures of both.
 func (r *release) publish(ctx context.Context) error {
 	for _, program := range programs {
 		if err := r.publishProgram(ctx, program); err != nil {
@@ -171,13 +172,13 @@ func (r *release) publish(ctx context.Context) error {
 	return nil
 }
 
-// reference returns the reference of a thing in the registry, by tag.
-func (r *release) reference(thing string) (name.Tag, error) {
+// reference returns the tag of an image or the chart in the registry.
+func (r *release) reference(artifact string) (name.Tag, error) {
 	var options []name.Option
 	if r.Insecure {
 		options = append(options, name.Insecure)
 	}
-	return name.NewTag(r.Registry+"/"+thing+":"+r.Version, options...)
+	return name.NewTag(r.Registry+"/"+artifact+":"+r.Version, options...)
 }
 
 func (r *release) write(file string, content []byte) error {

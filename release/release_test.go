@@ -203,7 +203,7 @@ func changed(t *testing.T, host, key string) {
 func mistakes(t *testing.T, work, host, key string) {
 	path := "PATH=" + filepath.Dir(tool(t, "cosign")) + ":" + os.Getenv("PATH") //nolint:forbidigo // what make sets
 	for _, test := range []struct{ name, before, env, problem string }{
-		{"a version that is released with different images", "true", "", "is released already"},
+		{"a version that is released with different images", "true", "", "is already released"},
 		{"a wrong password of the key", "true", "COSIGN_PASSWORD=guess", "decrypt"},
 		{"a version without notes", "true", "VERSION=1.0.0", `no section "## [1.0.0] - YYYY-MM-DD"`},
 		{"a change that is not committed", "touch new", "", "differs from its commit:\n?? new"},

@@ -18,8 +18,8 @@ import (
 // release is verified with the public key alone.
 const noServices = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}`
 
-// sign signs all artifacts, says under signature what they were made from, and signs the checksums
-// of the release's files.
+// sign signs all artifacts, attests their provenance and SBOMs, and signs the checksums of the
+// release's files.
 func (r *release) sign(ctx context.Context) error {
 	config := filepath.Join(r.work, "signing-config.json")
 	if err := os.WriteFile(config, []byte(noServices), 0o600); err != nil {
@@ -51,7 +51,7 @@ func (r *release) sign(ctx context.Context) error {
 	return r.signFiles(ctx, common)
 }
 
-// writeSBOM writes what a program is made of. Its architectures are made of the same modules.
+// writeSBOM writes the SBOM of a program, which is the same for all architectures.
 func (r *release) writeSBOM(ctx context.Context, program string) (file string, err error) {
 	file = filepath.Join(r.folder, program+".cdx.json")
 	_, err = output(ctx, "cyclonedx-gomod", "bin", "-json", "-std", "-short-purls", "-noserial", "-notimestamp",

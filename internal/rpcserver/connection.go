@@ -22,6 +22,9 @@ const (
 	// maxUnsent bounds the responses that a connection has not sent yet, in bytes. The first response
 	// may be larger.
 	maxUnsent = 16 << 20
+	// alwaysSent is the size in bytes up to which responses are not refused. An order has at most 50
+	// lines.
+	alwaysSent = 32 << 10
 	// stallTimeout is how long a client may leave everything unread.
 	stallTimeout = 10 * time.Second
 )
@@ -99,10 +102,11 @@ func connectionOf(ctx context.Context) *connection {
 }
 
 // checkUnsent returns an error if the client should first read what it has asked for. It closes
-// connections on which nothing is read any more.
+// connections on which nothing is read any more. Responses of calls that write are smaller than
+// alwaysSent: what was committed is also answered.
 func (c *connection) checkUnsent(next proto.Message) error {
-	unsent := c.unsent.Load()
-	if unsent == 0 || unsent+int64(proto.Size(next)) <= maxUnsent {
+	unsent, size := c.unsent.Load(), int64(proto.Size(next))
+	if unsent == 0 || size <= alwaysSent || unsent+size <= maxUnsent {
 		return nil
 	}
 	if time.Since(time.Unix(0, c.lastSent.Load())) > stallTimeout {

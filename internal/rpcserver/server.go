@@ -33,7 +33,7 @@ type Settings struct {
 	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"maximum age of a connection; clients then reconnect, which balances them over new pods"`
 	MaxStreams       uint32        `env:"GRPC_MAX_CONCURRENT_STREAMS" envDefault:"256" help:"maximum number of concurrent calls on a connection; clients make further calls wait"`
 	MaxConnections   int64         `env:"GRPC_MAX_CONNECTIONS" envDefault:"1024" help:"maximum number of connections; further ones are closed"`
-	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"64" help:"maximum number of connections from one address"`
+	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"16" help:"maximum number of connections from one address"`
 }
 
 // Validate reports settings with which no call could succeed.
@@ -150,7 +150,10 @@ func New(ctx context.Context, addr string, s Settings, o Options, p *process.Pro
 
 // limitTime returns a handle that ends calls after limit. Reading a request ends with its call.
 func limitTime(limit time.Duration) tap.ServerInHandle {
-	return func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
+		if info.FullMethodName == healthpb.Health_Watch_FullMethodName { // clients watch for as long as they are connected
+			return ctx, nil
+		}
 		if end, ok := ctx.Deadline(); ok && time.Until(end) <= limit {
 			return ctx, nil
 		}

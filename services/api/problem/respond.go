@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
@@ -20,11 +21,12 @@ const clientClosedRequest = 499
 func Respond(c *gin.Context, log *slog.Logger, err error) {
 	ctx := c.Request.Context()
 	c.Abort()
-	if errors.Is(ctx.Err(), context.Canceled) {
+	r := For(err, rpc.RequestID(ctx))
+	// net/http also cancels the context of a request whose body is too slow.
+	if errors.Is(ctx.Err(), context.Canceled) && r.Status != http.StatusRequestTimeout {
 		c.Status(clientClosedRequest)
 		return
 	}
-	r := For(err, rpc.RequestID(ctx))
 	logCause(c, log, r, err)
 
 	body, err := json.Marshal(r.Details)

@@ -35,6 +35,9 @@ func (p *pictureContent) fetch(offset int64) error {
 		return err
 	}
 	p.mediaType, p.total, p.part, p.partStart = resp.GetMediaType(), resp.GetTotal(), resp.GetContent(), offset
+	if p.total == 0 { // from a DB service of the previous version, which sends the whole picture
+		p.total, p.partStart = int64(len(p.part)), 0
+	}
 	return nil
 }
 

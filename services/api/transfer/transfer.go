@@ -115,6 +115,7 @@ func (c *Client) acquire(n int64) error {
 func (c *Client) Release() {
 	if c.held > 0 {
 		c.memory.budget.Release(c.held, c.keys...)
+		c.held = 0
 	}
 }
 
@@ -146,13 +147,15 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil && b.timed { // the rest of the request has the time that it had
-		b.setDeadline(b.client.end.Add(time.Second))
+		b.setDeadline(b.client.end)
 	}
 	return n, err //nolint:wrapcheck // as io.Reader does
 }
 
+// setDeadline sets the deadline of reads, a second after the end of the request at most. The zero
+// time is no deadline.
 func (b *body) setDeadline(t time.Time) {
-	if end := b.client.end; !end.IsZero() && t.After(end.Add(time.Second)) {
+	if end := b.client.end; !end.IsZero() && !t.Before(end) {
 		t = end.Add(time.Second)
 	}
 	b.timed = true

@@ -81,7 +81,7 @@ func (s *Server) UpdateUser(ctx context.Context, r *merchstorev1.UpdateUserReque
 		return err
 	}
 	var err error
-	if r.CurrentPassword != nil { // it is a guess, as at a login
+	if r.CurrentPassword != nil && r.Password != nil { // it is a guess, as at a login
 		err = s.checkPassword(ctx, actor.Username, shop.ErrWrongPassword, update)
 	} else {
 		err = update(ctx)

@@ -14,6 +14,8 @@ import (
 const (
 	// defaultLimit is librdkafka's, and less than that of a topic by default.
 	defaultLimit = 1_000_000
+	// minLimit is the smallest that librdkafka takes.
+	minLimit = 1000
 	// limitInterval is the time between two queries of the topic's limit.
 	limitInterval = 10 * time.Second
 	limitTimeout  = 5 * time.Second
@@ -40,6 +42,7 @@ func (l *limit) update(client *confluent.Producer, topic string, log *slog.Logge
 		log.Warn("read the size of batches that the topic accepts", "error", err)
 		return false
 	}
+	bytes = max(bytes, minLimit)
 	if bytes >= l.bytes {
 		return false
 	}
