@@ -53,29 +53,31 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 	})
 	s.signUp("1", "peter")
 	s.signUp("2", "yoga")
-	peter, yoga := s.login("peter"), s.login("yoga")
-	for name, tt := range map[string]struct {
-		text string
-		want int
-	}{
-		"a form without an account":           {head("POST", "/api/v1/products", "", "multipart/form-data; boundary=x", 10<<20), 401},
-		"a picture without an account":        {head("PUT", "/api/v1/products/1/image", "", "image/png", 10<<20), 401},
-		"an order of 1 MB":                    {head("POST", "/api/v1/orders", peter, "application/json", 1<<20), 413},
-		"a login of 1 MB":                     {head("POST", "/api/v1/users/login", "", "application/json", 1<<20), 413},
-		"an order without its last byte":      {head("POST", "/api/v1/orders", peter, "application/json", 8<<10) + strings.Repeat(" ", 8<<10-1), 408},
-		"a picture that stops after its half": {head("PUT", "/api/v1/products/1/image", peter, "image/png", 10<<20) + strings.Repeat("x", 5<<20), 408},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := s.status(s.raw(tt.text)); got != tt.want {
-				t.Errorf("status %d, want %d", got, tt.want)
-			}
-		})
-	}
-	t.Run("leave room for others", func(t *testing.T) {
-		t.Parallel()
+	s.signUp("3", "paul")
+	peter, yoga, paul := s.login("peter"), s.login("yoga"), s.login("paul")
+	t.Run("are refused or cut off", func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			text string
+			want int
+		}{
+			"a form without an account":           {head("POST", "/api/v1/products", "", "multipart/form-data; boundary=x", 10<<20), 401},
+			"a picture without an account":        {head("PUT", "/api/v1/products/1/image", "", "image/png", 10<<20), 401},
+			"an order of 1 MB":                    {head("POST", "/api/v1/orders", peter, "application/json", 1<<20), 413},
+			"a login of 1 MB":                     {head("POST", "/api/v1/users/login", "", "application/json", 1<<20), 413},
+			"an order without its last byte":      {head("POST", "/api/v1/orders", peter, "application/json", 8<<10) + strings.Repeat(" ", 8<<10-1), 408},
+			"a picture that stops after its half": {head("PUT", "/api/v1/products/1/image", peter, "image/png", 10<<20) + strings.Repeat("x", 5<<20), 408},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				if got := s.status(s.raw(tt.text)); got != tt.want {
+					t.Errorf("status %d, want %d", got, tt.want)
+				}
+			})
+		}
+	})
+	t.Run("leave room for others", func(t *testing.T) { // after them, since they have the same address
 		for range 4 { // more than the share of an account
-			s.raw(head("PUT", "/api/v1/products/1/image", peter, "image/png", 10<<20) + strings.Repeat("x", 2<<20))
+			s.raw(head("PUT", "/api/v1/products/1/image", paul, "image/png", 10<<20) + strings.Repeat("x", 2<<20))
 		}
 		s.do(call{method: "GET", path: "/api/v1/products", token: yoga, status: 200})
 	})
@@ -129,7 +131,8 @@ func TestOriginals(t *testing.T) {
 	var hash string
 	err := database.Connect(t, s.databases).QueryRow(t.Context(), `
 		WITH o AS (SELECT convert_to(string_agg(lpad(i::text, 10, '0'), ''), 'UTF8') AS original FROM generate_series(1, $1) i)
-		INSERT INTO pictures (hash, original_type, original) SELECT sha256(original), 'image/jpeg', original FROM o
+		INSERT INTO pictures (hash, status, original_type, original, sizes_type, thumbnail, card, full_size)
+		SELECT sha256(original), 'ready', 'image/jpeg', original, 'image/jpeg', '', '', '' FROM o
 		RETURNING encode(hash, 'hex')`, size/10).Scan(&hash)
 	if err != nil {
 		t.Fatal(err)
