@@ -66,7 +66,7 @@ func (h *Handler) authenticate(c *call) error {
 	return nil
 }
 
-// forwardAddress tells the DB service the client's address, signed, for calls that check a
+// forwardAddress sends the client's address to the DB service, signed, for calls that check a
 // password.
 func (h *Handler) forwardAddress(c *call) error {
 	signed, err := h.keys.SignClient(c.ClientIP(), clientTokenTTL)

@@ -115,8 +115,8 @@ func credentialFor(data string) (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL cannot run as root, and there is no user postgres or nobody")
 }
 
-// chown gives the folder to the user that runs the server. Data may belong to root because root has
-// copied it.
+// chown makes the user that runs the server the owner of the folder. Root owns data that root has
+// copied.
 func (s *Server) chown() error {
 	if s.credential == nil {
 		return nil
