@@ -27,10 +27,12 @@ func run(ctx context.Context, args []string) error {
 		return serveBareGin(ctx, args[1], "")
 	case len(args) == 3 && args[0] == "bare-gin":
 		return serveBareGin(ctx, args[1], args[2])
+	case len(args) == 2 && args[0] == "compare":
+		return measure(ctx, args[0], args[1])
 	case len(args) == 0:
-		return measure(ctx, "")
+		return measure(ctx, "", "")
 	case len(args) == 1:
-		return measure(ctx, args[0])
+		return measure(ctx, args[0], "")
 	default:
 		return fmt.Errorf("unknown arguments %q", args)
 	}

@@ -39,6 +39,7 @@ type bench struct {
 	users    []account
 	addrs    map[string]string
 	report   report
+	earlier  string // folder with the programs of another build, for compare
 }
 
 // account is the account of a buyer.
@@ -54,7 +55,7 @@ type measurement struct {
 	run  func(context.Context) error
 }
 
-func measure(ctx context.Context, only string) (err error) {
+func measure(ctx context.Context, only, earlier string) (err error) {
 	dir, err := os.MkdirTemp("", "merchstore-bench-")
 	if err != nil {
 		return fmt.Errorf("create folder: %w", err)
@@ -63,7 +64,7 @@ func measure(ctx context.Context, only string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("make the folder accessible: %w", err)
 	}
-	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*program.Program{}, peaks: map[string]uint64{}}, addrs: map[string]string{}}
+	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*program.Program{}, peaks: map[string]uint64{}}, addrs: map[string]string{}, earlier: earlier}
 	measurements := []measurement{
 		{"orders", b.orders},
 		{"standby", b.standby},
@@ -76,6 +77,9 @@ func measure(ctx context.Context, only string) (err error) {
 		{"logs", b.logs},
 		{"operator", b.operator},
 		{"hostile", b.hostile},
+	}
+	if earlier != "" {
+		measurements = []measurement{{only, b.compare}}
 	}
 	if only != "" {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })

@@ -37,7 +37,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 		b.addrs[name] = fmt.Sprintf("127.0.0.1:%d", free[i])
 	}
 	for _, name := range []string{"merchstore", "pgbench"} {
-		if b.users, err = makeDatabase(ctx, b.server, name); err != nil {
+		if b.users, err = makeDatabase(ctx, b.server, name, schema.Migrate); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 }
 
 // makeDatabase creates a database with three products that never sell out, and returns its buyers.
-func makeDatabase(ctx context.Context, server *pgserver.Server, name string) ([]account, error) {
+func makeDatabase(ctx context.Context, server *pgserver.Server, name string, migrate func(ctx context.Context, url string) error) ([]account, error) {
 	admin, err := pgx.Connect(ctx, server.URL("postgres"))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -69,7 +69,7 @@ func makeDatabase(ctx context.Context, server *pgserver.Server, name string) ([]
 	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return nil, fmt.Errorf("create database: %w", err)
 	}
-	if err := schema.Migrate(ctx, server.URL(name)); err != nil {
+	if err := migrate(ctx, server.URL(name)); err != nil {
 		return nil, err
 	}
 	conn, err := pgx.Connect(ctx, server.URL(name))
@@ -129,22 +129,22 @@ func (b *bench) stopStack(of string) error {
 }
 
 func (b *bench) startLoggingOf(ctx context.Context, of string, env ...string) error {
-	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], "build/bin/logging", nil, append([]string{
+	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], b.program("logging", of), nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["logging"+of], "OPS_ADDR=" + b.addrs["logging-ops"+of], "KAFKA_BROKERS=" + b.broker.Addr(),
 		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + b.addrs["db"+of], "PROFILING=true",
 	}, env...)...)
 }
 
 func (b *bench) startDBOf(ctx context.Context, of string, env ...string) error {
-	return b.programs.start(ctx, "db"+of, "", b.addrs["db-ops"+of], "build/bin/db", nil, append([]string{
-		"GRPC_ADDR=" + b.addrs["db"+of], "OPS_ADDR=" + b.addrs["db-ops"+of], "DATABASE_URL=" + b.server.URL("merchstore"),
+	return b.programs.start(ctx, "db"+of, "", b.addrs["db-ops"+of], b.program("db", of), nil, append([]string{
+		"GRPC_ADDR=" + b.addrs["db"+of], "OPS_ADDR=" + b.addrs["db-ops"+of], "DATABASE_URL=" + b.server.URL(b.database(of)),
 		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "PROFILING=true",
 		"PASSWORD_QUEUE_PER_ACCOUNT=16", "ORDERS_PER_MINUTE=0", "PICTURE_BYTES_PER_HOUR=0", "PRODUCTS_PER_HOUR=0",
 	}, env...)...)
 }
 
 func (b *bench) startAPIOf(ctx context.Context, of string, env ...string) error {
-	return b.programs.start(ctx, "api"+of, "", b.addrs["api-ops"+of], "build/bin/api", nil, append([]string{
+	return b.programs.start(ctx, "api"+of, "", b.addrs["api-ops"+of], b.program("api", of), nil, append([]string{
 		"HTTP_ADDR=" + b.addrs["api"+of], "OPS_ADDR=" + b.addrs["api-ops"+of], "DB_SERVICE_ADDR=" + b.addrs["db"+of],
 		"LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "JWT_KEYS=" + jwtKeys, "PROFILING=true",
 		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0",

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"merchstore.io/merchstore/services/db/schema"
 	"merchstore.io/merchstore/services/local/pgserver"
 	"merchstore.io/merchstore/test/database"
 )
@@ -24,7 +25,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopServer(follower)) }()
-	if _, err := makeDatabase(ctx, primary, "merchstore"); err != nil { // has the same buyers
+	if _, err := makeDatabase(ctx, primary, "merchstore", schema.Migrate); err != nil { // has the same buyers
 		return err
 	}
 	for _, group := range []struct{ name, size string }{{"in groups", "200"}, {"in groups of one", "1"}} {
