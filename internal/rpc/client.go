@@ -6,10 +6,10 @@ import (
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // registers client-side health checks
 	"google.golang.org/grpc/keepalive"
 
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/tracing"
 )
 
@@ -27,6 +27,8 @@ type DialOptions struct {
 	SafeToRetry []string
 	// Tracing creates spans of the calls. It may be nil.
 	Tracing *tracing.Tracing
+	// Identity encrypts the connection and verifies the server. It may be nil.
+	Identity *mtls.Identity
 }
 
 // Dial returns a connection to a service by its DNS name. Calls are balanced over all healthy
@@ -37,7 +39,7 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		addr = "dns:///" + addr
 	}
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(o.Identity.ClientCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig(o)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(connectParams),

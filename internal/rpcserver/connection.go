@@ -2,7 +2,6 @@ package rpcserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -32,9 +31,12 @@ const (
 var errUnread = failure.New(failure.Unavailable, failure.ReasonUnavailable,
 	"too many responses on this connection are not read yet; read them first")
 
-// connections are transport credentials without encryption. They limit the number of connections of
-// an address, and give calls access to their connection.
-type connections struct{ limit *budget.Budget }
+// connections are transport credentials that limit the number of connections of an address, and give
+// calls access to their connection.
+type connections struct {
+	credentials.TransportCredentials
+	limit *budget.Budget
+}
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (c connections) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -46,24 +48,22 @@ func (c connections) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 		return nil, nil, fmt.Errorf("accept a connection of %s: %w", host, err)
 	}
 	conn := &connection{Conn: raw, released: sync.OnceFunc(func() { c.limit.Release(1, host) })}
-	return conn, conn, nil
+	secured, info, err := c.TransportCredentials.ServerHandshake(conn)
+	if err != nil {
+		conn.released()
+		return nil, nil, fmt.Errorf("handshake with %s: %w", host, err)
+	}
+	return secured, connectionInfo{info, conn}, nil
 }
 
-// ClientHandshake implements credentials.TransportCredentials.
-func (connections) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("these credentials are a server's")
-}
-
-// Info implements credentials.TransportCredentials.
-func (connections) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "insecure"}
+// connectionInfo is the information about a connection that calls have.
+type connectionInfo struct {
+	credentials.AuthInfo
+	connection *connection
 }
 
 // Clone implements credentials.TransportCredentials.
 func (c connections) Clone() credentials.TransportCredentials { return c }
-
-// OverrideServerName implements credentials.TransportCredentials.
-func (connections) OverrideServerName(string) error { return nil }
 
 // connection is a client's connection. It counts the bytes of responses that are not sent yet,
 // which HTTP/2 lets a client prolong as it likes.
@@ -73,9 +73,6 @@ type connection struct {
 	unsent   atomic.Int64
 	lastSent atomic.Int64 // when a response was last sent, or the first one queued, in Unix nanoseconds
 }
-
-// AuthType implements credentials.AuthInfo.
-func (*connection) AuthType() string { return "insecure" }
 
 // Write implements net.Conn. It fails if the client stops reading from the socket.
 func (c *connection) Write(b []byte) (int, error) {
@@ -97,8 +94,8 @@ func connectionOf(ctx context.Context) *connection {
 	if !ok {
 		return nil
 	}
-	c, _ := p.AuthInfo.(*connection)
-	return c
+	info, _ := p.AuthInfo.(connectionInfo)
+	return info.connection
 }
 
 // checkUnsent returns an error if the client should first read what it has asked for. It closes

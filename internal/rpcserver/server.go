@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"merchstore.io/merchstore/internal/budget"
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/tracing"
@@ -34,6 +35,7 @@ type Settings struct {
 	MaxStreams       uint32        `env:"GRPC_MAX_CONCURRENT_STREAMS" envDefault:"256" help:"maximum number of concurrent calls on a connection; clients make further calls wait"`
 	MaxConnections   int64         `env:"GRPC_MAX_CONNECTIONS" envDefault:"1024" help:"maximum number of connections; further ones are closed"`
 	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"16" help:"maximum number of connections from one address"`
+	Callers          []string      `env:"TLS_CALLERS" help:"comma-separated URIs of the certificates whose owners may call, if calls are encrypted"`
 }
 
 // Validate reports settings with which no call could succeed.
@@ -59,6 +61,8 @@ type Options struct {
 	// Unary and Stream authenticate calls. They run before a request is read.
 	Unary  grpc.UnaryServerInterceptor
 	Stream grpc.StreamServerInterceptor
+	// Identity encrypts connections and verifies callers. It may be nil.
+	Identity *mtls.Identity
 }
 
 // MinWindowBytes is the smallest window that HTTP/2 has, enough for small requests.
@@ -66,6 +70,9 @@ const MinWindowBytes = 64 << 10
 
 // maxHeaderBytes bounds the metadata of a call; a token has a few hundred bytes.
 const maxHeaderBytes = 16 << 10
+
+// handshakeTimeout bounds how long a client may take to begin.
+const handshakeTimeout = 10 * time.Second
 
 // streamWorkers is the number of goroutines kept for handlers, which saves growing a new stack for
 // each call.
@@ -114,7 +121,7 @@ func New(ctx context.Context, addr string, s Settings, o Options, p *process.Pro
 	}
 	options = append(options,
 		grpc.ChainUnaryInterceptor(unaryRead, unaryValidation(validator)),
-		grpc.Creds(connections{budget.New(s.MaxConnections, s.PerAddress)}),
+		grpc.Creds(connections{o.Identity.ServerCredentials(s.Callers), budget.New(s.MaxConnections, s.PerAddress)}), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ForceServerCodecV2(newCodec(o.RequestBytes)),
 		grpc.MaxRecvMsgSize(o.MaxMessageBytes), grpc.MaxConcurrentStreams(s.MaxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.NumStreamWorkers(streamWorkers),

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/ratelimit"
 	"merchstore.io/merchstore/internal/rpc"
@@ -53,16 +54,20 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	p.Add(traces.Component())
+	identity, err := mtls.Load(s.TLS, p.Metrics, p.Log)
+	if err != nil {
+		return err
+	}
 	calls := rpc.NewClientMetrics(p.CallMetrics())
 	db, err := rpc.Dial(s.DBAddr, rpc.DialOptions{
-		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: idempotentMethods, Tracing: traces,
+		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: idempotentMethods, Tracing: traces, Identity: identity,
 	}, calls)
 	if err != nil {
 		return err
 	}
 	p.Add(connection("connection to the DB service", db))
 	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{
-		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Tracing: traces,
+		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Tracing: traces, Identity: identity,
 	}, calls)
 	if err != nil {
 		return err

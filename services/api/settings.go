@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/tracing"
@@ -31,6 +32,7 @@ type Settings struct {
 	Transfer         transfer.Settings
 	Rates            RateSettings
 	Log              logstream.Settings
+	TLS              mtls.Settings
 	Tracing          tracing.Settings
 	Process          process.Settings
 }

@@ -12,6 +12,7 @@ import (
 
 	"merchstore.io/merchstore/internal/budget"
 	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/rpcserver"
@@ -60,6 +61,7 @@ type Settings struct {
 	Jobs     jobs.Settings
 	Postgres postgres.Settings
 	RPC      rpcserver.Settings
+	TLS      mtls.Settings
 	Tracing  tracing.Settings
 	Process  process.Settings
 }
@@ -129,8 +131,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	p.Add(traces.Component())
+	identity, err := mtls.Load(s.TLS, p.Metrics, p.Log)
+	if err != nil {
+		return err
+	}
 	if s.LoggingAddr != "" {
-		if err := reportAvailability(ctx, s, p); err != nil {
+		if err := reportAvailability(ctx, s, p, identity); err != nil {
 			return err
 		}
 	}
@@ -172,7 +178,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	auth := server.NewAuthenticator(keys, reader)
 	grpcServer, err := rpcserver.New(ctx, s.Addr, s.RPC, rpcserver.Options{
 		MaxMessageBytes: s.MaxMessageBytes, RequestBytes: server.RequestBytes(), WindowBytes: rpcserver.MinWindowBytes,
-		CallTimeout: s.CallTimeout, Unary: auth.Unary, Stream: auth.Stream,
+		CallTimeout: s.CallTimeout, Unary: auth.Unary, Stream: auth.Stream, Identity: identity,
 	}, p, traces)
 	if err != nil {
 		return err
@@ -216,8 +222,8 @@ func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.
 
 // reportAvailability writes to the log channel when the service becomes unavailable and when it
 // recovers.
-func reportAvailability(ctx context.Context, s Settings, p *process.Process) error {
-	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName},
+func reportAvailability(ctx context.Context, s Settings, p *process.Process, identity *mtls.Identity) error {
+	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Identity: identity},
 		rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err

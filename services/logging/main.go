@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/rpcserver"
@@ -26,6 +27,7 @@ type Settings struct {
 
 	Process process.Settings
 	RPC     rpcserver.Settings
+	TLS     mtls.Settings
 	Kafka   kafka.Settings
 	Server  server.Settings
 	Tracing tracing.Settings
@@ -52,15 +54,19 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	p.Add(traces.Component())
+	identity, err := mtls.Load(s.TLS, p.Metrics, p.Log)
+	if err != nil {
+		return err
+	}
 	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, rpcserver.Options{
-		MaxMessageBytes: s.MaxMessageBytes, WindowBytes: rpc.WindowBytes,
+		MaxMessageBytes: s.MaxMessageBytes, WindowBytes: rpc.WindowBytes, Identity: identity,
 	}, p, traces)
 	if err != nil {
 		return err
 	}
 	defer grpcServer.Stop() // it is added last, to be stopped first
 	accounts, err := rpc.Dial(s.DBServiceAddr, rpc.DialOptions{
-		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"}, Tracing: traces,
+		Service: merchstorev1.DBService_ServiceDesc.ServiceName, SafeToRetry: []string{"GetUser"}, Tracing: traces, Identity: identity,
 	}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ func measure(ctx context.Context, only, earlier string) (err error) {
 		{"reads", b.reads},
 		{"cache", b.cache},
 		{"watching", b.watching},
+		{"encryption", b.encryption},
 		{"pictures", b.pictures},
 		{"storefront", b.storefront},
 		{"logins", b.logins},
@@ -85,7 +86,7 @@ func measure(ctx context.Context, only, earlier string) (err error) {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, pictures, storefront, logins, logs, operator and hostile", only)
+		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, encryption, pictures, storefront, logins, logs, operator and hostile", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -131,25 +132,28 @@ func (b *bench) stopStack(of string) error {
 func (b *bench) startLoggingOf(ctx context.Context, of string, env ...string) error {
 	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], b.program("logging", of), nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["logging"+of], "OPS_ADDR=" + b.addrs["logging-ops"+of], "KAFKA_BROKERS=" + b.broker.Addr(),
-		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + b.addrs["db"+of], "PROFILING=true",
+		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + byName(b.addrs["db"+of]), "PROFILING=true",
 	}, env...)...)
 }
 
 func (b *bench) startDBOf(ctx context.Context, of string, env ...string) error {
 	return b.programs.start(ctx, "db"+of, "", b.addrs["db-ops"+of], b.program("db", of), nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["db"+of], "OPS_ADDR=" + b.addrs["db-ops"+of], "DATABASE_URL=" + b.server.URL(b.database(of)),
-		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "PROFILING=true",
+		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + byName(b.addrs["logging"+of]), "PROFILING=true",
 		"PASSWORD_QUEUE_PER_ACCOUNT=16", "ORDERS_PER_MINUTE=0", "PICTURE_BYTES_PER_HOUR=0", "PRODUCTS_PER_HOUR=0",
 	}, env...)...)
 }
 
 func (b *bench) startAPIOf(ctx context.Context, of string, env ...string) error {
 	return b.programs.start(ctx, "api"+of, "", b.addrs["api-ops"+of], b.program("api", of), nil, append([]string{
-		"HTTP_ADDR=" + b.addrs["api"+of], "OPS_ADDR=" + b.addrs["api-ops"+of], "DB_SERVICE_ADDR=" + b.addrs["db"+of],
-		"LOGGING_SERVICE_ADDR=" + b.addrs["logging"+of], "JWT_KEYS=" + jwtKeys, "PROFILING=true",
+		"HTTP_ADDR=" + b.addrs["api"+of], "OPS_ADDR=" + b.addrs["api-ops"+of], "DB_SERVICE_ADDR=" + byName(b.addrs["db"+of]),
+		"LOGGING_SERVICE_ADDR=" + byName(b.addrs["logging"+of]), "JWT_KEYS=" + jwtKeys, "PROFILING=true",
 		"LOGIN_RATE_PER_ACCOUNT=0", "LOGIN_RATE_PER_ADDRESS=0", "SIGNUP_RATE_PER_ADDRESS=0",
 	}, env...)...)
 }
+
+// byName returns an address with the name that certificates have.
+func byName(addr string) string { return strings.Replace(addr, "127.0.0.1", "localhost", 1) }
 
 func (b *bench) close() error {
 	errs := []error{b.programs.stopAll()}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"merchstore.io/merchstore/internal/mtls"
+	"merchstore.io/merchstore/internal/rpc"
+	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/test/certificates"
+)
+
+func TestOnlyExpectedCallersReachAnEncryptedService(t *testing.T) {
+	authority, err := certificates.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(service string) (dir string) {
+		t.Helper()
+		dir = t.TempDir()
+		if err := authority.Issue(dir, service, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	s := start(t, func(s *Settings) {
+		s.TLS.Dir, s.RPC.Callers = issue("db"), []string{certificates.URI("api"), certificates.URI("logging")}
+	})
+	for name, c := range map[string]struct {
+		dir  string
+		want codes.Code // Unauthenticated is the response of the service: there is no token
+	}{
+		"the API":             {issue("api"), codes.Unauthenticated},
+		"the logging service": {issue("logging"), codes.Unauthenticated},
+		"a caller of the store that has nothing to ask here": {issue("loadgen"), codes.Unavailable},
+		"a caller without a certificate":                     {"", codes.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			identity, err := mtls.Load(mtls.Settings{Dir: c.dir}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := rpc.Dial(strings.Replace(s.conn.Target(), "127.0.0.1", "localhost", 1), rpc.DialOptions{
+				Service: merchstorev1.DBService_ServiceDesc.ServiceName, Identity: identity,
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_, err = merchstorev1.NewDBServiceClient(conn).ListProducts(t.Context(), &merchstorev1.ListProductsRequest{})
+			if got := status.Code(err); got != c.want {
+				t.Errorf("got %v (%v), want %v", got, err, c.want)
+			}
+		})
+	}
+}
