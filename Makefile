@@ -148,7 +148,7 @@ cluster-none: packages-images build-cluster
 .PHONY: down
 down: ## Remove that cluster, with the store and all its data
 	@$(MAKE) down-$(ENGINE)
-	@rm -f build/cluster/env
+	@rm -rf build/cluster/{env,kubecache}
 
 .PHONY: down-docker down-none
 down-docker: $(BIN)/kind

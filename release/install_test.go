@@ -17,8 +17,8 @@ const (
 	namespace       = "release"
 )
 
-// TestInstall installs a release from the registry of `make cluster-up`, where no node has its images. The values name the
-// infrastructure's images, which cannot be pulled there; none is about the store's own.
+// TestInstall installs a release from the registry of `make cluster-up`. No node has its images, and no
+// value names them: all values are about the infrastructure's images, which cannot be pulled there.
 func TestInstall(t *testing.T) {
 	commit, key := checkout(t), newKey(t, "release")
 	folder := publish(t, commit, clusterRegistry, key, "REGISTRY_INSECURE=true")
@@ -39,7 +39,7 @@ func TestInstall(t *testing.T) {
 	})
 
 	helm("install", "store", "oci://"+clusterRegistry+"/shop/merchstore", "--version="+version, "--plain-http", "--create-namespace",
-		"--values=../k8s/local/no-engine.yaml", "--wait", "--timeout=6m")
+		"--values=../k8s/local/no-registry.yaml", "--wait", "--timeout=6m")
 	helm("test", "store")
 
 	running := kubectl("get", "pods", `--output=jsonpath={range .items[*].spec.containers[*]}{.image}{"\n"}{end}`)
