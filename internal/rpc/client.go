@@ -6,6 +6,7 @@ import (
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // registers client-side health checks
 	"google.golang.org/grpc/keepalive"
@@ -27,6 +28,8 @@ type DialOptions struct {
 	SafeToRetry []string
 	// Tracing creates spans of the calls. It may be nil.
 	Tracing *tracing.Tracing
+	// Credentials identify this process to the service. They may be nil.
+	Credentials credentials.PerRPCCredentials
 }
 
 // Dial returns a connection to a service by its DNS name. Calls are balanced over all healthy
@@ -44,6 +47,9 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponseBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
 		o.Tracing.DialOption(),
+	}
+	if o.Credentials != nil {
+		options = append(options, grpc.WithPerRPCCredentials(o.Credentials))
 	}
 	if metrics != nil {
 		options = append(options,
