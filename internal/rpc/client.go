@@ -6,6 +6,7 @@ import (
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/health" // registers client-side health checks
 	"google.golang.org/grpc/keepalive"
 
@@ -29,6 +30,8 @@ type DialOptions struct {
 	Tracing *tracing.Tracing
 	// Identity encrypts the connection and verifies the server. It may be nil.
 	Identity *mtls.Identity
+	// Credentials identify this process to the service. They may be nil.
+	Credentials credentials.PerRPCCredentials
 }
 
 // Dial returns a connection to a service by its DNS name. Calls are balanced over all healthy
@@ -46,6 +49,9 @@ func Dial(addr string, o DialOptions, metrics *grpcprom.ClientMetrics) (*grpc.Cl
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponseBytes)),
 		grpc.WithStaticStreamWindowSize(WindowBytes), grpc.WithStaticConnWindowSize(WindowBytes),
 		o.Tracing.DialOption(),
+	}
+	if o.Credentials != nil {
+		options = append(options, grpc.WithPerRPCCredentials(o.Credentials))
 	}
 	if metrics != nil {
 		options = append(options,

@@ -20,6 +20,8 @@ const (
 	minKeyBytes  = 32
 	cacheSize    = 4096 // tokens, about 3 MiB
 	guestSubject = "guest"
+	// serviceSubject is the subject of tokens of services, which are no accounts.
+	serviceSubject = "service"
 )
 
 // ClientHeader is the metadata of calls that has a token of SignClient.
@@ -44,7 +46,7 @@ type Account struct {
 	Epoch int32
 }
 
-// Claims identify the account of a token.
+// Claims identify the account of a token, or the service.
 type Claims struct {
 	SID      string `json:"sid"`
 	Username string `json:"username"`
@@ -54,6 +56,9 @@ type Claims struct {
 	Epoch int32 `json:"epoch,omitempty"`
 	// Address is the client's network address in a token that the API signs for a request.
 	Address string `json:"address,omitempty"`
+	// Service and Pod are the process of a service's token.
+	Service string `json:"service,omitempty"`
+	Pod     string `json:"pod,omitempty"`
 	jwt.RegisteredClaims
 }
 
@@ -74,7 +79,7 @@ func (c *Claims) UserID() int32 {
 
 // Validate checks the subject. The parser calls it after its own checks.
 func (c Claims) Validate() error {
-	if c.Role == RoleGuest && c.Subject == guestSubject {
+	if c.Role == RoleGuest && c.Subject == guestSubject || c.Subject == serviceSubject {
 		return nil
 	}
 	if id, err := strconv.ParseInt(c.Subject, 10, 32); err != nil || id <= 0 {
@@ -157,9 +162,17 @@ func (k *Keys) sign(c Claims, subject string, ttl time.Duration) (string, error)
 	return signed, nil
 }
 
-// Verify checks a token's signature, algorithm, issuer and times. The returned claims are shared
-// and must not be modified.
+// Verify checks the signature, algorithm, issuer and times of the token of an account or guest. The
+// returned claims are shared and must not be modified.
 func (k *Keys) Verify(signed string) (*Claims, error) {
+	c, err := k.verify(signed)
+	if err == nil && c.Subject == serviceSubject {
+		return nil, fmt.Errorf("verify token: %w: it is of a service", jwt.ErrTokenInvalidSubject)
+	}
+	return c, err
+}
+
+func (k *Keys) verify(signed string) (*Claims, error) {
 	if c, ok := k.verified.Get(signed); ok && k.now().Before(c.ExpiresAt.Time) {
 		return c, nil
 	}

@@ -100,6 +100,22 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestTokensOfServicesAreNoUsers(t *testing.T) {
+	t.Parallel()
+	k := keys(t, "a:"+secretA)
+	metadata, err := Service{Keys: k, Name: "REST API", Pod: "api-0"}.GetRequestMetadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := k.Verify(metadata[serviceHeader]); err == nil {
+		t.Errorf("the token of a service is accepted as %+v", c)
+	}
+	name, pod, err := k.VerifyService(func(key string) []string { return []string{metadata[key]} })
+	if name != "REST API" || pod != "api-0" || err != nil {
+		t.Errorf("it is of %q, %q, %v", name, pod, err)
+	}
+}
+
 func TestKeyRotationKeepsOldTokensValid(t *testing.T) {
 	t.Parallel()
 	before, after := keys(t, "a:"+secretA), keys(t, "b:"+secretB+",a:"+secretA)

@@ -68,6 +68,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	p.Add(connection("connection to the DB service", db))
 	logging, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{
 		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Tracing: traces, Identity: identity,
+		Credentials: token.Service{Keys: keys, Name: serviceName, Pod: pod},
 	}, calls)
 	if err != nil {
 		return err

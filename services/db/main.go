@@ -46,7 +46,7 @@ type Settings struct {
 	PodName     string `env:"POD_NAME" help:"name of this pod in log records"`
 	Log         logstream.Settings
 
-	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each"`
+	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each; at least 2, or logins wait for sign-ups"`
 	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"maximum number of logins and sign-ups that wait to hash a password; more are rejected"`
 	PasswordPerAccount  int64         `env:"PASSWORD_QUEUE_PER_ACCOUNT" envDefault:"4" help:"maximum number of passwords of one account that are checked or wait"`
 	MaxMessageBytes     int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"65536" help:"maximum size of a request or of a part of a picture in bytes"`
@@ -89,6 +89,9 @@ func (s Settings) Validate() error {
 	}
 	return errors.Join(s.Cache.Validate(), s.Jobs.Validate(), s.RPC.Validate())
 }
+
+// serviceName is the service in the DB service's log records.
+const serviceName = "DB service"
 
 // minMessageBytes has room for the largest product.
 const minMessageBytes = 16 << 10
@@ -136,7 +139,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	if s.LoggingAddr != "" {
-		if err := reportAvailability(ctx, s, p, identity); err != nil {
+		if err := reportAvailability(ctx, s, keys, p, identity); err != nil {
 			return err
 		}
 	}
@@ -222,15 +225,17 @@ func newReader(s Settings, db *postgres.DB, p *process.Process, traces *tracing.
 
 // reportAvailability writes to the log channel when the service becomes unavailable and when it
 // recovers.
-func reportAvailability(ctx context.Context, s Settings, p *process.Process, identity *mtls.Identity) error {
-	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Identity: identity},
-		rpc.NewClientMetrics(p.CallMetrics()))
+func reportAvailability(ctx context.Context, s Settings, keys *token.Keys, p *process.Process, identity *mtls.Identity) error {
+	conn, err := rpc.Dial(s.LoggingAddr, rpc.DialOptions{
+		Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Identity: identity,
+		Credentials: token.Service{Keys: keys, Name: serviceName, Pod: s.PodName},
+	}, rpc.NewClientMetrics(p.CallMetrics()))
 	if err != nil {
 		return err
 	}
 	p.Add(process.Component{Name: "connection to the logging service", Stop: func(context.Context) error { return conn.Close() }})
 	log := logstream.New(conn, logstream.Options{ //nolint:contextcheck // it is closed, not cancelled
-		Service: "DB service", Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
+		Service: serviceName, Pod: s.PodName, QueueSize: s.Log.QueueSize, QueueBytes: s.Log.QueueBytes,
 	}, p.Metrics, p.Log)
 	p.Add(log.Component())
 	last, everReady := false, false

@@ -26,7 +26,7 @@ func secretReceivers() map[string][]string {
 		"CACHE_URL":           {db},
 		"ADMIN_PASSWORD":      {db},
 		"ADMIN_USERNAME":      {db}, // not a secret, but useless without the password
-		"JWT_KEYS":            {api, db},
+		"JWT_KEYS":            {api, db, logging},
 		"KAFKA_SASL_PASSWORD": {logging},
 	}
 }

@@ -39,7 +39,7 @@ func TestEnvironmentHasOnlyTheSecretsOfTheService(t *testing.T) {
 			"GRPC_ADDR=:15051", "OPS_ADDR=127.0.0.1:9102", "JWT_KEYS=local:keys", "DATABASE_URL=postgres://the/database",
 			"ADMIN_USERNAME=root", "ADMIN_PASSWORD=password of the admin",
 		},
-		logging: {"GRPC_ADDR=127.0.0.1:50052", "OPS_ADDR=127.0.0.1:9103", "KAFKA_SASL_PASSWORD=password of Kafka"},
+		logging: {"GRPC_ADDR=127.0.0.1:50052", "OPS_ADDR=127.0.0.1:9103", "KAFKA_SASL_PASSWORD=password of Kafka", "JWT_KEYS=local:keys"},
 	} {
 		want := slices.Sorted(slices.Values(append(own, common...)))
 		if got := w.environment(service, environ); !slices.Equal(got, want) {

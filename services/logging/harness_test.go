@@ -17,12 +17,14 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/subprocess"
+	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/kafka"
 	"merchstore.io/merchstore/test/metrics"
@@ -34,6 +36,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(kafka.StopAfter(m)) }
 
 // limit bounds every wait. It is generous, for busy machines.
 const limit = 2 * time.Minute
+
+const (
+	oldKey  = "old:0123456789abcdef0123456789abcdef"
+	newKey  = "new:fedcba9876543210fedcba9876543210"
+	jwtKeys = newKey + "," + oldKey
+)
 
 // service is a logging service running as a process, built with the race detector.
 type service struct {
@@ -57,7 +65,7 @@ func start(t *testing.T, broker *kafka.Broker, topic string, env ...string) *ser
 		t.Fatal(err)
 	}
 	s := &service{addr: address(free[0]), ops: address(free[1]), path: filepath.Join(programs, "logging")}
-	s.env = append(os.Environ(), "GRPC_ADDR="+s.addr, "OPS_ADDR="+s.ops, "KAFKA_BROKERS="+broker.Addr(), "KAFKA_TOPIC="+topic, //nolint:forbidigo // PATH and the like
+	s.env = append(os.Environ(), "JWT_KEYS="+jwtKeys, "GRPC_ADDR="+s.addr, "OPS_ADDR="+s.ops, "KAFKA_BROKERS="+broker.Addr(), "KAFKA_TOPIC="+topic, //nolint:forbidigo // PATH and the like
 		"SHUTDOWN_TIMEOUT=20s")
 	s.env = append(s.env, env...)
 	if s.log, err = os.Create(filepath.Join(t.TempDir(), "logging.log")); err != nil {
@@ -104,9 +112,24 @@ func (s *service) stop(t *testing.T) {
 	s.process = nil
 }
 
+// conn returns a connection of the API.
 func (s *service) conn(t *testing.T) *grpc.ClientConn {
 	t.Helper()
-	conn, err := rpc.Dial(s.addr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName},
+	return s.dial(t, token.Service{Keys: parseKeys(t, jwtKeys), Name: "REST API", Pod: "api-0"})
+}
+
+func parseKeys(t *testing.T, s string) *token.Keys {
+	t.Helper()
+	keys, err := token.ParseKeys(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func (s *service) dial(t *testing.T, c credentials.PerRPCCredentials) *grpc.ClientConn {
+	t.Helper()
+	conn, err := rpc.Dial(s.addr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Credentials: c},
 		rpc.NewClientMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)

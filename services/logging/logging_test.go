@@ -15,6 +15,7 @@ import (
 
 	"merchstore.io/merchstore/internal/logstream"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 	"merchstore.io/merchstore/test/kafka"
@@ -251,7 +252,7 @@ func TestBenchmarkPathsWriteTheSameRecords(t *testing.T) {
 	if _, err := logmeasure.Bare(t.Context(), broker.Addr(), topic, n); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := logmeasure.Streamed(t.Context(), s.conn(t), n); err != nil {
+	if _, err := logmeasure.Streamed(t.Context(), s.dial(t, token.Service{Keys: parseKeys(t, jwtKeys), Name: logmeasure.Service, Pod: logmeasure.Pod}), n); err != nil {
 		t.Fatal(err)
 	}
 	records := broker.Records(t, topic, 2*n)

@@ -5,12 +5,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/rpcserver"
+	"merchstore.io/merchstore/internal/settings"
+	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/internal/tracing"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/logging/kafka"
@@ -23,7 +26,9 @@ type Settings struct {
 	DBServiceAddr string `env:"DB_SERVICE_ADDR" envDefault:"127.0.0.1:50051" help:"address of the DBService, which tells whether a caller of TailLogs is an admin"`
 	PodName       string `env:"POD_NAME" help:"name of this pod in traces; the host name if empty"`
 
-	MaxMessageBytes int `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"4194304" help:"maximum size of a message in bytes"`
+	JWTKeys          settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; verify the tokens of the services that write; the same as the DB service's"`
+	AnonymousWriters bool            `env:"LOG_ANONYMOUS_WRITERS" envDefault:"false" help:"accept messages without a service's token, under the names in them; only for the update from a version without these tokens"`
+	MaxMessageBytes  int             `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"1048576" help:"maximum size of a message in bytes; the store's services send up to 768 KiB"`
 
 	Process process.Settings
 	RPC     rpcserver.Settings
@@ -35,8 +40,14 @@ type Settings struct {
 
 // Validate reports settings that cannot work.
 func (s Settings) Validate() error {
+	if s.MaxMessageBytes < minMessageBytes {
+		return fmt.Errorf("GRPC_MAX_MESSAGE_BYTES must be at least %d", minMessageBytes)
+	}
 	return errors.Join(s.Kafka.Validate(), s.Server.Validate(), s.RPC.Validate())
 }
+
+// minMessageBytes has room for the largest batch of the store's services.
+const minMessageBytes = 768 << 10
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
@@ -49,6 +60,10 @@ func main() {
 
 func run(ctx context.Context, s Settings, p *process.Process) error {
 	defer p.Close() //nolint:contextcheck // stopping has a deadline of its own
+	keys, err := token.ParseKeys(string(s.JWTKeys))
+	if err != nil {
+		return fmt.Errorf("JWT_KEYS: %w", err)
+	}
 	traces, err := tracing.New(ctx, s.Tracing, "logging", s.PodName, p.Log)
 	if err != nil {
 		return err
@@ -60,6 +75,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, rpcserver.Options{
 		MaxMessageBytes: s.MaxMessageBytes, WindowBytes: rpc.WindowBytes, Identity: identity,
+		Stream: server.Authenticate(keys, s.AnonymousWriters),
 	}, p, traces)
 	if err != nil {
 		return err

@@ -259,8 +259,10 @@ func (b *bench) logins(ctx context.Context) error {
 
 // logs measures acknowledged log messages through the logging service, and a bare producer.
 func (b *bench) logs(ctx context.Context) error {
-	conn, err := rpc.Dial(b.addrs["logging"], rpc.DialOptions{Service: "merchstore.v1.LoggingService"},
-		rpc.NewClientMetrics(prometheus.NewRegistry()))
+	conn, err := rpc.Dial(b.addrs["logging"], rpc.DialOptions{
+		Service:     "merchstore.v1.LoggingService",
+		Credentials: token.Service{Keys: b.keys, Name: logmeasure.Service, Pod: logmeasure.Pod},
+	}, rpc.NewClientMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		return err
 	}

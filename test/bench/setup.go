@@ -133,6 +133,7 @@ func (b *bench) startLoggingOf(ctx context.Context, of string, env ...string) er
 	return b.programs.start(ctx, "logging"+of, "", b.addrs["logging-ops"+of], b.program("logging", of), nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["logging"+of], "OPS_ADDR=" + b.addrs["logging-ops"+of], "KAFKA_BROKERS=" + b.broker.Addr(),
 		"KAFKA_TOPIC=" + topic, "KAFKA_CREATE_TOPIC=true", "DB_SERVICE_ADDR=" + byName(b.addrs["db"+of]), "PROFILING=true",
+		"JWT_KEYS=" + jwtKeys,
 	}, env...)...)
 }
 

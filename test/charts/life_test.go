@@ -77,7 +77,7 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 		want               map[string]bool
 	}{
 		"a new key for tokens": {
-			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true},
+			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true, "store-logging": true},
 		},
 		"a new password of the cache":    {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
 		"a new password of the database": {"store-postgresql", "password", "changed", map[string]bool{"store-db": true}},
@@ -194,5 +194,13 @@ func TestNotesContainTheNextCommands(t *testing.T) {
 		if !strings.Contains(notes, want) {
 			t.Errorf("they do not contain %s:\n%s", want, notes)
 		}
+	}
+	ingress := []string{"upgrade", "store", store, "--set", "ingress.enabled=true"}
+	const warning = "TRUSTED_PROXIES is not set"
+	if notes := c.helm(ingress...); !strings.Contains(notes, warning) {
+		t.Errorf("an ingress without TRUSTED_PROXIES: %s", notes)
+	}
+	if notes := c.helm(append(ingress, "--set", "api.settings.TRUSTED_PROXIES=10.0.0.0/8")...); strings.Contains(notes, warning) {
+		t.Errorf("an ingress with TRUSTED_PROXIES: %s", notes)
 	}
 }

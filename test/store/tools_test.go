@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"merchstore.io/merchstore/internal/token"
 	"merchstore.io/merchstore/test/stack"
 )
 
@@ -60,12 +61,20 @@ func TestGrpcurl(t *testing.T) {
 			t.Errorf("health of %s: %s", name, h)
 		}
 	}
-	stored := call(s.LoggingAddr(), "merchstore.v1.LoggingService/StreamLogs",
-		`{"service":"grpcurl","text":"one"} {"service":"grpcurl","text":"two"}`)
+	keys, err := s.Keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := token.Service{Keys: keys, Name: "grpcurl"}.GetRequestMetadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := []string{"-H", "service-token: " + credential["service-token"]}
+	stored := call(s.LoggingAddr(), "merchstore.v1.LoggingService/StreamLogs", `{"text":"one"} {"text":"two"}`, known...)
 	if !strings.Contains(stored, `"stored": "2"`) {
 		t.Errorf("StreamLogs returns %s", stored)
 	}
-	tail := exec.CommandContext(t.Context(), "grpcurl", append([]string{"-plaintext", "-max-time", "10"}, append(authorization,
+	tail := exec.CommandContext(t.Context(), "grpcurl", append([]string{"-plaintext", "-max-time", "10"}, append(append(authorization, known...),
 		"-d", `{"from_beginning":true,"service":"grpcurl"}`, s.LoggingAddr(), "merchstore.v1.LoggingService/TailLogs")...)...)
 	if seen, _ := tail.Output(); !strings.Contains(string(seen), `"text": "one"`) || strings.Contains(string(seen), "REST API") { // ends at its deadline
 		t.Errorf("TailLogs sends %s", seen)

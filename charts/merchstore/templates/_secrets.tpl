@@ -86,5 +86,5 @@
 {{- end }}
 
 {{- define "merchstore.logging.secrets" -}}
-{{- with .Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}{{ end }}
+{{ include "merchstore.jwt.content" . }} {{ with .Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}{{ end }}
 {{- end }}

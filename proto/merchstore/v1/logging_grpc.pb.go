@@ -28,7 +28,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LoggingService writes log messages to Kafka and reads them back.
+// LoggingService writes log messages to Kafka and reads them back. Its callers are the store's own
+// processes: every call requires the metadata `service-token`, a JWT of the store's keys with the
+// subject `service` and the claims `service` and `pod`. They replace what messages say of themselves.
 type LoggingServiceClient interface {
 	// StreamLogs stores every message of the stream and responds once, after the client has closed
 	// its side. If a message could not be stored, it fails, and the error says how many were.
@@ -99,7 +101,9 @@ type LoggingService_TailLogsClient = grpc.ServerStreamingClient[LogMessage]
 // All implementations must embed UnimplementedLoggingServiceServer
 // for forward compatibility.
 //
-// LoggingService writes log messages to Kafka and reads them back.
+// LoggingService writes log messages to Kafka and reads them back. Its callers are the store's own
+// processes: every call requires the metadata `service-token`, a JWT of the store's keys with the
+// subject `service` and the claims `service` and `pod`. They replace what messages say of themselves.
 type LoggingServiceServer interface {
 	// StreamLogs stores every message of the stream and responds once, after the client has closed
 	// its side. If a message could not be stored, it fails, and the error says how many were.

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"merchstore.io/merchstore/internal/failure"
@@ -17,9 +19,38 @@ const (
 	accountTimeout = 5 * time.Second
 )
 
-// requireAdmin returns an error unless the caller is an active admin. This service has no keys to
-// verify tokens, so it asks the DB service, which also knows deactivated accounts. If that call
-// fails, access is denied.
+// caller is the process that calls. It is zero for one without a token.
+type caller struct{ service, pod string }
+
+type callerKey struct{}
+
+// Authenticate returns an interceptor that admits only the store's services, before anything of the
+// stream is read. With anonymous, it admits writers without a token as well.
+func Authenticate(keys *token.Keys, anonymous bool) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		ctx := stream.Context()
+		name, pod, err := keys.VerifyService(func(key string) []string { return metadata.ValueFromIncomingContext(ctx, key) })
+		open := !strings.HasPrefix(info.FullMethod, "/"+merchstorev1.LoggingService_ServiceDesc.ServiceName+"/") ||
+			anonymous && info.FullMethod != merchstorev1.LoggingService_TailLogs_FullMethodName
+		if err != nil && !open {
+			return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
+				"only the store's services may call this; their token is not valid").WithCause(err)
+		}
+		return handle(srv, &callerStream{stream, context.WithValue(ctx, callerKey{}, caller{name, pod})})
+	}
+}
+
+// callerStream is a stream whose context has the caller.
+type callerStream struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // as grpc.ServerStream returns it
+}
+
+// Context implements grpc.ServerStream.
+func (s *callerStream) Context() context.Context { return s.ctx }
+
+// requireAdmin returns an error unless the caller is an active admin. It asks the DB service,
+// which knows deactivated accounts. If that call fails, access is denied.
 func (s *Server) requireAdmin(ctx context.Context) error {
 	headers := metadata.ValueFromIncomingContext(ctx, authorization)
 	if len(headers) == 0 {

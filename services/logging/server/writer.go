@@ -29,6 +29,7 @@ func (a acks) len() int64 { return int64(len(a.stored) + len(a.refused)) }
 // call sends acknowledgements to the client (Server.write).
 type writer struct {
 	server *Server
+	caller caller              // overrides what messages say about their origin
 	window *semaphore.Weighted // one unit for each unacknowledged message
 	wake   chan struct{}
 
@@ -56,7 +57,8 @@ func (s *Server) write(
 ) (received int64, err error) {
 	readCtx, stopReading := context.WithCancel(ctx)
 	defer stopReading()
-	w := &writer{server: s, window: semaphore.NewWeighted(int64(s.Window)), wake: make(chan struct{}, 1)}
+	from, _ := ctx.Value(callerKey{}).(caller)
+	w := &writer{server: s, caller: from, window: semaphore.NewWeighted(int64(s.Window)), wake: make(chan struct{}, 1)}
 	readErr := make(chan error, 1)
 	go func() { readErr <- w.readAll(readCtx, read) }() // ends with the call, because then read fails
 
@@ -179,6 +181,9 @@ func (w *writer) storeChunk(ctx context.Context, messages []*merchstorev1.LogMes
 	var refused results
 	var cost int64
 	for _, m := range messages {
+		if m != nil && w.caller.service != "" {
+			m.Service, m.Pod = w.caller.service, w.caller.pod
+		}
 		if err := validate(m); err != nil {
 			refused.add(m.GetId(), err)
 			continue

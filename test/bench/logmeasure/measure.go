@@ -21,9 +21,13 @@ import (
 	"merchstore.io/merchstore/services/logging/record"
 )
 
+// The origin of the messages, which the credentials of the connection must name.
 const (
-	service   = "REST API"
-	pod       = "api-5d9c7b6f4-x2x7k"
+	Service = "REST API"
+	Pod     = "api-5d9c7b6f4-x2x7k"
+)
+
+const (
 	requestID = "0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 	text      = "User 'peter' access place order endpoint"
 	writers   = 8
@@ -86,8 +90,8 @@ func prepare(topic string) []*confluent.Message {
 	for i := range records {
 		var e record.Encoder
 		r := e.Encode(&record.Message{
-			ID: uuid.Must(uuid.NewV7()).String(), Service: service, Level: record.Info, Text: text,
-			Seconds: time.Now().Unix(), Pod: pod, RequestID: requestID,
+			ID: uuid.Must(uuid.NewV7()).String(), Service: Service, Level: record.Info, Text: text,
+			Seconds: time.Now().Unix(), Pod: Pod, RequestID: requestID,
 		})
 		m := &confluent.Message{
 			TopicPartition: confluent.TopicPartition{Topic: &topic, Partition: confluent.PartitionAny},
@@ -104,7 +108,7 @@ func prepare(topic string) []*confluent.Message {
 // Streamed logs n messages from several goroutines through the logging service behind conn, with
 // the client of the store's processes, and returns the acknowledged messages per second.
 func Streamed(ctx context.Context, conn grpc.ClientConnInterface, n int) (perSecond float64, err error) {
-	client := logstream.New(conn, logstream.Options{Service: service, Pod: pod, QueueSize: n, QueueBytes: 1 << 30},
+	client := logstream.New(conn, logstream.Options{Service: Service, Pod: Pod, QueueSize: n, QueueBytes: 1 << 30},
 		prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	ctx = rpc.WithRequestID(ctx, requestID)
 
