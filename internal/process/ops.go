@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -58,9 +59,14 @@ func (p *Process) showLogLevel(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"level": p.level.Level().String()})
 }
 
-// setLogLevel sets the log level to the request's body: DEBUG, INFO, WARN or ERROR.
+// setLogLevel sets the log level to the request's body: DEBUG, INFO, WARN or ERROR. Callers must be on
+// this host or in this pod; a port-forward is.
 func (p *Process) setLogLevel(w http.ResponseWriter, r *http.Request) {
 	const maxBody, readTimeout = 64, 5 * time.Second
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+		writeJSON(w, http.StatusForbidden, map[string]string{"error": "the log level can be changed from this host only"})
+		return
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // an endless body would delay shutdown
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	level, known := levels[strings.ToUpper(string(bytes.TrimSpace(body)))]

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -287,6 +288,23 @@ func TestLogLevelCanBeChangedAtRuntime(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLogLevelIsChangedFromThisHostOnly(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[string]int{
+		"127.0.0.1:1024": http.StatusOK, "[::1]:1024": http.StatusOK, "[::ffff:127.0.0.1]:1024": http.StatusOK,
+		"10.1.2.3:1024": http.StatusForbidden, "[fd00::1]:1024": http.StatusForbidden, "": http.StatusForbidden,
+	} {
+		p, _ := newTestProcess(t)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/loglevel", strings.NewReader("DEBUG"))
+		r.RemoteAddr = from
+		w := httptest.NewRecorder()
+		p.setLogLevel(w, r)
+		if changed := p.Log.Enabled(t.Context(), slog.LevelDebug); w.Code != want || changed != (want == http.StatusOK) {
+			t.Errorf("from %q: status %d, changed %t; want %d", from, w.Code, changed, want)
+		}
 	}
 }
 
