@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -214,7 +213,7 @@ func TestUploadPicture(t *testing.T) {
 		}
 		go func() { ended <- stream.RecvMsg(new(merchstorev1.UploadPictureResponse)) }()
 	}
-	if err := <-ended; !strings.Contains(fmt.Sprint(err), "too many pictures") {
+	if err := <-ended; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "too many pictures") {
 		t.Errorf("more than an account's share: %v", err)
 	}
 	if _, err := s.upload(peter.ctx, create(len(image)), image); err != nil {

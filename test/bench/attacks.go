@@ -17,11 +17,15 @@ import (
 
 // attackers attack a store from one address, with one account.
 type attackers struct {
+	b        *bench
 	api, db  string // addresses
 	token    string
 	stormed  string // token of an account
 	original string // hash of a picture of 9 MB
 	client   *http.Client
+
+	product, customersProduct int32         // whose pictures are replaced
+	pictureWait               time.Duration // of the customer
 }
 
 // drained reads a response to its end, so that its connection is used again.
@@ -86,6 +90,12 @@ func slowly(ctx context.Context, conn net.Conn) {
 		}
 		_ = pause(ctx, 200*time.Millisecond)
 	}
+}
+
+func (a *attackers) orderPages(ctx context.Context) {
+	together(ctx, 64, func(int) {
+		_ = makeRequest(ctx, a.client, http.MethodGet, "http://"+a.api+"/api/v1/orders?limit=200", a.token, "", 0)
+	})
 }
 
 func (a *attackers) nonsense(ctx context.Context) {

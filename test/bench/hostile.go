@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +23,8 @@ const (
 	customerAddr = "127.0.0.9" // attackers have another
 	maxP99       = 500 * time.Millisecond
 	maxRefused   = 1.0 / 1000
+	// maxPictureWait is one picture of the attacker's that is being decoded, and the customer's own.
+	maxPictureWait = 15 * time.Second
 )
 
 // memoryLimits are those of the chart. A process beyond its limit is killed, as the kernel does.
@@ -30,10 +33,15 @@ var memoryLimits = map[string]uint64{"api": 256 << 20, "db": 512 << 20}
 // hostile attacks a store of its own while a few customers read and buy.
 func (b *bench) hostile(ctx context.Context) error {
 	name := of(3)
-	err := b.startStack(ctx, name, "GOMEMLIMIT=230MiB", // nine tenths of the API's limit, and less than the DB service's
+	env := []string{
+		"GOMEMLIMIT=230MiB",                                                                  // nine tenths of the API's limit
 		"LOGIN_RATE_PER_ACCOUNT=20", "LOGIN_RATE_PER_ADDRESS=5", "SIGNUP_RATE_PER_ADDRESS=5", // the defaults
-		"PASSWORD_QUEUE_PER_ACCOUNT=4", "ORDERS_PER_MINUTE=300")
-	if err != nil {
+		"PASSWORD_QUEUE_PER_ACCOUNT=4", "ORDERS_PER_MINUTE=300", "PICTURE_BYTES_PER_HOUR=268435456",
+	}
+	if err := b.startStack(ctx, name, env...); err != nil {
+		return err
+	}
+	if err := errors.Join(b.programs.stop("db"+name), b.startDBOf(ctx, name, append(env, "GOMEMLIMIT=460MiB")...)); err != nil {
 		return err
 	}
 	a, err := b.newAttackers(ctx, name)
@@ -46,7 +54,9 @@ func (b *bench) hostile(ctx context.Context) error {
 	}{
 		{"none", func(ctx context.Context) { <-ctx.Done() }},
 		{"1: 250 bodies without their last byte", a.bodies},
+		{"2: pictures that take long to decode", a.pictures},
 		{"3: 32 slow readers of 19,000 items", a.lists},
+		{"3: the longest pages of orders, 64 at once", a.orderPages},
 		{"4: orders of 33,000 and of 160 lines", a.nonsense},
 		{"5: a storm of password changes", a.passwords},
 		{"6: 4 MB of order lines over gRPC, without a token", a.rpc},
@@ -59,6 +69,10 @@ func (b *bench) hostile(ctx context.Context) error {
 	}
 	if err := a.logInAgain(ctx); err != nil {
 		return fmt.Errorf("the customer whose password was guessed: %w", err)
+	}
+	b.report.note("during attack 2, a customer's picture had its sizes %s after its upload", a.pictureWait.Round(100*time.Millisecond))
+	if a.pictureWait > maxPictureWait {
+		return fmt.Errorf("attack 2: a customer's picture had to wait for %s", a.pictureWait)
 	}
 	return b.stopStack(name)
 }
@@ -155,6 +169,9 @@ func makeRequest(ctx context.Context, client *http.Client, method, url, token, b
 		return fmt.Errorf("make a request: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if strings.HasSuffix(url, "/image") {
+		r.Header.Set("Content-Type", http.DetectContentType([]byte(body)))
+	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -186,7 +203,7 @@ func together(ctx context.Context, n int, attack func(i int)) {
 // newAttackers prepares the attacks: many items, a large picture, and two accounts.
 func (b *bench) newAttackers(ctx context.Context, stack string) (*attackers, error) {
 	a := &attackers{
-		api: b.addrs["api"+stack], db: b.addrs["db"+stack], token: b.users[customers].token,
+		b: b, api: b.addrs["api"+stack], db: b.addrs["db"+stack], token: b.users[customers].token,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: attackTime},
 	}
 	conn, err := pgx.Connect(ctx, b.server.URL("merchstore"))
@@ -203,6 +220,9 @@ func (b *bench) newAttackers(ctx context.Context, stack string) (*attackers, err
 	if err != nil {
 		return nil, fmt.Errorf("make a picture: %w", err)
 	}
+	if err := b.makeProducts(ctx, conn, a); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"stormed", "guessed"} {
 		body := fmt.Sprintf(`{"username":%q,"password":"correct-horse"}`, name)
 		if err := makeRequest(ctx, a.client, http.MethodPost, "http://"+a.api+"/api/signup", "", body, http.StatusCreated); err != nil {
@@ -214,6 +234,25 @@ func (b *bench) newAttackers(ctx context.Context, stack string) (*attackers, err
 	}
 	a.stormed, err = b.tokenOf(ctx, conn, "stormed")
 	return a, err
+}
+
+// makeProducts makes products of the attacker's with long names, orders of all of them, and a product
+// of a customer's.
+func (b *bench) makeProducts(ctx context.Context, conn *pgx.Conn, a *attackers) error {
+	const insert = `INSERT INTO products (owner_id, name, price, stock) SELECT $1, repeat('𝄞', 100), 1, 1 FROM generate_series(1, $2) RETURNING id`
+	for owner, product := range map[int32]*int32{b.users[customers].id: &a.product, b.users[0].id: &a.customersProduct} {
+		if err := conn.QueryRow(ctx, insert, owner, 1).Scan(product); err != nil {
+			return fmt.Errorf("make a product: %w", err)
+		}
+	}
+	_, err := conn.Exec(ctx, `WITH lines AS (`+insert+`),
+		made AS (INSERT INTO orders (user_id, total_price, created_at) SELECT $1, 1, now() FROM generate_series(1, 200) RETURNING id)
+		INSERT INTO order_items (order_id, product_id, line, name, quantity, unit_price)
+		SELECT made.id, lines.id, row_number() OVER (PARTITION BY made.id), repeat('𝄞', 100), 1, 1 FROM made, lines`, b.users[customers].id, 50)
+	if err != nil {
+		return fmt.Errorf("make long orders: %w", err)
+	}
+	return nil
 }
 
 // tokenOf signs a token of an account.

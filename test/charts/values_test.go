@@ -51,6 +51,13 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"minReplicas above maxReplicas":                 {"api.autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
 		"a shutdown timeout below the order timeout":    {"shutdown.timeoutSeconds=8", "must be more than db.settings.ORDER_TIMEOUT"},
 		"an order timeout above the shutdown timeout":   {"db.settings.ORDER_TIMEOUT=30s", "must be more than db.settings.ORDER_TIMEOUT"},
+		"a body limit that leaves no room for bodies":   {"api.settings.BODY_MEMORY=40000000", "must be at least four times UPLOAD_LIMIT"},
+		"an upload limit above a share of the memory":   {"api.settings.UPLOAD_LIMIT=20000000", "must be at least four times UPLOAD_LIMIT"},
+		"a body limit above that of products":           {"api.settings.BODY_LIMIT=65536", "UPLOAD_LIMIT must be at least PRODUCT_BODY_LIMIT"},
+		"messages too small for a product":              {"db.settings.GRPC_MAX_MESSAGE_BYTES=8192", "at '/db/settings/GRPC_MAX_MESSAGE_BYTES'"},
+		"messages too small for a batch of log records": {"logging.settings.GRPC_MAX_MESSAGE_BYTES=65536", "at '/logging/settings/GRPC_MAX_MESSAGE_BYTES'"},
+		"too little memory for two pictures":            {"db.settings.PICTURE_UPLOAD_BYTES=10485760", "at '/db/settings/PICTURE_UPLOAD_BYTES'"},
+		"fewer connections than of one address":         {"logging.settings.GRPC_MAX_CONNECTIONS=8", "must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS"},
 		"a password queue below the concurrency":        {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
 	} {
 		t.Run(name, func(t *testing.T) {

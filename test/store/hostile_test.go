@@ -75,6 +75,21 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 			})
 		}
 	})
+	t.Run("are taken from two people behind one address", func(t *testing.T) {
+		const size = 9 << 20
+		bodies := map[string]net.Conn{}
+		for _, token := range []string{peter, yoga} {
+			bodies[token] = s.raw(head("PUT", "/api/v1/products/1/image", token, "image/png", size) + strings.Repeat("x", size-1))
+		}
+		for token, want := range map[string]int{peter: 422, yoga: 403} { // an admin's picture is read, and another's not
+			if _, err := bodies[token].Write([]byte("x")); err != nil {
+				t.Error(err)
+			}
+			if got := s.status(bodies[token]); got != want {
+				t.Errorf("status %d, want %d", got, want)
+			}
+		}
+	})
 	t.Run("leave room for others", func(t *testing.T) { // after them, since they have the same address
 		for range 4 { // more than the share of an account
 			s.raw(head("PUT", "/api/v1/products/1/image", paul, "image/png", 10<<20) + strings.Repeat("x", 2<<20))

@@ -37,6 +37,21 @@
     {{- end }}
   {{- end }}
 {{- end }}
+{{- $api := .Values.api.settings }}
+{{- $upload := get $api "UPLOAD_LIMIT" | default 10551296 | int }}
+{{- if lt (get $api "BODY_MEMORY" | default 67108864 | int) (mul 4 $upload | int) }}
+  {{- fail "api.settings: BODY_MEMORY must be at least four times UPLOAD_LIMIT" }}
+{{- end }}
+{{- $product := get $api "PRODUCT_BODY_LIMIT" | default 32768 | int }}
+{{- if or (lt $upload $product) (lt $product (get $api "BODY_LIMIT" | default 8192 | int)) }}
+  {{- fail "api.settings: UPLOAD_LIMIT must be at least PRODUCT_BODY_LIMIT, and that at least BODY_LIMIT" }}
+{{- end }}
+{{- range $name := list "db" "logging" }}
+  {{- $settings := (get $.Values $name).settings }}
+  {{- if lt (get $settings "GRPC_MAX_CONNECTIONS" | default 1024 | int) (get $settings "GRPC_MAX_CONNECTIONS_PER_ADDRESS" | default 16 | int) }}
+    {{- printf "%s.settings: GRPC_MAX_CONNECTIONS must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS" $name | fail }}
+  {{- end }}
+{{- end }}
 {{- $db := .Values.db.settings }}
 {{- if ge (get $db "ORDER_TIMEOUT" | default "8s" | trimSuffix "s" | int) (int .Values.shutdown.timeoutSeconds) }}
   {{- fail "shutdown.timeoutSeconds must be more than db.settings.ORDER_TIMEOUT (8s), otherwise a shutdown could interrupt orders" }}

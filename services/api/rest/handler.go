@@ -48,6 +48,7 @@ type Handler struct {
 	keys      *token.Keys
 	actions   ActionLog
 	limits    Limits
+	lists     lists
 	crossSite *http.CrossOriginProtection
 	shutdown  context.Context // ends streaming responses
 	log       *slog.Logger
@@ -60,7 +61,7 @@ func New(
 ) *Handler {
 	return &Handler{
 		db: services.DB, logs: services.Logging, keys: keys,
-		actions: actions, limits: limits, log: log, shutdown: shutdown,
+		actions: actions, limits: limits, lists: newLists(), log: log, shutdown: shutdown,
 		crossSite: http.NewCrossOriginProtection(),
 	}
 }
@@ -73,6 +74,8 @@ type call struct {
 	caller *token.Claims
 	// user is the account that the action created, logged in or updated, for the action log.
 	user *merchstorev1.User
+	// encoded is called once the response is encoded. It may be nil.
+	encoded func()
 }
 
 // serve returns the gin handler of a route. It authenticates the caller, writes the action log, and
@@ -81,13 +84,7 @@ func (h *Handler) serve(r route) gin.HandlerFunc {
 	return func(gc *gin.Context) {
 		c := &call{Context: gc}
 		c.Status(r.status)
-		body, err := h.run(r, c)
-		var encoded []byte
-		if err == nil && body != nil {
-			if encoded, err = json.Marshal(body); err != nil {
-				err = fmt.Errorf("encode response: %w", err)
-			}
-		}
+		encoded, err := h.encode(r, c)
 		switch {
 		case err != nil:
 			h.fail(c, err)
@@ -119,6 +116,24 @@ func (h *Handler) send(c *call, status int, encoded []byte) {
 	c.Header("Content-Length", strconv.Itoa(len(encoded)))
 	c.Status(status)
 	_, _ = client.Writer(c.Writer).Write(encoded) // the client is gone
+}
+
+// encode runs the endpoint and encodes what it returns.
+func (h *Handler) encode(r route, c *call) ([]byte, error) {
+	defer func() {
+		if c.encoded != nil {
+			c.encoded()
+		}
+	}()
+	body, err := h.run(r, c)
+	if err != nil || body == nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode response: %w", err)
+	}
+	return encoded, nil
 }
 
 func (h *Handler) run(r route, c *call) (body any, err error) {

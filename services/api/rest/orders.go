@@ -53,6 +53,9 @@ func (h *Handler) ordersOf(c *call, sid string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.beginList(c, page, orderMemory); err != nil {
+		return nil, err
+	}
 	resp, err := h.db.ListOrders(c.Request.Context(), &merchstorev1.ListOrdersRequest{
 		Limit: page.Limit, Cursor: page.Cursor, UserSid: sid,
 	})

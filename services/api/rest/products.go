@@ -15,6 +15,9 @@ func (h *Handler) listProducts(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.beginList(c, page, productMemory); err != nil {
+		return nil, err
+	}
 	resp, err := h.db.ListProducts(c.Request.Context(), &merchstorev1.ListProductsRequest{
 		Limit: page.Limit, Cursor: page.Cursor, Query: query.Get("q"), Category: query.Get("category"),
 	})

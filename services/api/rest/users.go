@@ -55,6 +55,9 @@ func (h *Handler) listUsers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.beginList(c, page, userMemory); err != nil {
+		return nil, err
+	}
 	resp, err := h.db.ListUsers(c.Request.Context(), &merchstorev1.ListUsersRequest{
 		Limit: page.Limit, Cursor: page.Cursor,
 	})

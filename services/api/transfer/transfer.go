@@ -19,7 +19,8 @@ const (
 	grace = 5 * time.Second
 	// writeTimeout is how long a client may take to read the next few kilobytes of a response.
 	writeTimeout = 10 * time.Second
-	// shares is how many clients use up the memory if each uses its share.
+	// shares is how many accounts use up the memory if each uses its share. An address may be that of
+	// several people, and has two shares.
 	shares = 4
 )
 
@@ -32,7 +33,7 @@ var (
 
 // Settings bound transfers.
 type Settings struct {
-	Memory  int64 `env:"BODY_MEMORY" envDefault:"67108864" help:"memory for the bodies of all requests and responses in bytes; an address and an account may use a quarter of it each"`
+	Memory  int64 `env:"BODY_MEMORY" envDefault:"67108864" help:"memory for the bodies of all requests and responses in bytes; an account may use a quarter of it, an address half"`
 	MinRate int64 `env:"BODY_MIN_RATE" envDefault:"8192" help:"bytes per second that a client must send of a body after its first seconds"`
 }
 
@@ -46,13 +47,15 @@ func (s Settings) Validate(largest int64) error {
 
 // Memory is the memory that transfers may use.
 type Memory struct {
-	budget  *budget.Budget
-	minRate int64
+	addresses, accounts *budget.Budget // each counts all, by address and by account
+	minRate             int64
 }
 
 // NewMemory returns the memory of the settings.
 func NewMemory(s Settings) *Memory {
-	return &Memory{budget: budget.New(s.Memory, s.Memory/shares), minRate: s.MinRate}
+	return &Memory{
+		addresses: budget.New(s.Memory, 2*s.Memory/shares), accounts: budget.New(s.Memory, s.Memory/shares), minRate: s.MinRate,
+	}
 }
 
 // Client is a client that transfers bodies, in one request.
@@ -60,8 +63,8 @@ type Client struct {
 	memory  *Memory
 	w       http.ResponseWriter
 	address func() string
+	from    string // the address, once memory is used
 	account string
-	keys    []string  // of memory, once it is used
 	end     time.Time // of the request; zero if it has none
 	held    int64     // by bodies, until Release
 }
@@ -96,13 +99,16 @@ func (c *Client) hold(n int64) error {
 }
 
 func (c *Client) acquire(n int64) error {
-	if c.keys == nil {
-		c.keys = append(c.keys, "address "+c.address())
-		if c.account != "" {
-			c.keys = append(c.keys, "account "+c.account)
+	if c.from == "" {
+		c.from = c.address()
+	}
+	err := c.memory.addresses.Acquire(n, c.from)
+	if err == nil && c.account != "" {
+		if err = c.memory.accounts.Acquire(n, c.account); err != nil {
+			c.memory.addresses.Release(n, c.from)
 		}
 	}
-	switch err := c.memory.budget.Acquire(n, c.keys...); {
+	switch {
 	case errors.Is(err, budget.ErrShare):
 		return errShare
 	case err != nil:
@@ -114,8 +120,15 @@ func (c *Client) acquire(n int64) error {
 // Release returns the memory of the request's body.
 func (c *Client) Release() {
 	if c.held > 0 {
-		c.memory.budget.Release(c.held, c.keys...)
+		c.release(c.held)
 		c.held = 0
+	}
+}
+
+func (c *Client) release(n int64) {
+	c.memory.addresses.Release(n, c.from)
+	if c.account != "" {
+		c.memory.accounts.Release(n, c.account)
 	}
 }
 
@@ -170,7 +183,7 @@ func (c *Client) Write(w io.Writer, part []byte) error {
 	if err := c.acquire(n); err != nil {
 		return err
 	}
-	defer c.memory.budget.Release(n, c.keys...)
+	defer c.release(n)
 	return c.write(w, part)
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -24,8 +25,8 @@ func (c *Cache) Add(ctx context.Context, key string, ttl time.Duration) (ok bool
 	key = sharedPrefix + key
 	return c.ask(ctx, "count", func(ctx context.Context) error {
 		answers := c.client.DoMulti(ctx,
-			c.client.B().Set().Key(key).Value("0").Nx().Px(ttl).Build(), c.client.B().Incr().Key(key).Build())
-		return answers[1].Error()
+			c.client.B().Incr().Key(key).Build(), c.client.B().Pexpire().Key(key).Milliseconds(ttl.Milliseconds()).Nx().Build())
+		return errors.Join(answers[0].Error(), answers[1].Error())
 	})
 }
 

@@ -42,7 +42,10 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 			VALUES ($1, $2, nullif($3, ''), $4,
 				CASE WHEN $5 AND NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
 			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.AdminIfFirst)
-		return asAlreadyExists(err, n.SID, n.Username, n.Email)
+		if err != nil || !u.Admin {
+			return asAlreadyExists(err, n.SID, n.Username, n.Email)
+		}
+		return audit(ctx, tx, u.ID, "account.create_admin", u.ID)
 	})
 	if u.ID != 0 {
 		db.changed(ctx, []int32{u.ID}, nil) // the absence of this id may be cached
@@ -68,18 +71,23 @@ func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) (activated bool, 
 	const operation = "ensure the admin account"
 	var u shop.User
 	err = db.write(ctx, operation, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
+		created, err := tx.Exec(ctx, `INSERT INTO users (sid, username, password_hash, role) VALUES ($1, $2, $3, 'admin')
 			ON CONFLICT (lower(username)) DO NOTHING`, n.SID, n.Username, n.PasswordHash)
 		if err != nil {
 			return err
 		}
 		u, err = queryUser(ctx, tx, operation,
 			`SELECT `+userColumns+` FROM users WHERE lower(username) = lower($1) FOR NO KEY UPDATE`, n.Username)
-		if err != nil || u.Active {
+		switch {
+		case err != nil || u.Active && created.RowsAffected() == 0 || !u.Admin:
+			return err
+		case u.Active:
+			return audit(ctx, tx, 0, "account.create_admin", u.ID)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE users SET active = true WHERE id = $1`, u.ID); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE users SET active = true WHERE id = $1 AND role = 'admin'`, u.ID)
-		return err
+		return audit(ctx, tx, 0, "account.activate", u.ID)
 	})
 	switch {
 	case err != nil:
@@ -120,7 +128,7 @@ func (db *DB) Users(ctx context.Context, k shop.Keyset) ([]shop.User, error) {
 }
 
 // UpdateUser implements shop.AccountStore.
-func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (shop.User, error) {
+func (db *DB) UpdateUser(ctx context.Context, actorID, userID int32, c shop.UserChange) (shop.User, error) {
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "update user", func(tx pgx.Tx) (err error) {
@@ -130,7 +138,14 @@ func (db *DB) UpdateUser(ctx context.Context, userID int32, c shop.UserChange) (
 				token_epoch = CASE WHEN $4::text IS NULL THEN token_epoch ELSE token_epoch + 1 END,
 				ended_tokens = CASE WHEN $4::text IS NULL THEN ended_tokens END
 			WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
-		return asAlreadyExists(err, "", orEmpty(c.Username), orEmpty(c.Email))
+		if err != nil || c == (shop.UserChange{}) {
+			return asAlreadyExists(err, "", orEmpty(c.Username), orEmpty(c.Email))
+		}
+		action := "account.update"
+		if c.PasswordHash != nil {
+			action = "account.change_password"
+		}
+		return audit(ctx, tx, actorID, action, userID)
 	})
 	return u, err
 }
@@ -143,7 +158,7 @@ func orEmpty(s *string) string {
 }
 
 // DeactivateUser implements shop.AccountStore.
-func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, error) {
+func (db *DB) DeactivateUser(ctx context.Context, actorID, userID int32) (shop.User, error) {
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "deactivate user", func(tx pgx.Tx) (err error) {
@@ -154,7 +169,10 @@ func (db *DB) DeactivateUser(ctx context.Context, userID int32) (shop.User, erro
 		u, err = queryUser(ctx, tx, "deactivate user", `
 			UPDATE users SET active = false, token_epoch = token_epoch + active::integer, ended_tokens = NULL
 			WHERE id = $1 RETURNING `+userColumns, userID)
-		return err
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, actorID, "account.deactivate", userID)
 	})
 	return u, err
 }
@@ -176,7 +194,9 @@ func checkNotLastAdmin(ctx context.Context, tx pgx.Tx, userID int32) error {
 }
 
 // UpdateSessions implements shop.AccountStore.
-func (db *DB) UpdateSessions(ctx context.Context, userID int32, change func(shop.Sessions) shop.Sessions) (shop.User, error) {
+func (db *DB) UpdateSessions(
+	ctx context.Context, actorID, userID int32, change func(shop.Sessions) shop.Sessions,
+) (shop.User, error) {
 	defer db.changed(ctx, []int32{userID}, nil)
 	var u shop.User
 	err := db.write(ctx, "update sessions", func(tx pgx.Tx) (err error) {
@@ -184,9 +204,13 @@ func (db *DB) UpdateSessions(ctx context.Context, userID int32, change func(shop
 		if err != nil {
 			return err
 		}
+		before := u.Epoch
 		u.Sessions = change(u.Sessions)
 		_, err = tx.Exec(ctx, `UPDATE users SET token_epoch = $2, ended_tokens = $3 WHERE id = $1`, userID, u.Epoch, u.Ended)
-		return err
+		if err != nil || u.Epoch == before { // one session was ended
+			return err
+		}
+		return audit(ctx, tx, actorID, "account.end_sessions", userID)
 	})
 	return u, err
 }

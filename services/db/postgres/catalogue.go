@@ -67,8 +67,10 @@ func productByID(ctx context.Context, q querier, id int32) (shop.Product, error)
 // CreateProduct implements shop.CatalogueStore.
 func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduct, upload *picture.Original) (p shop.Product, err error) {
 	err = db.write(ctx, "create product", func(tx pgx.Tx) (err error) {
-		p, err = db.insertProduct(ctx, tx, ownerID, n, upload)
-		return err
+		if p, err = db.insertProduct(ctx, tx, ownerID, n, upload); err != nil {
+			return err
+		}
+		return audit(ctx, tx, ownerID, "product.create", p.ID)
 	})
 	db.changedProducts(ctx, p.ID) // the absence of this id may be cached
 	return p, err
@@ -77,7 +79,7 @@ func (db *DB) CreateProduct(ctx context.Context, ownerID int32, n shop.NewProduc
 func (db *DB) insertProduct(
 	ctx context.Context, tx pgx.Tx, ownerID int32, n shop.NewProduct, upload *picture.Original,
 ) (shop.Product, error) {
-	hash, err := db.storePicture(ctx, tx, upload)
+	hash, err := db.storePicture(ctx, tx, ownerID, upload)
 	if err != nil {
 		return shop.Product{}, err
 	}
@@ -88,7 +90,9 @@ func (db *DB) insertProduct(
 }
 
 // UpdateProduct implements shop.CatalogueStore.
-func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c shop.ProductChange) (shop.Product, error) {
+func (db *DB) UpdateProduct(
+	ctx context.Context, actorID, id int32, ifVersion *int64, c shop.ProductChange,
+) (shop.Product, error) {
 	defer db.changedProducts(ctx, id)
 	var p shop.Product
 	err := db.write(ctx, "update product", func(tx pgx.Tx) (err error) {
@@ -103,7 +107,10 @@ func (db *DB) UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c s
 				version = version + 1, updated_at = now()
 			WHERE id = $1 AND deleted_at IS NULL AND version = coalesce($2, version)
 			RETURNING `+productColumns, id, ifVersion, c.Name, c.Description, c.Category, c.Slogan, c.Price, c.Stock)
-		return staleOrNotFound(ctx, tx, id, err)
+		if err != nil {
+			return staleOrNotFound(ctx, tx, id, err)
+		}
+		return audit(ctx, tx, actorID, "product.update", id)
 	})
 	return p, err
 }
@@ -118,7 +125,7 @@ func unchanged(ctx context.Context, tx pgx.Tx, id int32, ifVersion *int64) (shop
 }
 
 // DeleteProduct implements shop.CatalogueStore.
-func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error {
+func (db *DB) DeleteProduct(ctx context.Context, actorID, id int32, ifVersion *int64) error {
 	defer db.changedProducts(ctx, id)
 	return db.write(ctx, "delete product", func(tx pgx.Tx) error {
 		var hash []byte
@@ -133,7 +140,10 @@ func (db *DB) DeleteProduct(ctx context.Context, id int32, ifVersion *int64) err
 		if err != nil {
 			return err
 		}
-		return db.enqueuePictureDeletion(ctx, tx, hash)
+		if err := db.enqueuePictureDeletion(ctx, tx, hash); err != nil {
+			return err
+		}
+		return audit(ctx, tx, actorID, "product.delete", id)
 	})
 }
 
@@ -198,12 +208,15 @@ func (db *DB) CreateItem(ctx context.Context, name, description string) (shop.It
 }
 
 // DeleteItem implements shop.CatalogueStore.
-func (db *DB) DeleteItem(ctx context.Context, id int32) error {
+func (db *DB) DeleteItem(ctx context.Context, actorID, id int32) error {
 	return db.write(ctx, "delete item", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM items WHERE id = $1`, id)
 		if err == nil && tag.RowsAffected() == 0 {
 			return shop.ErrItemNotFound
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, actorID, "item.delete", id)
 	})
 }

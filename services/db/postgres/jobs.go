@@ -16,6 +16,8 @@ type (
 	// ScalePicture scales a picture to its sizes.
 	ScalePicture struct {
 		Hash []byte `json:"hash"`
+		// By is the account that has uploaded it, 0 for the store itself.
+		By int32 `json:"by,omitzero"`
 	}
 	// DeletePicture deletes a picture unless a product shows it.
 	DeletePicture struct {
@@ -35,6 +37,25 @@ const maxAttempts = 5
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (ScalePicture) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: PictureQueue, MaxAttempts: maxAttempts}
+}
+
+// enqueueScaling enqueues a job of a lower priority for each unfinished one of the same account, so
+// that one account's pictures do not keep others waiting.
+func (db *DB) enqueueScaling(ctx context.Context, tx pgx.Tx, job ScalePicture) error {
+	const lowest = 4
+	priority := 1
+	if job.By != 0 {
+		err := tx.QueryRow(ctx, `SELECT least(1 + count(*), $3) FROM river_job WHERE kind = $1
+			AND args @> jsonb_build_object('by', $2::integer)
+			AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')`, job.Kind(), job.By, lowest).Scan(&priority)
+		if err != nil {
+			return fmt.Errorf("count pictures to scale: %w", err)
+		}
+	}
+	if _, err := db.jobs.InsertTx(ctx, tx, job, &river.InsertOpts{Priority: priority}); err != nil {
+		return fmt.Errorf("enqueue scaling of a picture: %w", err)
+	}
+	return nil
 }
 
 // Kind implements river.JobArgs. Its value is stored with queued jobs and must not change.

@@ -15,9 +15,9 @@ import (
 
 // Lock order: a transaction that locks a picture and a product locks the picture first.
 
-// storePicture stores a picture and enqueues the job of scaling it. It returns the picture's hash,
-// or nil if there is no upload.
-func (db *DB) storePicture(ctx context.Context, tx pgx.Tx, upload *picture.Original) ([]byte, error) {
+// storePicture stores a picture of an account and enqueues the job of scaling it. It returns the
+// picture's hash, or nil if there is no upload.
+func (db *DB) storePicture(ctx context.Context, tx pgx.Tx, by int32, upload *picture.Original) ([]byte, error) {
 	if upload == nil {
 		return nil, nil
 	}
@@ -36,10 +36,7 @@ func (db *DB) storePicture(ctx context.Context, tx pgx.Tx, upload *picture.Origi
 	if status != shop.PictureProcessing {
 		return hash, nil
 	}
-	if _, err := db.jobs.InsertTx(ctx, tx, ScalePicture{Hash: hash}, nil); err != nil {
-		return nil, fmt.Errorf("enqueue scaling of a picture: %w", err)
-	}
-	return hash, nil
+	return hash, db.enqueueScaling(ctx, tx, ScalePicture{Hash: hash, By: by})
 }
 
 // enqueuePictureDeletion enqueues the job that deletes a picture unless a product shows it.
@@ -54,10 +51,12 @@ func (db *DB) enqueuePictureDeletion(ctx context.Context, tx pgx.Tx, hash []byte
 }
 
 // SetPicture implements shop.CatalogueStore.
-func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (p shop.Product, err error) {
+func (db *DB) SetPicture(
+	ctx context.Context, actorID, id int32, ifVersion *int64, upload *picture.Original,
+) (p shop.Product, err error) {
 	defer db.changedProducts(ctx, id)
 	err = db.write(ctx, "set picture", func(tx pgx.Tx) error {
-		hash, err := db.storePicture(ctx, tx, upload)
+		hash, err := db.storePicture(ctx, tx, actorID, upload)
 		if err != nil {
 			return err
 		}
@@ -77,10 +76,15 @@ func (db *DB) SetPicture(ctx context.Context, id int32, ifVersion *int64, upload
 			UPDATE products SET picture = $3, version = version + 1, updated_at = now()
 			WHERE id = $1 AND version = coalesce($2, version)
 			RETURNING `+productColumns, id, ifVersion, hash)
-		if err != nil || bytes.Equal(before, hash) {
+		if err != nil {
 			return staleOrNotFound(ctx, tx, id, err)
 		}
-		return db.enqueuePictureDeletion(ctx, tx, before)
+		if !bytes.Equal(before, hash) {
+			if err := db.enqueuePictureDeletion(ctx, tx, before); err != nil {
+				return err
+			}
+		}
+		return audit(ctx, tx, actorID, "product.set_picture", id)
 	})
 	return p, err
 }

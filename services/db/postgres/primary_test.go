@@ -86,7 +86,7 @@ func TestReplaysWaitForTheStandby(t *testing.T) {
 	// The deletion is committed although the call fails.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := db.DeleteProduct(ctx, hoodie.ID, nil); err == nil {
+	if err := db.DeleteProduct(ctx, buyer.ID, hoodie.ID, nil); err == nil {
 		t.Error("a deletion succeeded without the standby")
 	}
 	if outcomes, err := placeWithin(t, time.Second, db, withKey("first")); err == nil {

@@ -9,7 +9,9 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 
+	"merchstore.io/merchstore/internal/budget"
 	"merchstore.io/merchstore/internal/failure"
+	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/rpcserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/db/picture"
@@ -34,7 +36,9 @@ func (s *Server) UploadPicture(stream uploadStream) error {
 	case size < 1 || size > picture.MaxBytes:
 		return failure.InvalidField("image", fmt.Sprintf("must be 1 to %d bytes", picture.MaxBytes))
 	}
-	if err := s.Uploads.Acquire(size, key); err != nil {
+	if err := s.Uploads.Acquire(size, key); errors.Is(err, budget.ErrShare) {
+		return failure.New(failure.Exhausted, failure.ReasonTooMany, "your account is uploading too many pictures; try again in a moment")
+	} else if err != nil {
 		return failure.New(failure.Unavailable, failure.ReasonUnavailable,
 			"too many pictures are being uploaded; try again in a moment").WithCause(err)
 	}
@@ -68,7 +72,7 @@ func readPicture(stream uploadStream, r *merchstorev1.UploadPictureRequest) ([]b
 }
 
 func (s *Server) storeUpload(stream uploadStream, r *merchstorev1.UploadPictureRequest, image []byte) (*merchstorev1.Product, error) {
-	ctx := stream.Context()
+	ctx := rpc.WithIncomingRequestID(stream.Context())
 	if create := r.GetCreate(); create != nil {
 		create.Image = image
 		resp, err := s.CreateProduct(ctx, create)

@@ -92,6 +92,9 @@ func AlreadyExists(reason failure.Reason, label, value string) error {
 }
 
 // AccountStore stores accounts.
+//
+// Changes of accounts, and of products and items in CatalogueStore, are recorded for audits in the
+// same transaction, with the account that makes them, actorID.
 type AccountStore interface {
 	// CreateUser returns AlreadyExists if the SID, username or email is taken.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
@@ -105,11 +108,11 @@ type AccountStore interface {
 	PasswordHash(ctx context.Context, userID int32) (string, error)
 	Users(ctx context.Context, k Keyset) ([]User, error)
 	// UpdateUser ends all sessions if the password changes.
-	UpdateUser(ctx context.Context, userID int32, c UserChange) (User, error)
+	UpdateUser(ctx context.Context, actorID, userID int32, c UserChange) (User, error)
 	// DeactivateUser returns ErrLastAdmin if no active admin would be left.
-	DeactivateUser(ctx context.Context, userID int32) (User, error)
+	DeactivateUser(ctx context.Context, actorID, userID int32) (User, error)
 	// UpdateSessions replaces an account's sessions by what change returns for them.
-	UpdateSessions(ctx context.Context, userID int32, change func(Sessions) Sessions) (User, error)
+	UpdateSessions(ctx context.Context, actorID, userID int32, change func(Sessions) Sessions) (User, error)
 }
 
 // PasswordHasher hashes passwords and compares them with hashes. Package password implements it.
@@ -257,7 +260,7 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 		}
 		change.PasswordHash = &hash
 	}
-	return a.Store.UpdateUser(ctx, u.ID, change)
+	return a.Store.UpdateUser(ctx, actor.ID, u.ID, change)
 }
 
 // hashNewPassword verifies the actor's current password and returns the hash of the new one. Access
@@ -285,7 +288,7 @@ func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, u User, up 
 
 // EndSession ends the actor's token.
 func (a *Accounts) EndSession(ctx context.Context, actor Actor) error {
-	_, err := a.Store.UpdateSessions(ctx, actor.ID, func(s Sessions) Sessions { return s.end(actor.Token, time.Now()) })
+	_, err := a.Store.UpdateSessions(ctx, actor.ID, actor.ID, func(s Sessions) Sessions { return s.end(actor.Token, time.Now()) })
 	return err
 }
 
@@ -295,7 +298,7 @@ func (a *Accounts) EndAllSessions(ctx context.Context, actor Actor, sid string) 
 	if err != nil {
 		return User{}, err
 	}
-	return a.Store.UpdateSessions(ctx, u.ID, Sessions.endAll)
+	return a.Store.UpdateSessions(ctx, actor.ID, u.ID, Sessions.endAll)
 }
 
 // Deactivate deactivates an account. It is idempotent.
@@ -304,5 +307,5 @@ func (a *Accounts) Deactivate(ctx context.Context, actor Actor, sid string) (Use
 	if err != nil {
 		return User{}, err
 	}
-	return a.Store.DeactivateUser(ctx, u.ID)
+	return a.Store.DeactivateUser(ctx, actor.ID, u.ID)
 }

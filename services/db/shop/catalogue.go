@@ -68,11 +68,11 @@ type CatalogueStore interface {
 	// CreateProduct stores the product, its picture unless upload is nil, and the job of scaling it
 	// in one transaction.
 	CreateProduct(ctx context.Context, ownerID int32, p NewProduct, upload *picture.Original) (Product, error)
-	UpdateProduct(ctx context.Context, id int32, ifVersion *int64, c ProductChange) (Product, error)
-	DeleteProduct(ctx context.Context, id int32, ifVersion *int64) error
+	UpdateProduct(ctx context.Context, actorID, id int32, ifVersion *int64, c ProductChange) (Product, error)
+	DeleteProduct(ctx context.Context, actorID, id int32, ifVersion *int64) error
 	// SetPicture replaces a product's picture, or removes it if upload is nil. It returns the
 	// errors of UpdateProduct.
-	SetPicture(ctx context.Context, id int32, ifVersion *int64, upload *picture.Original) (Product, error)
+	SetPicture(ctx context.Context, actorID, id int32, ifVersion *int64, upload *picture.Original) (Product, error)
 	// PictureContent returns ErrPictureNotFound if there is no such picture.
 	PictureContent(ctx context.Context, hash PictureHash, size PictureSize, part ByteRange) (PictureContent, error)
 	// SeedProducts stores the products, owned by the store itself, unless there has ever been a
@@ -82,7 +82,7 @@ type CatalogueStore interface {
 	Items(ctx context.Context, k Keyset) ([]Item, error)
 	CreateItem(ctx context.Context, name, description string) (Item, error)
 	// DeleteItem returns ErrItemNotFound if there is no such item.
-	DeleteItem(ctx context.Context, id int32) error
+	DeleteItem(ctx context.Context, actorID, id int32) error
 }
 
 // ProductReader reads one product, batched with concurrent reads.
@@ -149,7 +149,7 @@ func (c *Catalogue) Update(ctx context.Context, actor Actor, id int32, ifVersion
 	if err := c.authorize(ctx, actor, id); err != nil {
 		return Product{}, err
 	}
-	return c.Store.UpdateProduct(ctx, id, ifVersion, ch)
+	return c.Store.UpdateProduct(ctx, actor.ID, id, ifVersion, ch)
 }
 
 // Delete deletes a product. Orders keep their copy of its name and price.
@@ -157,7 +157,7 @@ func (c *Catalogue) Delete(ctx context.Context, actor Actor, id int32, ifVersion
 	if err := c.authorize(ctx, actor, id); err != nil {
 		return err
 	}
-	return c.Store.DeleteProduct(ctx, id, ifVersion)
+	return c.Store.DeleteProduct(ctx, actor.ID, id, ifVersion)
 }
 
 // authorize reports an error unless the actor may change the product. It may run before the
@@ -207,5 +207,5 @@ func (c *Catalogue) DeleteItem(ctx context.Context, actor Actor, id int32) error
 	if !actor.Admin {
 		return errAdminsOnly("delete an item")
 	}
-	return c.Store.DeleteItem(ctx, id)
+	return c.Store.DeleteItem(ctx, actor.ID, id)
 }

@@ -66,7 +66,7 @@ func (c *Catalogue) SetPicture(ctx context.Context, actor Actor, id int32, ifVer
 	if err != nil {
 		return Product{}, err
 	}
-	return c.Store.SetPicture(ctx, id, ifVersion, &original)
+	return c.Store.SetPicture(ctx, actor.ID, id, ifVersion, &original)
 }
 
 // RemovePicture removes a product's picture, if it has one.
@@ -74,7 +74,7 @@ func (c *Catalogue) RemovePicture(ctx context.Context, actor Actor, id int32, if
 	if err := c.authorize(ctx, actor, id); err != nil {
 		return Product{}, err
 	}
-	return c.Store.SetPicture(ctx, id, ifVersion, nil)
+	return c.Store.SetPicture(ctx, actor.ID, id, ifVersion, nil)
 }
 
 // Picture returns a picture, or a part of it. It needs no permission: only those who have seen the product or the

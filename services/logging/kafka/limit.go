@@ -30,17 +30,19 @@ type limit struct {
 	updated time.Time
 }
 
-// update reads the topic's limit, and reports whether it is less than l. If it cannot be read, l
-// stays.
+// update reads the topic's limit, and reports whether it is less than l, which it then becomes. If it
+// cannot be read, for example without the permission, half of l is tried, so that a few attempts find
+// what the topic accepts.
 func (l *limit) update(client *confluent.Producer, topic string, log *slog.Logger) bool {
 	if time.Since(l.updated) < limitInterval {
 		return false
 	}
-	l.updated = time.Now()
 	bytes, err := maxMessageBytes(client, topic)
-	if err != nil {
-		log.Warn("read the size of batches that the topic accepts", "error", err)
-		return false
+	if err == nil {
+		l.updated = time.Now()
+	} else {
+		bytes = l.bytes / 2
+		log.Warn("the size of batches that the topic accepts cannot be read; trying half", "bytes", bytes, "error", err)
 	}
 	bytes = max(bytes, minLimit)
 	if bytes >= l.bytes {

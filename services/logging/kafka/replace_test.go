@@ -64,7 +64,37 @@ func TestStoresRecordsAfterTheTopicWasDeletedAndCreated(t *testing.T) {
 func TestFitsBatchesToTheTopic(t *testing.T) {
 	t.Parallel()
 	b := broker.Shared(t)
+	fitBatches(t, b, settingsFor(b.Addr(), b.Topic(t, 1)))
+}
+
+func TestFitsBatchesWithoutPermissionToReadTheLimit(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Start(t.Context(), t.TempDir(), broker.WithProperty("allow.everyone.if.no.acl.found", "true"),
+		broker.WithProperty("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	s := settingsFor(b.Addr(), b.Topic(t, 1))
+	rule := confluent.ACLBinding{
+		Type: confluent.ResourceTopic, Name: s.Topic, ResourcePatternType: confluent.ResourcePatternTypeLiteral,
+		Principal: "User:ANONYMOUS", Host: "*", Operation: confluent.ACLOperationAll, PermissionType: confluent.ACLPermissionTypeAllow,
+	}
+	denied := rule
+	denied.Operation, denied.PermissionType = confluent.ACLOperationDescribeConfigs, confluent.ACLPermissionTypeDeny
+	results, err := adminOf(t, b).CreateACLs(t.Context(), confluent.ACLBindings{rule, denied})
+	if err != nil || results[0].Error.Code() != confluent.ErrNoError || results[1].Error.Code() != confluent.ErrNoError {
+		t.Fatal(err, results)
+	}
+	fitBatches(t, b, s)
+}
+
+func fitBatches(t *testing.T, b *broker.Broker, s Settings) {
+	t.Helper()
 	_, err := adminOf(t, b).IncrementalAlterConfigs(t.Context(), []confluent.ConfigResource{{
 		Type: confluent.ResourceTopic, Name: s.Topic, Config: []confluent.ConfigEntry{{
 			Name: "max.message.bytes", Value: "65536", IncrementalOperation: confluent.AlterConfigOpTypeSet,
