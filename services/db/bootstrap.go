@@ -26,6 +26,8 @@ type bootstrap struct {
 	accounts  *shop.Accounts
 	catalogue *shop.Catalogue
 	runner    *jobs.Runner
+	// index indexes the products that are older than the index that searches use.
+	index func(ctx context.Context) error
 	// database reports whether the database may be used.
 	database func(ctx context.Context) error
 	log      *slog.Logger
@@ -80,6 +82,9 @@ func (b *bootstrap) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapTimeout)
 	defer cancel()
 	if err := b.database(ctx); err != nil {
+		return err
+	}
+	if err := b.index(ctx); err != nil {
 		return err
 	}
 	if b.settings.AdminUsername != "" {

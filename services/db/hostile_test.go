@@ -224,7 +224,7 @@ func TestUploadPicture(t *testing.T) {
 func TestQuotas(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(s *Settings) {
-		s.Quotas.Items, s.Quotas.Products, s.Quotas.Orders, s.Quotas.PictureBytes = 2, 2, 2, 100
+		s.Quotas.Items, s.Quotas.Products, s.Quotas.Orders, s.Quotas.PictureBytes, s.Quotas.Searches = 2, 2, 2, 100, 2
 	})
 	admin, yoga, other := s.signUp("peter"), s.signUp("yoga"), s.signUp("other")
 	product := s.product(admin, 100)
@@ -239,6 +239,10 @@ func TestQuotas(t *testing.T) {
 		},
 		"orders": func(a account) error {
 			_, err := s.PlaceOrder(a.ctx, &merchstorev1.PlaceOrderRequest{Lines: []*merchstorev1.OrderLine{{ProductId: product.GetId(), Quantity: 1}}})
+			return err
+		},
+		"searches": func(a account) error {
+			_, err := s.ListProducts(a.ctx, &merchstorev1.ListProductsRequest{Query: "x"})
 			return err
 		},
 	} {

@@ -87,7 +87,7 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("PASSWORD_QUEUE_PER_ACCOUNT must be at least 1, GRPC_CALL_TIMEOUT 1s, PICTURE_UPLOAD_BYTES %d and GRPC_MAX_MESSAGE_BYTES %d",
 			2*picture.MaxBytes, minMessageBytes)
 	}
-	return errors.Join(s.Cache.Validate(), s.Jobs.Validate(), s.RPC.Validate())
+	return errors.Join(s.Cache.Validate(), s.Jobs.Validate(), s.RPC.Validate(), s.Postgres.Validate())
 }
 
 // serviceName is the service in the DB service's log records.
@@ -173,7 +173,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	database := func(ctx context.Context) error {
 		return db.CheckPrimary(ctx, func(ctx context.Context, conn *pgx.Conn) error { return schema.Check(ctx, conn) })
 	}
-	bootstrap := &bootstrap{settings: s, accounts: accounts, catalogue: catalogue, runner: runner, database: database, log: p.Log}
+	bootstrap := &bootstrap{
+		settings: s, accounts: accounts, catalogue: catalogue, runner: runner, index: db.IndexProducts, database: database, log: p.Log,
+	}
 	p.Add(bootstrap.component(ctx))
 	p.CheckReady("database", database)
 	p.CheckReady("bootstrap", bootstrap.ready)

@@ -60,7 +60,7 @@ func startOn(t *testing.T, url string, change ...func(*Settings)) *service {
 	t.Helper()
 	s, err := settings.Parse[Settings]([]string{
 		"DATABASE_URL=" + url, "JWT_KEYS=" + jwtKey, "SEED_PRODUCTS=false", "PASSWORD_QUEUE=1000", "PASSWORD_QUEUE_PER_ACCOUNT=500",
-		"ITEMS_PER_HOUR=0", "PRODUCTS_PER_HOUR=0", "PICTURE_BYTES_PER_HOUR=0", "ORDERS_PER_MINUTE=0",
+		"ITEMS_PER_HOUR=0", "PRODUCTS_PER_HOUR=0", "PICTURE_BYTES_PER_HOUR=0", "ORDERS_PER_MINUTE=0", "SEARCHES_PER_MINUTE=0",
 		"GRPC_ADDR=" + freeAddr(t), "OPS_ADDR=" + freeAddr(t), "SHUTDOWN_TIMEOUT=10s", "DB_MIN_CONNS=0",
 	})
 	if err != nil {

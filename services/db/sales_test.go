@@ -27,6 +27,8 @@ func TestSales(t *testing.T) {
 	s := start(t)
 	admin, seller, buyer := s.signUp("admin"), s.signUp("seller"), s.signUp("buyer")
 	own, others := s.product(seller, 100), s.product(admin, 100)
+	s.awaitSum()
+	database.Exec(t, s.sql(), `UPDATE sales_summed SET until = now() - interval '4 days'`)
 	empty, err := s.GetSales(seller.ctx, &merchstorev1.GetSalesRequest{Days: 3})
 	if err != nil || len(empty.GetDays()) != 0 || len(empty.GetProducts()) != 0 {
 		t.Errorf("before the first order: %v, %v", empty, err)
@@ -46,7 +48,7 @@ func TestSales(t *testing.T) {
 	s.buy(buyer, today, line(own, 4))
 	last := s.buy(buyer, today, line(own, 5), line(others, 1))
 
-	for name, tt := range map[string]struct {
+	tests := map[string]struct {
 		actor account
 		want  *merchstorev1.GetSalesResponse
 	}{
@@ -66,16 +68,28 @@ func TestSales(t *testing.T) {
 			},
 		}},
 		"a customer without products sees none": {buyer, new(merchstorev1.GetSalesResponse)},
-	} {
-		tt.want.From, tt.want.To = first.Format(time.DateOnly), today.Format(time.DateOnly)
-		got, err := s.GetSales(tt.actor.ctx, &merchstorev1.GetSalesRequest{Days: 3})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tt.want, got, protocmp.Transform()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+	check := func(when string) {
+		for name, tt := range tests {
+			tt.want.From, tt.want.To = first.Format(time.DateOnly), today.Format(time.DateOnly)
+			got, err := s.GetSales(tt.actor.ctx, &merchstorev1.GetSalesRequest{Days: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, protocmp.Transform()); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", name, when, diff)
+			}
 		}
 	}
+	check("from orders")
+	s.stop()
+	database.Exec(t, database.Connect(t, s.url), `DELETE FROM river_job`)
+	s = startOn(t, s.url)
+	s.awaitSum()
+	if n := s.count(`SELECT units FROM product_sales WHERE product_id = 0 ORDER BY day LIMIT 1`); n != 10 {
+		t.Errorf("%d units are summed up for the first day", n)
+	}
+	check("from their sums")
 
 	if _, err := s.CancelOrder(buyer.ctx, &merchstorev1.CancelOrderRequest{Id: last.GetId()}); err != nil {
 		t.Fatal(err)
@@ -91,6 +105,13 @@ func TestSales(t *testing.T) {
 		_, err := s.GetSales(seller.ctx, &merchstorev1.GetSalesRequest{Days: days})
 		wantReason(t, err, "invalid_request")
 	}
+}
+
+// awaitSum waits until the first job that sums up sales has ended.
+func (s *service) awaitSum() {
+	waitFor(s.t, "the sum of sales", func() bool {
+		return s.count(`SELECT count(*) FROM river_job WHERE kind = 'sum_sales' AND state = 'completed'`) == 1
+	})
 }
 
 func TestSalesBeyondAnyAmountOfMoney(t *testing.T) {

@@ -60,6 +60,7 @@ func TestAMigrationMayChangeTheTypeOfAColumn(t *testing.T) {
 	}
 	everywhere()
 	db := s.sql()
+	database.Exec(t, db, `DROP TRIGGER products_search ON products`) // as such a migration has to
 	for range 2 {
 		database.Exec(t, db, `ALTER TABLE users ALTER COLUMN username TYPE text, ALTER COLUMN password_hash TYPE varchar(255)`)
 		database.Exec(t, db, `ALTER TABLE products ALTER COLUMN name TYPE text, ALTER COLUMN slogan TYPE varchar(300)`)

@@ -141,7 +141,7 @@ func (b *bench) startDBOf(ctx context.Context, of string, env ...string) error {
 	return b.programs.start(ctx, "db"+of, "", b.addrs["db-ops"+of], b.program("db", of), nil, append([]string{
 		"GRPC_ADDR=" + b.addrs["db"+of], "OPS_ADDR=" + b.addrs["db-ops"+of], "DATABASE_URL=" + b.server.URL(b.database(of)),
 		"JWT_KEYS=" + jwtKeys, "LOGGING_SERVICE_ADDR=" + byName(b.addrs["logging"+of]), "PROFILING=true",
-		"PASSWORD_QUEUE_PER_ACCOUNT=16", "ORDERS_PER_MINUTE=0", "PICTURE_BYTES_PER_HOUR=0", "PRODUCTS_PER_HOUR=0",
+		"PASSWORD_QUEUE_PER_ACCOUNT=16", "ORDERS_PER_MINUTE=0", "SEARCHES_PER_MINUTE=0", "PICTURE_BYTES_PER_HOUR=0", "PRODUCTS_PER_HOUR=0",
 	}, env...)...)
 }
 

@@ -27,7 +27,7 @@ func environment(o Options, p *Process, keys, db, logging string) []string {
 		"KAFKA_BROKERS": o.KafkaBrokers, "KAFKA_TOPIC": "log-channel", "KAFKA_CREATE_TOPIC": "true",
 		"DB_SERVICE_ADDR": db, "LOGGING_SERVICE_ADDR": logging,
 		"LOGIN_RATE_PER_ACCOUNT": "0", "LOGIN_RATE_PER_ADDRESS": "0", "SIGNUP_RATE_PER_ADDRESS": "0",
-		"PASSWORD_QUEUE_PER_ACCOUNT": "64", "ITEMS_PER_HOUR": "0", "PRODUCTS_PER_HOUR": "0", "PICTURE_BYTES_PER_HOUR": "0", "ORDERS_PER_MINUTE": "0",
+		"PASSWORD_QUEUE_PER_ACCOUNT": "64", "ITEMS_PER_HOUR": "0", "PRODUCTS_PER_HOUR": "0", "PICTURE_BYTES_PER_HOUR": "0", "ORDERS_PER_MINUTE": "0", "SEARCHES_PER_MINUTE": "0",
 		"POD_NAME": p.Name,
 	}
 	if o.Topic != "" {

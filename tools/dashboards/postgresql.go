@@ -29,13 +29,13 @@ func postgresql() board {
 			}},
 			{"Connections of the pods", []panel{
 				newTimeSeries("Connections in use", "short", "Of each pod, with the size of its pool.",
-					promQL("{{pod}} in use", `merchstore_db_pool_connections_in_use{in}`), promQL("{{pod}} open", `merchstore_db_pool_connections{in}`), promQL("{{pod}} allowed", `merchstore_db_pool_connections_max{in}`)).runbook("MerchstoreDatabasePoolExhausted"),
+					promQL("{{pod}} {{pool}} in use", `merchstore_db_pool_connections_in_use{in}`), promQL("{{pod}} {{pool}} open", `merchstore_db_pool_connections{in}`), promQL("{{pod}} {{pool}} allowed", `merchstore_db_pool_connections_max{in}`)).runbook("MerchstoreDatabasePoolExhausted"),
 				newTimeSeries("Acquires that waited", "percentunit", "Fraction of the acquired connections that were not free at once.",
-					promQL("{{pod}}", `rate(merchstore_db_pool_waits_total{in}[$__rate_interval]) / rate(merchstore_db_pool_acquires_total{in}[$__rate_interval])`)).thresholds(atMost(0.2, 0.5)).runbook("MerchstoreDatabasePoolExhausted"),
+					promQL("{{pod}} {{pool}}", `rate(merchstore_db_pool_waits_total{in}[$__rate_interval]) / rate(merchstore_db_pool_acquires_total{in}[$__rate_interval])`)).thresholds(atMost(0.2, 0.5)).runbook("MerchstoreDatabasePoolExhausted"),
 				newTimeSeries("Acquires that gave up", "ops", "Calls per second that waited for a connection and did not get one. They fail, and buyers see an error.",
-					promQL("{{pod}}", `rate(merchstore_db_pool_waits_given_up_total{in}[$__rate_interval])`)).thresholds(atMost(0.01, 0.1)).runbook("MerchstoreDatabasePoolExhausted"),
+					promQL("{{pod}} {{pool}}", `rate(merchstore_db_pool_waits_given_up_total{in}[$__rate_interval])`)).thresholds(atMost(0.01, 0.1)).runbook("MerchstoreDatabasePoolExhausted"),
 				newTimeSeries("Time to acquire a connection", "s", "On average.",
-					promQL("{{pod}}", `rate(merchstore_db_pool_wait_seconds_total{in}[$__rate_interval]) / rate(merchstore_db_pool_acquires_total{in}[$__rate_interval])`)).thresholds(atMost(0.01, 0.1)).runbook("MerchstoreDatabasePoolExhausted"),
+					promQL("{{pod}} {{pool}}", `rate(merchstore_db_pool_wait_seconds_total{in}[$__rate_interval]) / rate(merchstore_db_pool_acquires_total{in}[$__rate_interval])`)).thresholds(atMost(0.01, 0.1)).runbook("MerchstoreDatabasePoolExhausted"),
 			}},
 			{"The server", []panel{
 				newTimeSeries("All connections", "short", "Connections of all clients of the server, with its limit.",

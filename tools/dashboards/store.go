@@ -60,7 +60,7 @@ func store() board {
 				newTimeSeries("Time in PostgreSQL, by statement", "percentunit", "At 100 %, one connection is busy with this statement all the time. A statement that grows is slow, or runs too often.",
 					promQL("{{query}}", `topk(8, sum by (query) (rate(merchstore_db_query_duration_seconds_sum{all}[$__rate_interval])))`)).traces("db"),
 				newTimeSeries("Connections to PostgreSQL in use", "percentunit", "Relative to the size of the pod's pool. At 100 %, calls wait for a connection.",
-					promQL("{{pod}}", `merchstore_db_pool_connections_in_use{in} / merchstore_db_pool_connections_max{in}`)).thresholds(atMost(0.7, 0.9)).runbook("MerchstoreDatabasePoolExhausted"),
+					promQL("{{pod}} {{pool}}", `merchstore_db_pool_connections_in_use{in} / merchstore_db_pool_connections_max{in}`)).thresholds(atMost(0.7, 0.9)).runbook("MerchstoreDatabasePoolExhausted"),
 				newTimeSeries("Waiting for a lock", "short", "Connections to PostgreSQL that wait for a lock that another one holds.",
 					promQL("connections", `max(merchstore_postgresql_lock_waiters{all})`)).thresholds(atMost(5, 20)).runbook("MerchstoreLocksHeld"),
 				newTimeSeries("Log messages waiting for Kafka", "short", "In each pod that sends some. Buyers do not notice.",

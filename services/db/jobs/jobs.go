@@ -45,7 +45,8 @@ type Store interface {
 	DeletePicture(ctx context.Context, hash []byte) error
 	OrphanedPictures(ctx context.Context, minAge time.Duration) ([][]byte, error)
 	StuckPictures(ctx context.Context) ([][]byte, error)
-	DeleteExpiredKeys(ctx context.Context, limit int) (int64, error)
+	DeleteExpiredKeys(ctx context.Context) (int64, error)
+	SumSales(ctx context.Context) (more bool, err error)
 	WaitingJobs(ctx context.Context) (map[string]int, error)
 }
 
@@ -69,6 +70,13 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[failStuckPictures]) error {
 		return failPicturesWithoutJob(ctx, store)
 	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sumSales]) error {
+		more, err := true, error(nil)
+		for more && err == nil {
+			more, err = store.SumSales(ctx)
+		}
+		return err
+	}))
 	river.AddWorker(workers, &cleanUpWorker{store: store, log: log})
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Logger: slog.New(warnHandler{log.Handler()}), Workers: workers,
@@ -81,6 +89,7 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 		PeriodicJobs: []*river.PeriodicJob{
 			newPeriodicJob(daily{}, cleanUp{}),
 			newPeriodicJob(river.PeriodicInterval(stuckPicturesInterval), failStuckPictures{}),
+			newPeriodicJob(river.PeriodicInterval(sumSalesInterval), sumSales{}),
 		},
 	})
 	if err != nil {

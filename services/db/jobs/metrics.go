@@ -27,7 +27,7 @@ var outcomes = map[river.EventKind]string{
 }
 
 func kinds() []string {
-	return []string{postgres.ScalePicture{}.Kind(), postgres.DeletePicture{}.Kind(), cleanUp{}.Kind(), failStuckPictures{}.Kind()}
+	return []string{postgres.ScalePicture{}.Kind(), postgres.DeletePicture{}.Kind(), cleanUp{}.Kind(), failStuckPictures{}.Kind(), sumSales{}.Kind()}
 }
 
 // registerMetrics measures the jobs of this process until stop is called, and counts the waiting

@@ -73,6 +73,20 @@ func (cleanUp) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: 24 * time.Hour}}
 }
 
+// sumSales is the job that adds new orders to the sums of sales.
+type sumSales struct{}
+
+// Kind implements river.JobArgs.
+func (sumSales) Kind() string { return "sum_sales" }
+
+// sumSalesInterval bounds the orders that a reader of sales sums up itself.
+const sumSalesInterval = 10 * time.Minute
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (sumSales) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: sumSalesInterval}}
+}
+
 // failStuckPictures is the job that fails pictures which no job will scale any more because every
 // attempt ended with its process being killed.
 type failStuckPictures struct{}
@@ -109,13 +123,9 @@ func (daily) Next(t time.Time) time.Time {
 	return next
 }
 
-const (
-	// deleteKeysLimit bounds the keys that one statement deletes within its timeout.
-	deleteKeysLimit = 10_000
-	// orphanAge is the minimum age of an orphaned picture to be deleted. There should be none: a
-	// job is enqueued for each picture that a product stops showing.
-	orphanAge = time.Hour
-)
+// orphanAge is the minimum age of an orphaned picture to be deleted. There should be none: a job is
+// enqueued for each picture that a product stops showing.
+const orphanAge = time.Hour
 
 // cleanUpWorker runs cleanUp.
 type cleanUpWorker struct {
@@ -130,7 +140,7 @@ func (*cleanUpWorker) Timeout(*river.Job[cleanUp]) time.Duration { return 10 * t
 
 // Work implements river.Worker.
 func (w *cleanUpWorker) Work(ctx context.Context, _ *river.Job[cleanUp]) error {
-	keys, err := w.deleteExpiredKeys(ctx)
+	keys, err := w.store.DeleteExpiredKeys(ctx)
 	orphans, listErr := w.store.OrphanedPictures(ctx, orphanAge)
 	err = errors.Join(err, listErr)
 	for _, hash := range orphans {
@@ -138,15 +148,4 @@ func (w *cleanUpWorker) Work(ctx context.Context, _ *river.Job[cleanUp]) error {
 	}
 	w.log.InfoContext(ctx, "clean-up finished", "idempotency_keys", keys, "orphaned_pictures", len(orphans))
 	return err
-}
-
-// deleteExpiredKeys returns the number of deleted keys.
-func (w *cleanUpWorker) deleteExpiredKeys(ctx context.Context) (total int64, err error) {
-	for {
-		n, err := w.store.DeleteExpiredKeys(ctx, deleteKeysLimit)
-		total += n
-		if err != nil || n < deleteKeysLimit {
-			return total, err
-		}
-	}
 }

@@ -29,7 +29,7 @@ const firstAccountLock = 7_305_807_842_131_046
 func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err error) {
 	err = db.write(ctx, "create user", func(tx pgx.Tx) error {
 		var empty bool
-		if err := tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM users)`).Scan(&empty); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT min(id) IS NULL FROM users`).Scan(&empty); err != nil {
 			return err
 		}
 		if empty {
@@ -40,7 +40,7 @@ func (db *DB) CreateUser(ctx context.Context, n shop.NewUser) (u shop.User, err 
 		u, err = queryUser(ctx, tx, "insert user", `
 			INSERT INTO users (sid, username, email, password_hash, role)
 			VALUES ($1, $2, nullif($3, ''), $4,
-				CASE WHEN $5 AND NOT EXISTS (SELECT FROM users) THEN 'admin' ELSE 'customer' END)
+				CASE WHEN $5 AND (SELECT min(id) FROM users) IS NULL THEN 'admin' ELSE 'customer' END)
 			RETURNING `+userColumns, n.SID, n.Username, n.Email, n.PasswordHash, n.AdminIfFirst)
 		if err != nil || !u.Admin {
 			return asAlreadyExists(err, n.SID, n.Username, n.Email)
@@ -123,7 +123,7 @@ func (db *DB) PasswordHash(ctx context.Context, userID int32) (string, error) {
 
 // Users implements shop.AccountStore.
 func (db *DB) Users(ctx context.Context, k shop.Keyset) ([]shop.User, error) {
-	return collect(ctx, db.pool, "list users", scanUser,
+	return collect(ctx, db.lists, "list users", scanUser,
 		`SELECT `+userColumns+` FROM users WHERE id > $1::bigint ORDER BY id LIMIT $2`, k.After, k.Limit)
 }
 

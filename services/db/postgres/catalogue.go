@@ -18,11 +18,14 @@ const productColumns = `id, name, description, category, slogan, (price * 100)::
 	coalesce((SELECT failure FROM pictures WHERE hash = picture), ''),
 	version, created_at, updated_at`
 
-func scanProduct(row pgx.CollectableRow) (p shop.Product, err error) {
+func scanProduct(row pgx.CollectableRow) (shop.Product, error) { return scanProductAfter(row) }
+
+// scanProductAfter scans productColumns that follow those for first.
+func scanProductAfter(row pgx.CollectableRow, first ...any) (p shop.Product, err error) {
 	var hash []byte
 	var pic shop.Picture
-	err = row.Scan(&p.ID, &p.Name, &p.Description, &p.Category, &p.Slogan, &p.Price, &p.Stock, &p.OwnerID,
-		&p.OwnerSID, &hash, &pic.Status, &pic.Failure, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+	err = row.Scan(append(first, &p.ID, &p.Name, &p.Description, &p.Category, &p.Slogan, &p.Price, &p.Stock, &p.OwnerID,
+		&p.OwnerSID, &hash, &pic.Status, &pic.Failure, &p.Version, &p.CreatedAt, &p.UpdatedAt)...)
 	if hash != nil {
 		pic.Hash = shop.PictureHash(hash)
 		p.Picture = &pic
@@ -37,21 +40,26 @@ func queryProduct(ctx context.Context, q querier, operation, sql string, args ..
 }
 
 // Products implements shop.CatalogueStore.
-func (db *DB) Products(ctx context.Context, f shop.ProductFilter, k shop.Keyset) ([]shop.Product, error) {
-	return collect(ctx, db.pool, "list products", scanProduct, `
+func (db *DB) Products(ctx context.Context, f shop.ProductFilter, k shop.Keyset) ([]shop.Product, int64, error) {
+	if f != (shop.ProductFilter{}) {
+		return db.search(ctx, f, k)
+	}
+	found, err := collect(ctx, db.lists, "list products", scanProduct, `
 		SELECT `+productColumns+` FROM products
-		WHERE id > $1::bigint AND deleted_at IS NULL AND ($3 = '' OR category = $3)
-			AND ($4 = '' OR strpos(lower(name), lower($4)) > 0 OR strpos(lower(description), lower($4)) > 0)
-		ORDER BY id LIMIT $2`, k.After, k.Limit, f.Category, f.Query)
+		WHERE id > $1::bigint AND deleted_at IS NULL ORDER BY id LIMIT $2`, k.After, k.Limit)
+	if len(found) < int(k.Limit) {
+		return found, 0, err
+	}
+	found = found[:k.Limit-1]
+	return found, int64(found[len(found)-1].ID), nil
 }
 
 // Categories implements shop.CatalogueStore.
 func (db *DB) Categories(ctx context.Context, limit int) ([]string, error) {
-	return collect(ctx, db.pool, "list categories", pgx.RowTo[string], `
-		SELECT category FROM (
-			SELECT category FROM products WHERE deleted_at IS NULL AND category <> ''
-			GROUP BY category ORDER BY count(*) DESC, category LIMIT $1
-		) AS c ORDER BY lower(category), category`, limit)
+	return collect(ctx, db.lists, "list categories", pgx.RowTo[string], `
+		SELECT name FROM (
+			SELECT name FROM categories WHERE products > 0 AND name <> '' ORDER BY products DESC, name LIMIT $1
+		) AS c ORDER BY lower(name), name`, limit)
 }
 
 // Product implements shop.CatalogueStore.
@@ -188,7 +196,7 @@ func scanItem(row pgx.CollectableRow) (i shop.Item, err error) {
 
 // Items implements shop.CatalogueStore.
 func (db *DB) Items(ctx context.Context, k shop.Keyset) ([]shop.Item, error) {
-	return collect(ctx, db.pool, "list items", scanItem,
+	return collect(ctx, db.lists, "list items", scanItem,
 		`SELECT id, name, description FROM items WHERE id > $1::bigint ORDER BY id LIMIT $2`, k.After, k.Limit)
 }
 

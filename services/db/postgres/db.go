@@ -4,9 +4,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,22 +24,37 @@ import (
 // Settings configures the connections to the database.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections; metrics, readiness and the job queue use one more each; orders are batched over one, so more are rarely faster"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 4: one is for orders, a fifth for jobs, 3 in 10 for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"minimum number of open connections"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
 	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" help:"interval between checks of idle connections"`
 	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"3s" help:"timeout for opening a connection"`
 	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" help:"timeout for a statement"`
+	ListTimeout      time.Duration   `env:"DB_LIST_TIMEOUT" envDefault:"2s" help:"timeout for a statement that lists or searches"`
 	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" help:"timeout for waiting for a lock of another transaction"`
 }
 
+// Validate implements settings.Validator.
+func (s Settings) Validate() error {
+	if s.MaxConns < 4 || s.StatementTimeout < time.Millisecond || s.ListTimeout < time.Millisecond || s.LockTimeout < time.Millisecond {
+		return errors.New("DB_MAX_CONNS must be at least 4, and DB_STATEMENT_TIMEOUT, DB_LIST_TIMEOUT and DB_LOCK_TIMEOUT 1ms")
+	}
+	return nil
+}
+
 // DB is a PostgreSQL database. It is safe for concurrent use.
+//
+// Each kind of work has connections of its own, so that one cannot take those of another, however
+// slow it is.
 type DB struct {
-	pool    *pgxpool.Pool
-	jobs    enqueuer
-	metrics *pgxpool.Pool // a single connection
-	primary *primary
+	pool       *pgxpool.Pool // all but the following
+	orders     *pgxpool.Pool // PlaceOrders, which runs one batch at a time
+	lists      *pgxpool.Pool // lists, searches and pictures
+	background *pgxpool.Pool // jobs
+	metrics    *pgxpool.Pool
+	jobs       enqueuer
+	primary    *primary
 	// checkConfig configures the connections of CheckPrimary.
 	checkConfig *pgx.ConnConfig
 	// writes bounds the connections that writes use at the same time. While a standby is
@@ -62,22 +77,12 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	if err != nil {
 		return nil, fmt.Errorf("parse DATABASE_URL: %w", err)
 	}
-	config.MaxConns, config.MinConns = s.MaxConns, s.MinConns
 	config.MaxConnLifetime, config.MaxConnIdleTime = s.MaxConnLifetime, s.MaxConnIdleTime
 	config.MaxConnLifetimeJitter = s.MaxConnLifetime / 10 // spreads reconnects
 	config.HealthCheckPeriod = s.HealthCheck
 	config.ConnConfig.ConnectTimeout = s.ConnectTimeout
-	params := config.ConnConfig.RuntimeParams
-	params["application_name"] = "merchstore-db"
-	params["timezone"] = "UTC"
-	// By default the planner plans "id = ANY($1)" again for every short list, which takes longer
-	// than running it. No statement here has a plan that depends on its parameters.
-	params["plan_cache_mode"] = "force_generic_plan"
-	params["statement_timeout"] = milliseconds(s.StatementTimeout)
-	params["lock_timeout"] = milliseconds(s.LockTimeout)
-	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 
-	primary := &primary{open: map[*connection]struct{}{}}
 	checkConfig := config.ConnConfig.Copy()
 	checkConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // a connection runs too few queries to prepare them
 	checkConfig.RuntimeParams["application_name"] = "merchstore-db-check"
@@ -85,10 +90,6 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	checkConfig.ConnectTimeout = checkTimeout / time.Duration(1+len(config.ConnConfig.Fallbacks))
 	config.ConnConfig.OnNotice = markUnreplicated
 	config.PrepareConn = clearUnreplicated
-	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		primary.instrument(c)
-		return nil
-	}
 
 	var tracers []pgx.QueryTracer
 	if calls != nil {
@@ -101,28 +102,69 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	metrics, err := openMetricsPool(ctx, config)
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{}) // enqueues only
-	if err != nil {
-		pool.Close()
-		metrics.Close()
-		return nil, fmt.Errorf("create the job queue client: %w", err)
-	}
-	primary.setPools(pool, metrics)
-	return &DB{
-		pool: pool, metrics: metrics, jobs: jobs, primary: primary, checkConfig: checkConfig,
-		writes: semaphore.NewWeighted(max(1, int64(s.MaxConns)/2)), writeTimeout: 2 * s.StatementTimeout,
+	db := &DB{
+		primary:     &primary{open: map[*connection]struct{}{}, session: session{s.StatementTimeout, s.LockTimeout}},
+		checkConfig: checkConfig, writeTimeout: 2 * s.StatementTimeout,
 		sales:   semaphore.NewWeighted(1),
 		changed: func(context.Context, []int32, []int32) {},
-	}, nil
+	}
+	if err := db.openPools(ctx, s, config); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// openPools divides the connections among the kinds of work.
+func (db *DB) openPools(ctx context.Context, s Settings, config *pgxpool.Config) (err error) {
+	open := func(name string, of session, minConns, maxConns int32) *pgxpool.Pool {
+		c := config.Copy()
+		c.ConnConfig.RuntimeParams["application_name"] = "merchstore-db" + name
+		c.MaxConns, c.MinConns = maxConns, min(minConns, maxConns)
+		c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+			db.primary.instrument(c, of)
+			return nil
+		}
+		pool, openErr := pgxpool.NewWithConfig(ctx, c)
+		if openErr != nil {
+			err = errors.Join(err, openErr)
+		} else {
+			db.primary.addPool(pool)
+		}
+		return pool
+	}
+	usual, list := db.primary.session, session{s.ListTimeout, s.LockTimeout}
+	lists, background := max(1, s.MaxConns*3/10), max(1, s.MaxConns/5)
+	general := s.MaxConns - 1 - lists - background
+	db.pool = open("", usual, s.MinConns, general)
+	db.orders = open("-orders", usual, s.MinConns, 1)
+	db.lists = open("-lists", list, 0, lists)
+	db.background = open("-jobs", usual, 0, background)
+	config.ConnConfig.Tracer = nil // metrics are not measured, so that an idle store looks idle
+	db.metrics = open("-metrics", session{scrapeTimeout, scrapeTimeout / 10}, 0, 1)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	db.writes = semaphore.NewWeighted(max(1, int64(general)/2))
+	if db.jobs, err = river.NewClient(riverpgxv5.New(db.pool), &river.Config{}); err != nil { // enqueues only
+		return fmt.Errorf("create the job queue client: %w", err)
+	}
+	return nil
+}
+
+// session holds the settings of a connection. They are set after connecting, because poolers reject
+// most parameters of a start-up message.
+type session struct {
+	statementTimeout, lockTimeout time.Duration
+}
+
+// sql sets the session up. By default the planner plans "id = ANY($1)" again for every short list,
+// which takes longer than running it; no statement here has a plan that depends on its parameters.
+// Compiling a statement takes longer than running it, too: a generic plan does not know its LIMIT.
+func (s session) sql() string {
+	return fmt.Sprintf(`SET plan_cache_mode = force_generic_plan; SET jit = off;
+		SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;`,
+		s.statementTimeout.Milliseconds(), s.lockTimeout.Milliseconds(), 2*s.statementTimeout.Milliseconds())
 }
 
 // OnChange calls f with the ids of changed accounts and products after each commit and before its
@@ -137,13 +179,12 @@ func (db *DB) changedProducts(ctx context.Context, ids ...int32) {
 	}
 }
 
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
 // Pool returns the pool for the job queue.
-func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+func (db *DB) Pool() *pgxpool.Pool { return db.background }
 
 // Close waits for the connections in use and closes all connections.
 func (db *DB) Close() {
-	db.pool.Close()
-	db.metrics.Close()
+	for _, pool := range db.primary.pools {
+		pool.Close()
+	}
 }

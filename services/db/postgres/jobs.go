@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
@@ -66,14 +67,27 @@ type enqueuer interface {
 	InsertTx(ctx context.Context, tx pgx.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
-// DeleteExpiredKeys deletes at most limit idempotency keys older than shop.KeyLifetime. It returns
-// the number of deleted keys.
-func (db *DB) DeleteExpiredKeys(ctx context.Context, limit int) (int64, error) {
-	tag, err := db.pool.Exec(ctx, `
-		DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-			SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1) LIMIT $2 FOR UPDATE SKIP LOCKED
-		))`, shop.KeyLifetime.Seconds(), limit)
-	return tag.RowsAffected(), wrap(err, "delete expired idempotency keys")
+// keyPages is how many pages of idempotency_keys a statement reads: it takes milliseconds.
+const keyPages = 32
+
+// DeleteExpiredKeys deletes the idempotency keys older than shop.KeyLifetime, and returns their
+// number. It reads the table once, a few pages at a time: an index would have to be written by every
+// order.
+func (db *DB) DeleteExpiredKeys(ctx context.Context) (deleted int64, err error) {
+	var pages int64
+	err = db.background.QueryRow(ctx,
+		`SELECT pg_relation_size('idempotency_keys') / current_setting('block_size')::integer`).Scan(&pages)
+	for first := int64(0); err == nil && first < pages; first += keyPages {
+		var tag pgconn.CommandTag
+		tag, err = db.background.Exec(ctx, `
+			DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+				SELECT ctid FROM idempotency_keys
+				WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid
+					AND created_at < now() - make_interval(secs => $3) FOR UPDATE SKIP LOCKED
+			))`, first, first+keyPages, shop.KeyLifetime.Seconds())
+		deleted += tag.RowsAffected()
+	}
+	return deleted, wrap(err, "delete expired idempotency keys")
 }
 
 // WaitingJobs returns the number of unfinished jobs by kind.

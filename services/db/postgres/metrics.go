@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,17 +9,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RegisterMetrics registers metrics of the pool, and metrics of the server and the products that
+// RegisterMetrics registers metrics of the pools, and metrics of the server and the products that
 // are queried with each scrape.
 func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 	r.MustRegister(queryCollector{"server", db.serverMetrics}, queryCollector{"products", db.productMetrics})
+	for name, pool := range map[string]*pgxpool.Pool{"general": db.pool, "orders": db.orders, "lists": db.lists, "jobs": db.background} {
+		registerPool(prometheus.WrapRegistererWith(prometheus.Labels{"pool": name}, r), pool)
+	}
+}
+
+func registerPool(r prometheus.Registerer, pool *pgxpool.Pool) {
 	gauge := func(name, help string, value func(s *pgxpool.Stat) float64) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "merchstore_db_pool_" + name, Help: help},
-			func() float64 { return value(db.pool.Stat()) }))
+			func() float64 { return value(pool.Stat()) }))
 	}
 	counter := func(name, help string, value func(s *pgxpool.Stat) float64) {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "merchstore_db_pool_" + name, Help: help},
-			func() float64 { return value(db.pool.Stat()) }))
+			func() float64 { return value(pool.Stat()) }))
 	}
 	gauge("connections", "Open connections.",
 		func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) })
@@ -40,23 +45,6 @@ func (db *DB) RegisterMetrics(r prometheus.Registerer) {
 
 // scrapeTimeout bounds how long a scrape waits for the database.
 const scrapeTimeout = time.Second
-
-// openMetricsPool opens a separate connection for metrics: they must be available when all other
-// connections are in use or wait for a lock. Its queries are not measured, so that an idle store
-// looks idle.
-func openMetricsPool(ctx context.Context, c *pgxpool.Config) (*pgxpool.Pool, error) {
-	c = c.Copy()
-	c.MaxConns, c.MinConns = 1, 0
-	c.ConnConfig.Tracer = nil
-	c.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(scrapeTimeout / 10)
-	c.ConnConfig.RuntimeParams["application_name"] = "merchstore-db-metrics"
-	c.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(scrapeTimeout)
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("open database for metrics: %w", err)
-	}
-	return pool, nil
-}
 
 // queryCollector queries the database with each scrape. If the query fails it collects nothing,
 // because stale values would look like current ones.
@@ -97,8 +85,12 @@ func newMetric(kind prometheus.ValueType, value float64, name, help string, labe
 // of the store itself and its admins: any user may add products, so their number is not bounded.
 func (db *DB) productMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 	var all, oversold int64
-	err := db.metrics.QueryRow(ctx, `
-		SELECT count(*), count(*) FILTER (WHERE stock < 0) FROM products WHERE deleted_at IS NULL`).Scan(&all, &oversold)
+	var checked bool
+	err := db.metrics.QueryRow(ctx, `SELECT coalesce(sum(products), 0), EXISTS (SELECT FROM pg_constraint
+		WHERE conrelid = 'products'::regclass AND conname = 'products_stock_check' AND convalidated) FROM categories`).Scan(&all, &checked)
+	if err == nil && !checked { // otherwise no stock can be negative, and there is no need to look
+		err = db.metrics.QueryRow(ctx, `SELECT count(*) FROM products WHERE stock < 0 AND deleted_at IS NULL`).Scan(&oversold)
+	}
 	if err != nil {
 		return nil, wrap(err, "count products")
 	}
@@ -113,8 +105,12 @@ func (db *DB) productMetrics(ctx context.Context) ([]prometheus.Metric, error) {
 		err := row.Scan(&id, &units)
 		return newMetric(prometheus.GaugeValue, units, "merchstore_product_stock",
 			"Units in stock, for products of the store itself and its admins.", "product_id", id), err
-	}, `SELECT p.id::text, p.stock::float8 FROM products p LEFT JOIN users u ON u.id = p.owner_id
-		WHERE p.deleted_at IS NULL AND (p.owner_id IS NULL OR u.role = 'admin') ORDER BY p.id LIMIT 100`)
+	}, `SELECT id::text, stock::float8 FROM (
+			(SELECT id, stock FROM products WHERE owner_id IS NULL AND deleted_at IS NULL ORDER BY owner_id, id LIMIT 100)
+			UNION ALL
+			SELECT p.id, p.stock FROM (SELECT id FROM users WHERE role = 'admin' ORDER BY id LIMIT 100) AS admin,
+				LATERAL (SELECT id, stock FROM products WHERE owner_id = admin.id AND deleted_at IS NULL ORDER BY id LIMIT 100) AS p
+		) AS labelled ORDER BY labelled.id LIMIT 100`)
 	return append(metrics, stock...), err
 }
 

@@ -57,13 +57,13 @@ func (db *DB) Orders(ctx context.Context, userID int32, k shop.Keyset) ([]shop.O
 	if userID != 0 {
 		filter, args = "AND o.user_id = $3", []any{userID}
 	}
-	found, err := collect(ctx, db.pool, "list orders", scanListedOrder, `
+	found, err := collect(ctx, db.lists, "list orders", scanListedOrder, `
 		SELECT `+listedOrderColumns+` FROM orders o WHERE o.id < $1::bigint `+filter+`
 		ORDER BY o.id DESC LIMIT $2`, append([]any{before, k.Limit}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	return withItems(ctx, db.pool, found)
+	return withItems(ctx, db.lists, found)
 }
 
 // withItems reads the items of the orders.

@@ -104,7 +104,7 @@ func (db *DB) PictureContent(
 	if limit == 0 {
 		limit = picture.MaxBytes
 	}
-	return collectOne(ctx, db.pool, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
+	return collectOne(ctx, db.lists, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
 		err = row.Scan(&c.MediaType, &c.Content, &c.Total)
 		return c, err
 	}, fmt.Sprintf(`
@@ -115,7 +115,7 @@ func (db *DB) PictureContent(
 // UnscaledPicture returns the original of a picture that is still to be scaled, or nil if there is
 // none.
 func (db *DB) UnscaledPicture(ctx context.Context, hash []byte) ([]byte, error) {
-	return collectOne(ctx, db.pool, "read original of a picture", nil, pgx.RowTo[[]byte],
+	return collectOne(ctx, db.background, "read original of a picture", nil, pgx.RowTo[[]byte],
 		`SELECT original FROM pictures WHERE hash = $1 AND status = 'processing'`, hash)
 }
 
@@ -173,17 +173,17 @@ func (db *DB) DeletePicture(ctx context.Context, hash []byte) error {
 func (db *DB) OrphanedPictures(ctx context.Context, minAge time.Duration) ([][]byte, error) {
 	// Versions without pictures do not clear this column when they delete a product, and may still
 	// run during an update.
-	if _, err := db.pool.Exec(ctx, `UPDATE products SET picture = NULL WHERE deleted_at IS NOT NULL AND picture IS NOT NULL`); err != nil {
+	if _, err := db.background.Exec(ctx, `UPDATE products SET picture = NULL WHERE deleted_at IS NOT NULL AND picture IS NOT NULL`); err != nil {
 		return nil, wrap(err, "remove pictures of deleted products")
 	}
-	return collect(ctx, db.pool, "list orphaned pictures", pgx.RowTo[[]byte], `
+	return collect(ctx, db.background, "list orphaned pictures", pgx.RowTo[[]byte], `
 		SELECT hash FROM pictures p WHERE uploaded_at < now() - make_interval(secs => $1)
 			AND NOT EXISTS (SELECT FROM products WHERE picture = p.hash)`, minAge.Seconds())
 }
 
 // StuckPictures returns the pictures that are to be scaled but have no job.
 func (db *DB) StuckPictures(ctx context.Context) ([][]byte, error) {
-	return collect(ctx, db.pool, "list stuck pictures", pgx.RowTo[[]byte], `
+	return collect(ctx, db.background, "list stuck pictures", pgx.RowTo[[]byte], `
 		SELECT hash FROM pictures p WHERE status = 'processing' AND NOT EXISTS (
 			SELECT FROM river_job WHERE kind = $1 AND args ->> 'hash' = encode(p.hash, 'base64')
 				AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')

@@ -37,7 +37,7 @@ func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]
 
 // placeBatch is one attempt of PlaceOrders.
 func (db *DB) placeBatch(ctx context.Context, requests []shop.OrderRequest) (d shop.Decision, err error) {
-	err = db.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+	err = db.orders.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		defer rollback(ctx, conn)
 		snapshot, err := lockSnapshot(ctx, conn, requests)
 		if err != nil {

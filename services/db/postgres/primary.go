@@ -18,6 +18,8 @@ import (
 // leads to another server, while connections made before stay with the old one, which may be
 // stopped, unreachable or read-only. See decision 15.
 type primary struct {
+	session session // of check connections
+
 	mu    sync.Mutex
 	open  map[*connection]struct{}
 	pools []*pgxpool.Pool
@@ -51,22 +53,22 @@ func (c *connection) isOn(server string) bool {
 	return known != nil && *known == server
 }
 
-// setPools sets the pools whose connections p instruments.
-func (p *primary) setPools(pools ...*pgxpool.Pool) {
+// addPool adds a pool whose connections p instruments.
+func (p *primary) addPool(pool *pgxpool.Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pools = pools
+	p.pools = append(p.pools, pool)
 }
 
 var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
 
-// instrument prepares the configuration of one connection. It returns a pointer to what will
+// instrument prepares the configuration of one connection, a session of that kind. It returns a pointer to what will
 // identify the connection's server.
 //
 // pgx dials until the connection is established, and again to send a CancelRequest. Behind a
 // Service the address may lead to another server by then, so a CancelRequest is sent only as long
 // as the latest check connection reached the server of this one.
-func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
+func (p *primary) instrument(c *pgx.ConnConfig, of session) *atomic.Pointer[string] {
 	server := new(atomic.Pointer[string])
 	dial, validate, onError := c.DialFunc, c.ValidateConnect, c.OnPgError
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -84,7 +86,7 @@ func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 		return tracked, nil
 	}
 	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		started, readOnly, err := inspect(ctx, conn)
+		started, readOnly, err := startSession(ctx, conn, of)
 		switch {
 		case err != nil:
 			return err
@@ -111,14 +113,15 @@ func (p *primary) instrument(c *pgx.ConnConfig) *atomic.Pointer[string] {
 	return server
 }
 
-// inspect returns an identification of the server that changes when the server restarts.
-func inspect(ctx context.Context, conn *pgconn.PgConn) (server string, readOnly bool, err error) {
-	result, err := conn.Exec(ctx,
-		`SELECT pg_postmaster_start_time(), current_setting('transaction_read_only')`).ReadAll()
+// startSession sets the session up, and returns an identification of the server that changes when the server
+// restarts.
+func startSession(ctx context.Context, conn *pgconn.PgConn, of session) (server string, readOnly bool, err error) {
+	results, err := conn.Exec(ctx,
+		of.sql()+`SELECT pg_postmaster_start_time(), current_setting('transaction_read_only')`).ReadAll()
 	if err != nil {
-		return "", false, fmt.Errorf("identify the server: %w", err)
+		return "", false, fmt.Errorf("set the session up: %w", err)
 	}
-	row := result[0].Rows[0]
+	row := results[len(results)-1].Rows[0]
 	return string(row[0]), string(row[1]) == "on", nil
 }
 
@@ -168,7 +171,7 @@ const checkTolerance = 10 * time.Second
 // rejects new connections, otherwise until checkTolerance is over.
 func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
 	config := db.checkConfig.Copy()
-	server := db.primary.instrument(config)
+	server := db.primary.instrument(config, db.primary.session)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
 		defer conn.Close(ctx)
@@ -183,14 +186,18 @@ func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, 
 
 // checkOpen passes an idle connection to check. It returns nil if all connections are in use.
 func (db *DB) checkOpen(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
-	idle := db.pool.AcquireAllIdle(ctx)
-	for _, c := range idle {
-		defer c.Release()
+	busy := false
+	for _, pool := range db.primary.pools {
+		idle := pool.AcquireAllIdle(ctx)
+		for _, c := range idle {
+			defer c.Release()
+		}
+		if len(idle) > 0 {
+			return check(ctx, idle[0].Conn())
+		}
+		busy = busy || pool.Stat().AcquiredConns() > 0
 	}
-	if len(idle) > 0 {
-		return check(ctx, idle[0].Conn())
-	}
-	if db.pool.Stat().AcquiredConns() == 0 {
+	if !busy {
 		return errUnavailable
 	}
 	return nil

@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,22 +12,38 @@ import (
 // maxRevenue limits each sum, in minor units, so that no sum of them overflows.
 const maxRevenue = 10_000_000_000_000_000
 
-// A query consists of sold, an optional condition on i.product_id, which may use $6, and soldByDay.
+// A query consists of live, which are the orders since $3 that are not in product_sales yet, a list of
+// products, soldItems, a list of items that make up the days' totals, and sold.
 const (
-	sold = `
-		WITH sold AS (
-			SELECT i.product_id, floor(date_part('epoch', o.created_at - $1::timestamptz) / 86400)::integer AS day,
-				sum(i.quantity) AS units, sum(i.quantity * i.unit_price) * 100 AS revenue
+	live = `
+		WITH live AS MATERIALIZED (
+			SELECT i.product_id, store_day(o.created_at) AS day, i.quantity::bigint AS units, i.quantity * i.unit_price AS revenue
 			FROM orders o JOIN order_items i ON i.order_id = o.id
-			WHERE o.id >= $2 AND i.order_id >= $2 AND o.created_at >= $1 AND o.created_at < $3 AND o.status = 'placed'`
-	soldByDay = `
-			GROUP BY 1, 2
+			WHERE o.created_at >= greatest($3::timestamptz, $1::timestamptz) AND o.created_at < $2 AND o.status = 'placed'
+		), listed (product_id) AS (`
+	productsOfOwner = `SELECT id FROM products WHERE owner_id = $6`
+	// bestProducts are among the best of a day, or have just been sold. 0 stands for all products.
+	bestProducts = `SELECT 0 UNION SELECT product_id FROM live UNION
+			SELECT best.product_id FROM generate_series(store_day($1), store_day($2) - 1) AS d (day), LATERAL (
+				SELECT product_id FROM product_sales s WHERE s.day = d.day ORDER BY revenue DESC LIMIT 20) AS best`
+	soldItems = `), item AS (
+			SELECT product_id, day, units, revenue FROM product_sales JOIN listed USING (product_id)
+			WHERE day >= store_day($1) AND day < store_day($2)
+			UNION ALL
+			SELECT product_id, day, units, revenue FROM live JOIN listed USING (product_id)
+		), total AS (`
+	itemsOfOwner = `SELECT * FROM item`
+	allItems     = `SELECT * FROM item WHERE product_id = 0 UNION ALL SELECT * FROM live`
+	sold         = `), sold AS (
+			SELECT product_id, day, sum(units) AS units, sum(revenue) * 100 AS revenue
+			FROM item WHERE product_id <> 0 GROUP BY 1, 2 HAVING sum(units) > 0
 		), best AS (
 			SELECT product_id FROM sold GROUP BY product_id ORDER BY sum(revenue) DESC, product_id LIMIT $4
 		)
-		SELECT 0, '', day, sum(units)::bigint, least(sum(revenue), $5)::bigint FROM sold GROUP BY day
+		SELECT 0, '', day - store_day($1), sum(units)::bigint, least(sum(revenue) * 100, $5)::bigint
+		FROM total GROUP BY day HAVING sum(units) > 0
 		UNION ALL
-		SELECT product_id, p.name, day, units, least(revenue, $5)::bigint
+		SELECT product_id, p.name, day - store_day($1), units::bigint, least(revenue, $5)::bigint
 		FROM sold JOIN best USING (product_id) JOIN products p ON p.id = product_id
 		ORDER BY 1, 3`
 )
@@ -37,37 +53,68 @@ func scanSold(row pgx.CollectableRow) (s shop.SoldOnDay, err error) {
 	return s, err
 }
 
-// Sold implements shop.OrderStore. It sums up the orders themselves: a stored sum would have to be
-// updated with every order. It first finds the period's first order, so that the later ones and their
-// items are found by primary key.
+// Sold implements shop.OrderStore. Both statements see the same orders as summed.
 func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOnDay, err error) {
 	const operation = "sum up sales"
 	if err := db.sales.Acquire(ctx, 1); err != nil {
 		return nil, wrap(err, operation)
 	}
 	defer db.sales.Release(1)
-	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		// The best plan depends on the period. Compiling it would take longer than running it.
-		_, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)`)
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, db.lists, snapshot, func(tx pgx.Tx) error {
+		unsummed, err := beginSum(ctx, tx, `SELECT until, now() FROM sales_summed`)
 		if err != nil {
 			return err
 		}
-		var first int64 // OFFSET keeps the planner from looking for it in the order of ids
-		err = tx.QueryRow(ctx, `SELECT id FROM (SELECT id FROM orders WHERE created_at >= $1 OFFSET 0) AS period
-			ORDER BY id LIMIT 1`, f.From).Scan(&first)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		sql, args := sold+soldByDay, []any{f.From, first, f.From.AddDate(0, 0, int(f.Days)), f.Products, int64(maxRevenue)}
+		sql := live + bestProducts + soldItems + allItems + sold
+		args := []any{f.From, f.From.AddDate(0, 0, int(f.Days)), unsummed.From, f.Products, int64(maxRevenue)}
 		if f.OwnerID != 0 {
-			sql = sold + ` AND i.product_id IN (SELECT id FROM products WHERE owner_id = $6)` + soldByDay
-			args = append(args, f.OwnerID)
+			sql, args = live+productsOfOwner+soldItems+itemsOfOwner+sold, append(args, f.OwnerID)
 		}
 		found, err = collect(ctx, tx, "read sold items", scanSold, sql, args...)
 		return err
 	})
 	return found, wrap(err, operation)
+}
+
+// span is a time from which on orders are summed up, and where they end.
+type span struct{ From, To time.Time }
+
+// beginSum lets the planner see the period, as the best plan depends on it, and reads what sql selects.
+func beginSum(ctx context.Context, tx pgx.Tx, sql string) (span, error) {
+	if _, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`); err != nil {
+		return span{}, err
+	}
+	return collectOne(ctx, tx, "read what is summed up", pgx.ErrNoRows, pgx.RowToStructByPos[span], sql)
+}
+
+// SumSales adds up to six hours of orders to product_sales, and reports whether there may be more. It
+// leaves out the last minute, and what is later than the beginning of an open transaction, which may
+// yet commit orders of that time.
+func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
+	err = db.begin(ctx, func(tx pgx.Tx) error {
+		next, err := beginSum(ctx, tx, `
+			SELECT until, least(until + interval '6 hours', now() - interval '1 minute', (
+				SELECT min(xact_start) FROM pg_stat_activity
+				WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()))
+			FROM sales_summed FOR UPDATE`)
+		if err != nil || !next.From.Before(next.To) {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			INSERT INTO product_sales AS s (product_id, day, units, revenue)
+			SELECT coalesce(i.product_id, 0), store_day(o.created_at) AS day, sum(i.quantity), sum(i.quantity * i.unit_price)
+			FROM orders o JOIN order_items i ON i.order_id = o.id
+			WHERE o.created_at >= $1 AND o.created_at < $2 AND o.status = 'placed'
+			GROUP BY GROUPING SETS ((i.product_id, day), (day)) ORDER BY 1, 2
+			ON CONFLICT ON CONSTRAINT product_sales_pkey
+			DO UPDATE SET units = s.units + excluded.units, revenue = s.revenue + excluded.revenue`, next.From, next.To)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE sales_summed SET until = $1`, next.To)
+		more = next.To.Sub(next.From) == 6*time.Hour
+		return err
+	})
+	return more, wrap(err, "sum up sales")
 }

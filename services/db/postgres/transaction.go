@@ -46,10 +46,9 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx pgx.Tx) error) error {
 	})
 }
 
-// begin runs f in a transaction and commits it, without waiting for a slot among the writes. It may
-// run f twice.
+// begin runs f in a transaction of a job and commits it. It may run f twice.
 func (db *DB) begin(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return withFreshPlans(func() error { return pgx.BeginFunc(ctx, db.pool, f) })
+	return withFreshPlans(func() error { return pgx.BeginFunc(ctx, db.background, f) })
 }
 
 // unreplicatedKey marks a connection on which a commit did not wait for a standby.

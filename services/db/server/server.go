@@ -120,6 +120,11 @@ func (s *Server) EndAllSessions(ctx context.Context, r *merchstorev1.EndAllSessi
 
 // ListProducts implements DBService.
 func (s *Server) ListProducts(ctx context.Context, r *merchstorev1.ListProductsRequest) (*merchstorev1.ListProductsResponse, error) {
+	if r.GetQuery() != "" {
+		if err := take(s.Quotas.searches, actorFromContext(ctx), 1, "searches"); err != nil {
+			return nil, err
+		}
+	}
 	products, next, err := s.Catalogue.List(ctx, shop.ProductFilter{Query: r.GetQuery(), Category: r.GetCategory()},
 		shop.Page{Limit: r.GetLimit(), Cursor: r.GetCursor()})
 	if err != nil {
@@ -262,7 +267,11 @@ func (s *Server) CancelOrder(ctx context.Context, r *merchstorev1.CancelOrderReq
 
 // GetSales implements DBService.
 func (s *Server) GetSales(ctx context.Context, r *merchstorev1.GetSalesRequest) (*merchstorev1.GetSalesResponse, error) {
-	sales, err := s.Orders.Sales(ctx, actorFromContext(ctx), r.GetDays())
+	actor := actorFromContext(ctx)
+	if err := take(s.Quotas.searches, actor, 1, "searches"); err != nil {
+		return nil, err
+	}
+	sales, err := s.Orders.Sales(ctx, actor, r.GetDays())
 	if err != nil {
 		return nil, err
 	}

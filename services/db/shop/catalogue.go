@@ -43,7 +43,7 @@ type ProductChange struct {
 
 // ProductFilter selects products.
 type ProductFilter struct {
-	Query    string // substring of the name or description; empty matches any
+	Query    string // words of the name or description; empty matches any
 	Category string // empty matches any
 }
 
@@ -57,7 +57,9 @@ var (
 
 // CatalogueStore stores products, their pictures, and items.
 type CatalogueStore interface {
-	Products(ctx context.Context, f ProductFilter, k Keyset) ([]Product, error)
+	// Products returns at most one product less than k.Limit, by relevance if there is a query, and
+	// what k.After is for the next page, or 0 after the last. There may be fewer on any page.
+	Products(ctx context.Context, f ProductFilter, k Keyset) (page []Product, next int64, err error)
 	// Categories returns up to limit categories, those with the most products, in alphabetical
 	// order.
 	Categories(ctx context.Context, limit int) ([]string, error)
@@ -104,12 +106,8 @@ func (c *Catalogue) List(ctx context.Context, f ProductFilter, p Page) (products
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := c.Store.Products(ctx, f, k)
-	if err != nil {
-		return nil, "", err
-	}
-	products, next = paginate(found, k, func(p Product) int32 { return p.ID })
-	return products, next, nil
+	products, after, err := c.Store.Products(ctx, f, k)
+	return products, formatCursor(after), err
 }
 
 // maxCategories is the maximum number of categories listed.

@@ -34,7 +34,8 @@ type Page struct {
 
 // Keyset is a Page as a store reads it.
 type Keyset struct {
-	// After is the id of the last entry of the previous page. It is 0 for the first page.
+	// After is the id of the last entry of the previous page, or its position in a search. It is 0
+	// for the first page.
 	After int64
 	// Limit is one more than the page holds, which shows whether there is a next page.
 	Limit int32
@@ -75,8 +76,15 @@ func paginate[T any, ID int32 | int64](found []T, k Keyset, id func(T) ID) (page
 		return found, ""
 	}
 	page = found[:k.Limit-1]
-	last := id(page[len(page)-1])
-	return page, base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(int64(last), 10)))
+	return page, formatCursor(int64(id(page[len(page)-1])))
+}
+
+// formatCursor returns the cursor that parseCursor parses. It is empty for 0.
+func formatCursor(after int64) string {
+	if after == 0 {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(after, 10)))
 }
 
 var errNotOwner = failure.New(failure.Forbidden, failure.ReasonForbidden, "this belongs to another account")

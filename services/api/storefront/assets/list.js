@@ -32,6 +32,9 @@ export function pagedList(element, { name, render, empty }) {
     const entries = page[name].map(render);
     element.append(...entries);
     cursor = page.next_cursor;
+    if (entries.length === 0 && cursor !== "") {
+      return nextPage(); // a search has not found anything yet
+    }
     more.hidden = cursor === "";
     const shown = element.childElementCount;
     put(byID("list-empty"), shown === 0 ? text(empty) : "");
