@@ -73,6 +73,9 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	// By default the planner plans "id = ANY($1)" again for every short list, which takes longer
 	// than running it. No statement here has a plan that depends on its parameters.
 	params["plan_cache_mode"] = "force_generic_plan"
+	// A plan is made when the first group of orders runs, when a table may have no rows yet, and kept
+	// until PostgreSQL has analysed the table, by when it may have very many.
+	params["enable_seqscan"] = "off"
 	params["statement_timeout"] = milliseconds(s.StatementTimeout)
 	params["lock_timeout"] = milliseconds(s.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * s.StatementTimeout)
