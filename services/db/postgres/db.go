@@ -161,8 +161,10 @@ type session struct {
 // sql sets the session up. By default the planner plans "id = ANY($1)" again for every short list,
 // which takes longer than running it; no statement here has a plan that depends on its parameters.
 // Compiling a statement takes longer than running it, too: a generic plan does not know its LIMIT.
+// A plan may be made when a table has no rows yet, and is kept until PostgreSQL has analysed the
+// table, by when it may have very many: so there are no sequential scans.
 func (s session) sql() string {
-	return fmt.Sprintf(`SET plan_cache_mode = force_generic_plan; SET jit = off;
+	return fmt.Sprintf(`SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off;
 		SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = %d;`,
 		s.statementTimeout.Milliseconds(), s.lockTimeout.Milliseconds(), 2*s.statementTimeout.Milliseconds())
 }

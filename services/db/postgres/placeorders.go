@@ -111,9 +111,12 @@ func lockSnapshot(ctx context.Context, conn *pgxpool.Conn, requests []shop.Order
 			})
 			return err
 		})
-		batch.Queue(`SELECT i.user_id, i.key, i.request_hash, coalesce(i.order_id, 0), i.failure
-			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key) JOIN idempotency_keys i USING (user_id, key)
-			WHERE i.created_at > now() - make_interval(secs => $3)`, users, keys, shop.KeyLifetime.Seconds(),
+		// LIMIT keeps the planner from joining all keys, which is a good plan only until there are many.
+		batch.Queue(`SELECT k.user_id, k.key, r.request_hash, coalesce(r.order_id, 0), r.failure
+			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key), LATERAL (
+				SELECT request_hash, order_id, failure FROM idempotency_keys i
+				WHERE i.user_id = k.user_id AND i.key = k.key AND created_at > now() - make_interval(secs => $3) LIMIT 1
+			) AS r`, users, keys, shop.KeyLifetime.Seconds(),
 		).Query(func(rows pgx.Rows) (err error) {
 			recorded, err = pgx.CollectRows(rows, scanRecordedOutcome)
 			return err
