@@ -1,8 +1,20 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/database"
@@ -32,7 +44,7 @@ func TestConnectionErrorsAreReported(t *testing.T) {
 			c := newCluster(t)
 			c.operate()
 			address := database.Empty(t)
-			s := c.declared(address+test.parameters, up(test.sql))
+			s := c.declared(address+test.parameters, up(test.sql), unattended)
 			now := c.awaitSchema(s, false, test.reason)
 			for _, w := range test.words {
 				if !strings.Contains(message(now), w) {
@@ -83,4 +95,102 @@ func TestOtherDatabaseIsNotMigrated(t *testing.T) {
 	}
 	c.setURL(first)
 	c.awaitVersion(s, 1)
+}
+
+// TestTheSameDataUnderAnotherIdentity renames the database, which changes what identifies it, as
+// pg_upgrade does.
+func TestTheSameDataUnderAnotherIdentity(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	conn := database.Connect(t, server.URL("postgres"))
+	database.Exec(t, conn, `CREATE DATABASE shop`)
+	s := c.awaitVersion(c.declared(server.URL("shop"), up("CREATE TABLE a (x int)")), 1)
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = true })
+	c.awaitSchema(s, false, v1alpha1.ReasonPaused)
+	database.Exec(t, conn, `ALTER DATABASE shop RENAME TO store`)
+	c.setURL(server.URL("store"))
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.Paused = false })
+	now := c.awaitSchema(s, false, v1alpha1.ReasonDatabaseChanged)
+	id := strings.Replace(s.Status.DatabaseID, "/shop", "/store", 1)
+	if want := `{"spec":{"acceptedDatabase":"` + id + `"}}`; !strings.Contains(message(now), want) {
+		t.Errorf("%q is not in: %s", want, message(now))
+	}
+
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.AcceptedDatabase = s.Status.DatabaseID })
+	c.awaitSchema(s, false, v1alpha1.ReasonDatabaseChanged)
+	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.AcceptedDatabase = id })
+	if now := c.awaitVersion(s, 1); now.Status.DatabaseID != id {
+		t.Errorf("the status is %+v", now.Status)
+	}
+	c.edit(up("CREATE TABLE a (x int)", "CREATE TABLE b (x int)"))
+	c.awaitVersion(s, 2)
+}
+
+// TestCertificateOfAPrivateAuthority: the server's certificate and name are verified.
+func TestCertificateOfAPrivateAuthority(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate()
+	server := database.StartServer(t, map[string]string{"fsync": "off"})
+	certificate, key := selfSigned(t)
+	other, _ := selfSigned(t)
+	conn := database.Connect(t, server.URL("postgres"))
+	for file, content := range map[string][]byte{"server.crt": certificate, "server.key": key} {
+		database.Exec(t, conn, fmt.Sprintf(`COPY (SELECT '%s') TO PROGRAM 'umask 077 && base64 -d > %s'`, base64.StdEncoding.EncodeToString(content), file))
+	}
+	database.Exec(t, conn, `ALTER SYSTEM SET ssl = on`)
+	database.Exec(t, conn, `SELECT pg_reload_conf()`)
+	awaitAnswer(t, conn, "TLS", `SELECT current_setting('ssl')::bool`)
+
+	address := strings.Replace(server.URL("postgres"), "?sslmode=disable", "", 1)
+	c.must(&corev1.Secret{ObjectMeta: c.meta("ca"), Data: map[string][]byte{"ca.crt": []byte("none")}})
+	s := c.declared(strings.Replace(address, "127.0.0.1", "localhost", 1), up("CREATE TABLE a AS SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
+		func(spec *v1alpha1.DatabaseSchemaSpec) {
+			spec.Connection.CA = &v1alpha1.DatabaseAuthority{SecretName: "ca"}
+		})
+	refused := func(reason, words string) {
+		t.Helper()
+		c.awaitSchemaWhere(s, words, func(s *v1alpha1.DatabaseSchema) bool {
+			return is(s, v1alpha1.Ready, false, reason) && strings.Contains(message(s), words)
+		})
+	}
+	trust := func(certificate []byte) {
+		t.Helper()
+		change(c, &corev1.Secret{ObjectMeta: c.meta("ca")}, func(s *corev1.Secret) { s.Data["ca.crt"] = certificate })
+	}
+	refused(v1alpha1.ReasonSecretInvalid, "key ca.crt of Secret ca holds no certificate in PEM format")
+	trust(certificate)
+	refused(v1alpha1.ReasonUnreachable, "wanted to match localhost")
+	trust(other)
+	c.setURL(address)
+	refused(v1alpha1.ReasonUnreachable, "certificate signed by unknown authority")
+	trust(certificate)
+	c.awaitVersion(s, 1)
+	if !database.Ask[bool](t, conn, `SELECT ssl FROM a`) {
+		t.Error("the connection is not encrypted")
+	}
+}
+
+// selfSigned returns a certificate for 127.0.0.1 that is its own authority, and its key.
+func selfSigned(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }

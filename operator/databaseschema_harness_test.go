@@ -107,6 +107,9 @@ func (c *cluster) declared(url string, f files, edit ...func(*v1alpha1.DatabaseS
 	return c.declare("store", edit...)
 }
 
+// unattended lets migrations run without approval.
+func unattended(spec *v1alpha1.DatabaseSchemaSpec) { spec.Destructive = v1alpha1.AllowDestructive }
+
 // respec changes the spec of an object.
 func (c *cluster) respec(s *v1alpha1.DatabaseSchema, edit func(*v1alpha1.DatabaseSchemaSpec)) {
 	c.t.Helper()

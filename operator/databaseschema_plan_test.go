@@ -132,3 +132,34 @@ func TestTargetVersion(t *testing.T) {
 	c.respec(s, func(spec *v1alpha1.DatabaseSchemaSpec) { spec.TargetVersion = nil })
 	c.awaitVersion(s, 3)
 }
+
+// TestGrammarOfAnotherVersion runs a statement that this server knows and the operator's parser, that
+// of version 17, does not.
+func TestGrammarOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.operate()
+	url := database.Empty(t)
+	conn := database.Connect(t, url)
+	sql := "ALTER TABLE a ADD COLUMN y int GENERATED ALWAYS AS (x) VIRTUAL"
+	version := database.Ask[int](t, conn, `SELECT current_setting('server_version_num')::int / 10000`)
+	if version < 17 {
+		sql = "CREATE FUNCTION merge_action() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+	}
+	f := up("CREATE TABLE a (x int)", sql)
+	s := c.declared(url, f)
+	if version == 17 {
+		c.awaitSchema(s, false, v1alpha1.ReasonInvalidMigrations)
+		return
+	}
+	now := c.awaitSchema(s, false, v1alpha1.ReasonApprovalRequired)
+	if want := "line 2 has a statement that PostgreSQL accepts and the operator's older parser does not"; !strings.Contains(message(now), want) {
+		t.Errorf("%q is not in: %s", want, message(now))
+	}
+	c.respec(s, approve(now.Status.Plan.Hash))
+	c.awaitVersion(s, 2)
+
+	f["0003_c.sql"] = "-- +goose Up\nCREATE TABEL b (x int);\n"
+	c.edit(f)
+	c.awaitSchema(s, false, v1alpha1.ReasonInvalidMigrations)
+}

@@ -129,6 +129,11 @@ func TestDriftedFilesAreNotRun(t *testing.T) {
 	if now := c.awaitVersion(s, 10); !is(now, v1alpha1.Drifted, false, v1alpha1.ReasonAsDeclared) {
 		t.Errorf("the status is %+v", now.Status)
 	}
+	// As after a rollback of the release.
+	c.edit(files{"0002_file.sql": f["0002_file.sql"]})
+	if now := c.awaitSchema(s, true, v1alpha1.ReasonAheadOfFiles); now.Status.Version != 10 || !is(now, v1alpha1.Drifted, false, v1alpha1.ReasonAsDeclared) {
+		t.Errorf("the status is %+v", now.Status)
+	}
 }
 
 // TestConvergedDatabaseIsNotChanged: there are no writes to the database or the object, and no

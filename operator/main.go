@@ -29,6 +29,7 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/operator/databaseschema"
 	"merchstore.io/merchstore/operator/kafkatopic"
+	"merchstore.io/merchstore/operator/reference"
 	"merchstore.io/merchstore/operator/report"
 )
 
@@ -86,11 +87,12 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	metrics := report.NewMetrics(p.Metrics)
-	topics := kafkatopic.New(manager, s.KafkaTopic, metrics, s.Resync, s.Namespaces)
+	references := reference.New(manager.GetClient(), manager.GetAPIReader())
+	topics := kafkatopic.New(manager, s.KafkaTopic, references, metrics, s.Resync, s.Namespaces)
 	if err := topics.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of KafkaTopics: %w", err)
 	}
-	schemas := databaseschema.New(manager, s.DatabaseSchema, metrics, s.Resync)
+	schemas := databaseschema.New(manager, s.DatabaseSchema, references, metrics, s.Resync)
 	if err := schemas.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of DatabaseSchemas: %w", err)
 	}

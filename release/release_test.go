@@ -159,7 +159,7 @@ func checkImage(t *testing.T, image v1.Image, platform *v1.Platform, machine elf
 // chart renders the chart with no values, as it is in the registry.
 func chart(t *testing.T, host string, digests []string) {
 	at := []string{"oci://" + host + "/shop/merchstore", "--version", version, "--plain-http"}
-	rendered, err := execute(t, "", nil, tool(t, "helm"), append([]string{"template", "store", "--set", "infrastructure.loadgen.enabled=true"}, at...)...)
+	rendered, err := execute(t, "", nil, tool(t, "helm"), append([]string{"template", "store", "--set", "infrastructure.loadgen.enabled=true,global.generateSecrets=true"}, at...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, rendered)
 	}

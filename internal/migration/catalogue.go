@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Identity returns what identifies a database, whatever its address: the server's system identifier
@@ -21,6 +22,21 @@ func (s *Session) Identity(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("identify database: %w", err)
 	}
 	return id, nil
+}
+
+// Accepts reports whether the server's grammar has a single statement, which is parsed and not run.
+func (s *Session) Accepts(ctx context.Context, sql string) (bool, error) {
+	if s.conn.IsClosed() {
+		return false, errLost
+	}
+	_, err := s.conn.PgConn().Prepare(ctx, "", sql, nil)
+	if server := new(pgconn.PgError); errors.As(err, &server) { // such as a table that an earlier statement creates
+		return server.Code != "42601", nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("have a statement parsed: %w", err)
+	}
+	return true, nil
 }
 
 // Column names a column of a table. The table is quoted, and qualified if the SQL that names it is.

@@ -20,6 +20,9 @@ keep postgresql <<<"postgres-password=$(random)
 password=$password
 url=postgres://merchstore:$password@store-postgresql:5432/merchstore?sslmode=disable"
 password=$(random)
+keep postgresql-app <<<"password=$password
+url=postgres://merchstore_app:$password@store-postgresql:5432/merchstore?sslmode=disable"
+password=$(random)
 keep valkey <<<"password=$password
 url=redis://:$password@store-valkey:6379/0"
 keep grafana <<<"username=admin

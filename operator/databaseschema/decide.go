@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,10 @@ type analysis struct {
 	invalid string
 }
 
-// analyze reuses the last analysis if the pending files are the same.
-func analyze(target *int64, files []migration.File, ledger migration.Ledger, last analysis) analysis {
+// analyze reuses the last analysis if the pending files are the same. For accepts see inspect.
+func analyze(
+	target *int64, files []migration.File, ledger migration.Ledger, last analysis, accepts func(sql string) bool,
+) analysis {
 	a := analysis{Comparison: migration.Compare(files, ledger), files: files, applied: ledger.Applied}
 	for _, f := range a.Pending {
 		if target == nil || f.Version <= *target {
@@ -48,7 +51,7 @@ func analyze(target *int64, files []migration.File, ledger migration.Ledger, las
 		return a
 	}
 	var err error
-	if a.steps, err = inspect(a.pending); err != nil {
+	if a.steps, err = inspect(a.pending, accepts); err != nil {
 		a.invalid = err.Error()
 	}
 	return a
@@ -100,9 +103,11 @@ func (d decision) changes() bool { return len(d.run)+len(d.adopt) > 0 }
 
 // decide decides what to do with a database. It is pure.
 func decide(s *v1alpha1.DatabaseSchema, a analysis, seen observed) decision {
-	if id := s.Status.DatabaseID; id != "" && id != seen.databaseID {
+	if id := s.Status.DatabaseID; id != "" && id != seen.databaseID && s.Spec.AcceptedDatabase != seen.databaseID {
 		return decision{otherDatabase: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
-			"the Secret leads to database %s, but %s was migrated before; restore the Secret, or create another DatabaseSchema", seen.databaseID, id)}
+			"the Secret leads to database %[1]s, but %[2]s was migrated before; restore the Secret, or create another DatabaseSchema. "+
+				`If %[1]s has the data of %[2]s, after pg_upgrade or a restore: kubectl -n %[3]s patch databaseschema %[4]s --type merge -p '{"spec":{"acceptedDatabase":"%[1]s"}}'`,
+			seen.databaseID, id, s.Namespace, s.Name)}
 	}
 	if s.Status.Version > 0 && len(a.applied) == 0 {
 		return decision{otherDatabase: true, failed: s.Status.Failed, plan: s.Status.Plan, reason: v1alpha1.ReasonDatabaseChanged, message: fmt.Sprintf(
@@ -139,6 +144,9 @@ func readiness(s *v1alpha1.DatabaseSchema, a analysis, d decision) (ready bool, 
 		return false, v1alpha1.ReasonInvalidMigrations, "the ConfigMaps contain no files"
 	case len(a.pending) == 0 && a.later > 0:
 		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied; %d later files are beyond targetVersion", a.Current, a.later)
+	case len(a.Missing) > 0: // only later ones, see drift
+		return true, v1alpha1.ReasonAheadOfFiles, fmt.Sprintf(
+			"version %d is applied, and the newest file is %s: an earlier release runs on the schema of a later one", a.Current, a.files[len(a.files)-1].Name)
 	case len(a.pending) == 0:
 		return true, v1alpha1.ReasonUpToDate, fmt.Sprintf("version %d is applied, the newest there is", a.Current)
 	case a.invalid != "":
@@ -168,7 +176,7 @@ func drift(a analysis) (reason, message string) {
 	case len(a.Tampered) > 0:
 		return v1alpha1.ReasonTampered, "edited after being applied: " +
 			list(len(a.Tampered), func(i int) string { return a.Tampered[i].Name })
-	case len(a.Missing) > 0:
+	case len(a.Missing) > 0 && !a.ahead():
 		return v1alpha1.ReasonMissingApplied, "applied, but the file is gone: " + list(len(a.Missing), func(i int) string {
 			if m := a.Missing[i]; m.Name != "" {
 				return m.Name
@@ -180,6 +188,12 @@ func drift(a analysis) (reason, message string) {
 			list(len(a.OutOfOrder), func(i int) string { return a.OutOfOrder[i].Name })
 	}
 	return "", ""
+}
+
+// ahead reports whether the applied versions without a file are all later than the newest file, as
+// after a release was rolled back.
+func (a analysis) ahead() bool {
+	return len(a.files) > 0 && !slices.ContainsFunc(a.Missing, func(m migration.Applied) bool { return m.Version < a.files[len(a.files)-1].Version })
 }
 
 // dirtyReason says which interrupted migration cannot be resumed; empty if all can.

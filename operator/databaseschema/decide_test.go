@@ -128,6 +128,10 @@ func TestDecide(t *testing.T) {
 			change: func(s *situation) { s.seen.ledger, s.files = applied(three, 2), three[1:] },
 			reason: v1alpha1.ReasonMissingApplied, drifted: true, words: []string{"0001_a.sql"},
 		},
+		"ahead of the files of an earlier release": {
+			change: func(s *situation) { s.seen.ledger, s.files = applied(three, 3), three[:2] },
+			ready:  true, reason: v1alpha1.ReasonAheadOfFiles, words: []string{"version 3 is applied", "the newest file is 0002_b.sql"},
+		},
 		"all missing": {
 			change: func(s *situation) { s.seen.ledger, s.files = applied(three, 2), nil },
 			reason: v1alpha1.ReasonMissingApplied, drifted: true, words: []string{"0001_a.sql, 0002_b.sql"},
@@ -255,12 +259,12 @@ func TestDecide(t *testing.T) {
 			files:  three, seen: observed{databaseID: here},
 		}
 		c.change(s)
-		o := analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{})
+		o := analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}, refuse)
 		d := decide(s.object, o, s.seen)
 		if d.reason != c.reason || d.ready != c.ready || len(d.run) != c.run || d.drifted != c.drifted {
 			t.Errorf("%s: %q (ready %t, drifted %t), runs %d, says %s", name, d.reason, d.ready, d.drifted, len(d.run), d.message)
 		}
-		if again := decide(s.object, analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}), s.seen); again.message != d.message {
+		if again := decide(s.object, analyze(s.object.Spec.TargetVersion, s.files, s.seen.ledger, analysis{}, refuse), s.seen); again.message != d.message {
 			t.Errorf("%s: message %s, then %s", name, d.message, again.message)
 		}
 		for _, w := range c.words {
@@ -284,7 +288,7 @@ func TestGooseMigrationsAreAdopted(t *testing.T) {
 		"waits for approval": {three, 1},
 		"drifted":            {[]migration.File{file(t, "0001_a.sql", "SELECT 1;"), three[1]}, 0},
 	} {
-		d := decide(new(v1alpha1.DatabaseSchema), analyze(nil, c.files, ledger, analysis{}), observed{databaseID: here, ledger: ledger})
+		d := decide(new(v1alpha1.DatabaseSchema), analyze(nil, c.files, ledger, analysis{}, refuse), observed{databaseID: here, ledger: ledger})
 		if len(d.adopt) != c.sign || len(d.run) != 0 || d.changes() != (c.sign > 0) {
 			t.Errorf("%s: signs %d, runs %d", name, len(d.adopt), len(d.run))
 		}
@@ -298,7 +302,7 @@ func TestStatusIsBounded(t *testing.T) {
 		files = append(files, file(t, fmt.Sprintf("%04d_a.sql", i+1), "DROP TABLE "+strings.Repeat("a, ", 500)+"b;"))
 	}
 	s := new(v1alpha1.DatabaseSchema)
-	o := analyze(nil, files, migration.Ledger{}, analysis{})
+	o := analyze(nil, files, migration.Ledger{}, analysis{}, refuse)
 	d := decide(s, o, observed{})
 	if len(d.plan.Versions) != 100 || len(d.plan.Destructive) != 20 || len(o.pending) != 500 {
 		t.Errorf("%d versions, %d reasons, %d pending", len(d.plan.Versions), len(d.plan.Destructive), len(o.pending))
@@ -352,7 +356,7 @@ func TestParseURL(t *testing.T) {
 		"postgres://u:hunter2@h/": false, "postgres://u:hunter2@h": false, "postgres://u:hunter2@h/db?sslmode=sometimes": false,
 		"postgres://u:hunter%2@h/db": false,
 	} {
-		if _, got := parseURL(value); got != ok {
+		if _, got := parseURL(value, false); got != ok {
 			t.Errorf("%q is accepted: %t, want %t", value, got, ok)
 		}
 	}

@@ -2,6 +2,7 @@ package databaseschema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	pgquery "github.com/pganalyze/pg_query_go/v6"
@@ -28,7 +29,11 @@ func destructive(statements []*pgquery.Node) []step {
 		walk(s.ProtoReflect(), func(node proto.Message) bool {
 			steps = append(steps, stepsOf(node)...)
 			switch node.(type) {
-			case *pgquery.CreateFunctionStmt, *pgquery.RuleStmt: // their bodies are not run now
+			case *pgquery.CallStmt: // is a step as a whole
+				return false
+			case *pgquery.CreateFunctionStmt, *pgquery.RuleStmt, *pgquery.ViewStmt, *pgquery.CreateTrigStmt, *pgquery.CreatePolicyStmt,
+				*pgquery.AlterPolicyStmt, *pgquery.CreateStmt, *pgquery.AlterTableStmt, *pgquery.CreateDomainStmt, *pgquery.AlterDomainStmt,
+				*pgquery.IndexStmt, *pgquery.CreateStatsStmt: // bodies that are not run now, defaults and conditions
 				return false
 			}
 			return true
@@ -105,11 +110,23 @@ func stepsOf(node proto.Message) []step {
 	case *pgquery.CallStmt:
 		return []step{{effect: fmt.Sprintf("calls %s, whose effects are not analysed", qualifiedName(n.GetFunccall().GetFuncname())), rebinds: true}}
 	case *pgquery.FuncCall:
-		if strings.HasSuffix(qualifiedName(n.GetFuncname()), "set_config") {
+		name := strings.TrimPrefix(qualifiedName(n.GetFuncname()), "pg_catalog.")
+		if name == "set_config" {
 			return []step{{rebinds: true}}
 		}
-	case *pgquery.RenameStmt, *pgquery.AlterObjectSchemaStmt:
-		return []step{{rebinds: true}}
+		if !slices.Contains(harmlessFunctions, name) {
+			return []step{{effect: fmt.Sprintf("calls %s, whose effects are not analysed", name), rebinds: true}}
+		}
+	case *pgquery.RenameStmt:
+		renamed := objectName(n.GetRelation(), n.GetObject())
+		if part := n.GetSubname(); part != "" {
+			renamed = part + " of " + renamed
+		}
+		return []step{{effect: fmt.Sprintf("renames %s %s to %s", objectType(n.GetRenameType()), renamed, n.GetNewname()), rebinds: true}}
+	case *pgquery.AlterObjectSchemaStmt:
+		return []step{{
+			effect: fmt.Sprintf("moves %s %s to schema %s", objectType(n.GetObjectType()), objectName(n.GetRelation(), n.GetObject()), n.GetNewschema()), rebinds: true,
+		}}
 	case *pgquery.VariableSetStmt:
 		return []step{{rebinds: n.GetName() == "search_path"}}
 	default:
@@ -137,6 +154,8 @@ func alterTableSteps(n *pgquery.AlterTableStmt) []step {
 			effect = fmt.Sprintf("drops the expression of column %s.%s", on, c.GetName())
 		case pgquery.AlterTableType_AT_DetachPartition, pgquery.AlterTableType_AT_DetachPartitionFinalize, pgquery.AlterTableType_AT_DropInherit:
 			effect = "detaches a partition or child of " + on
+		case pgquery.AlterTableType_AT_SetUnLogged:
+			effect = fmt.Sprintf("makes %s unlogged: a crash empties it, and replicas do not have it", on)
 		case pgquery.AlterTableType_AT_SetNotNull:
 			effect = fmt.Sprintf("makes column %s.%s NOT NULL", on, c.GetName())
 		case pgquery.AlterTableType_AT_AddColumn:
@@ -159,7 +178,7 @@ func alterTableSteps(n *pgquery.AlterTableStmt) []step {
 
 // requiresValue reports whether a new column is NOT NULL and has no default.
 func requiresValue(c *pgquery.ColumnDef) bool {
-	notNull, filled := false, strings.Contains(qualifiedName(c.GetTypeName().GetNames()), "serial")
+	notNull, filled := false, slices.Contains(serialTypes, qualifiedName(c.GetTypeName().GetNames()))
 	for _, node := range c.GetConstraints() {
 		switch constraint := node.GetConstraint(); constraint.GetContype() {
 		case pgquery.ConstrType_CONSTR_NOTNULL, pgquery.ConstrType_CONSTR_PRIMARY:
@@ -172,6 +191,20 @@ func requiresValue(c *pgquery.ColumnDef) bool {
 	}
 	return notNull && !filled
 }
+
+// serialTypes are the types that have a default.
+var serialTypes = []string{"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"}
+
+// harmlessFunctions are built-in functions that only compute a value, or advance a sequence.
+var harmlessFunctions = strings.Fields(`
+	abs array_agg array_append array_cat array_length array_position array_remove array_to_string avg bit_length bool_and bool_or btrim
+	ceil char_length clock_timestamp concat concat_ws convert_from convert_to count current_setting date_part date_trunc decode dense_rank encode every extract
+	first_value floor format gen_random_uuid generate_series initcap json_agg json_build_array json_build_object jsonb_agg jsonb_array_elements
+	jsonb_build_array jsonb_build_object jsonb_set jsonb_strip_nulls lag last_value lead left length like_escape lower lpad ltrim make_date
+	make_interval max md5 min mod nextval normalize now nullif octet_length overlay percentile_cont pg_backend_pid pg_sleep pg_typeof position power random rank regexp_match
+	regexp_replace regexp_split_to_array repeat replace reverse right round row_number row_to_json rpad rtrim setval sha256 sign split_part sqrt
+	statement_timestamp string_agg string_to_array strpos substr substring sum timezone to_char to_date to_json to_jsonb to_number to_regclass to_timestamp
+	transaction_timestamp translate trim trunc unnest upper`)
 
 // hasFilter reports whether a condition refers to a column: WHERE true does not.
 func hasFilter(condition *pgquery.Node) bool {
@@ -204,6 +237,14 @@ func tableName(r *pgquery.RangeVar) string {
 		return r.GetRelname()
 	}
 	return r.GetSchemaname() + "." + r.GetRelname()
+}
+
+// objectName returns the name of a table or of another object, whichever a statement has.
+func objectName(table *pgquery.RangeVar, other *pgquery.Node) string {
+	if table != nil {
+		return tableName(table)
+	}
+	return nameList([]*pgquery.Node{other})
 }
 
 // nameList returns the names of objects, separated by commas.

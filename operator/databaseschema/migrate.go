@@ -82,7 +82,17 @@ func (t *reconciliation) observe(ctx context.Context, session *migration.Session
 	if err != nil {
 		return decision{}, err
 	}
-	a := analyze(t.object.Spec.TargetVersion, files, seen.ledger, t.last)
+	var failed error
+	a := analyze(t.object.Spec.TargetVersion, files, seen.ledger, t.last, func(sql string) (accepted bool) {
+		failed = errors.Join(failed, t.query(ctx, "parse", func(ctx context.Context) (err error) {
+			accepted, err = session.Accepts(ctx, sql)
+			return err
+		}))
+		return accepted
+	})
+	if failed != nil {
+		return decision{}, failed
+	}
 	t.last = a
 	if changed := columns(a.steps); len(changed) > 0 {
 		err := t.query(ctx, "read_columns", func(ctx context.Context) (err error) {

@@ -17,6 +17,7 @@ import (
 
 	"merchstore.io/merchstore/internal/migration"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/reference"
 	"merchstore.io/merchstore/operator/report"
 	"merchstore.io/merchstore/operator/requeue"
 )
@@ -38,18 +39,19 @@ func (s Settings) Validate() error {
 
 // Reconciler reconciles DatabaseSchemas.
 type Reconciler struct {
-	settings Settings
-	client   client.Client
-	uncached client.Reader
-	report   *report.Reporter
-	metrics  *report.Metrics
-	resync   time.Duration
+	settings   Settings
+	client     client.Client
+	uncached   client.Reader
+	references *reference.Reader
+	report     *report.Reporter
+	metrics    *report.Metrics
+	resync     time.Duration
 }
 
 // New returns a Reconciler.
-func New(m manager.Manager, s Settings, metrics *report.Metrics, resync time.Duration) *Reconciler {
+func New(m manager.Manager, s Settings, references *reference.Reader, metrics *report.Metrics, resync time.Duration) *Reconciler {
 	return &Reconciler{
-		settings: s, client: m.GetClient(), uncached: m.GetAPIReader(), metrics: metrics, resync: resync,
+		settings: s, client: m.GetClient(), uncached: m.GetAPIReader(), references: references, metrics: metrics, resync: resync,
 		report: report.New("DatabaseSchema", m.GetClient(), m.GetEventRecorder("operator"), metrics),
 	}
 }

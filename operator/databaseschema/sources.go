@@ -2,6 +2,8 @@ package databaseschema
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -25,32 +27,74 @@ func (p *problem) Error() string { return p.message }
 // connection returns the settings of the connection from the Secret. Errors contain nothing of the
 // Secret's content.
 func (r *Reconciler) connection(ctx context.Context, s *v1alpha1.DatabaseSchema) (*pgx.ConnConfig, error) {
-	secret, from := new(corev1.Secret), s.Spec.Connection
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: from.SecretName}, secret)
-	if apierrors.IsNotFound(err) {
-		r.report.Credentials(s, nil)
-		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist", from.SecretName)}
+	from := s.Spec.Connection
+	value, secret, err := r.secretKey(ctx, s.Namespace, from.SecretName, from.Key)
+	if err == nil || errors.As(err, new(*problem)) {
+		r.report.Credentials(s, secret)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read Secret %s: %w", from.SecretName, err)
+		return nil, err
 	}
-	r.report.Credentials(s, secret)
-	value, ok := secret.Data[from.Key]
-	if !ok {
-		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s has no key %s", from.SecretName, from.Key)}
-	}
-	config, ok := parseURL(string(value))
+	config, ok := parseURL(string(value), from.CA != nil)
 	if !ok {
 		return nil, &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf(
 			"key %[2]s of Secret %[1]s is not a URL like postgres://user:password@host:5432/database", from.SecretName, from.Key)}
 	}
+	if from.CA == nil {
+		return config, nil
+	}
+	certificates, _, err := r.secretKey(ctx, s.Namespace, from.CA.SecretName, from.CA.Key)
+	if err != nil {
+		return nil, err
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(certificates) {
+		return nil, &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf("key %s of Secret %s holds no certificate in PEM format", from.CA.Key, from.CA.SecretName)}
+	}
+	trust(config, authorities)
 	return config, nil
 }
 
-func parseURL(value string) (*pgx.ConnConfig, bool) {
+// secretKey returns the value of a Secret's key, and the Secret if it exists.
+func (r *Reconciler) secretKey(ctx context.Context, namespace, name, key string) ([]byte, *corev1.Secret, error) {
+	secret, err := r.references.Secret(ctx, client.ObjectKey{Namespace: namespace, Name: name})
+	if apierrors.IsNotFound(err) {
+		return nil, nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist", name)}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	value, ok := secret.Data[key]
+	if !ok {
+		return nil, secret, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s has no key %s", name, key)}
+	}
+	return value, secret, nil
+}
+
+// trust makes the authorities those that verify the certificates of all of a connection's hosts.
+func trust(config *pgx.ConnConfig, authorities *x509.CertPool) {
+	if config.TLSConfig != nil {
+		config.TLSConfig.RootCAs = authorities
+	}
+	for _, other := range config.Fallbacks {
+		if other.TLSConfig != nil {
+			other.TLSConfig.RootCAs = authorities
+		}
+	}
+}
+
+// parseURL parses a connection's URL. With verify, the server's certificate and name are verified
+// unless the URL says something else about TLS.
+func parseURL(value string, verify bool) (*pgx.ConnConfig, bool) {
 	value = strings.TrimSpace(value) // files end in a newline
 	if !strings.HasPrefix(value, "postgres://") && !strings.HasPrefix(value, "postgresql://") {
 		return nil, false
+	}
+	if separator := "?"; verify && !strings.Contains(value, "sslmode=") {
+		if strings.Contains(value, separator) {
+			separator = "&"
+		}
+		value += separator + "sslmode=verify-full"
 	}
 	config, err := pgx.ParseConfig(value)
 	if err != nil || config.Database == "" || config.Host == "" {
@@ -63,8 +107,8 @@ func parseURL(value string) (*pgx.ConnConfig, bool) {
 func (r *Reconciler) files(ctx context.Context, s *v1alpha1.DatabaseSchema) ([]migration.File, error) {
 	var files []migration.File
 	for _, source := range s.Spec.Migrations {
-		configMap, name := new(corev1.ConfigMap), source.ConfigMapName
-		err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, configMap)
+		name := source.ConfigMapName
+		configMap, err := r.references.ConfigMap(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name})
 		if apierrors.IsNotFound(err) {
 			return nil, &problem{v1alpha1.ReasonConfigMapNotFound, fmt.Sprintf("ConfigMap %s does not exist", name)}
 		}

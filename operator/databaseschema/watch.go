@@ -28,7 +28,12 @@ const (
 // SetUp registers the Reconciler with the manager.
 func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
 	for index, names := range map[string]func(v1alpha1.DatabaseSchemaSpec) []string{
-		secretIndex: func(spec v1alpha1.DatabaseSchemaSpec) []string { return []string{spec.Connection.SecretName} },
+		secretIndex: func(spec v1alpha1.DatabaseSchemaSpec) []string {
+			if ca := spec.Connection.CA; ca != nil {
+				return []string{spec.Connection.SecretName, ca.SecretName}
+			}
+			return []string{spec.Connection.SecretName}
+		},
 		configMapIndex: func(spec v1alpha1.DatabaseSchemaSpec) (names []string) {
 			for _, source := range spec.Migrations {
 				names = append(names, source.ConfigMapName)
@@ -49,9 +54,9 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 	}
 	err := ctrl.NewControllerManagedBy(m).
 		For(&v1alpha1.DatabaseSchema{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})). // not for own status writes
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers(secretIndex))).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.referrers(configMapIndex))).
-		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff)}).Complete(r)
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers(secretIndex)), builder.OnlyMetadata).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.referrers(configMapIndex)), builder.OnlyMetadata).
+		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff), UsePriorityQueue: new(false)}).Complete(r)
 	if err != nil {
 		return fmt.Errorf("build controller: %w", err)
 	}

@@ -80,6 +80,7 @@ type kafkaClient struct {
 	metrics    *report.Metrics
 	client     *kgo.Client
 	admin      *kadm.Client
+	circuit    circuit
 
 	// Guarded by clients.mu.
 	users    int
@@ -102,6 +103,14 @@ func newKafkaClient(c connection, timeout time.Duration, metrics *report.Metrics
 	admin := kadm.NewClient(client)
 	admin.SetTimeoutMillis(int32(timeout.Milliseconds() / 2)) //nolint:gosec // seconds
 	return &kafkaClient{connection: c, timeout: timeout, metrics: metrics, client: client, admin: admin}, nil
+}
+
+// probe returns an error if the cluster does not answer.
+func (k *kafkaClient) probe(ctx context.Context) error {
+	return k.call(ctx, "probe", func(ctx context.Context) error {
+		_, err := k.metadata(ctx)
+		return err
+	})
 }
 
 func (k *kafkaClient) close() { k.client.Close() }

@@ -112,15 +112,18 @@ func (r *Reconciler) ensureOwnership(ctx context.Context, s *scope, cluster stri
 	}
 }
 
-// listUncached returns all objects. It returns errStale if s is not among them as it was read.
+// listUncached returns the objects that name the same topic, in their spec or by their own name. It
+// returns errStale if s is not among them as it was read.
 func (r *Reconciler) listUncached(ctx context.Context, s *scope) ([]v1alpha1.KafkaTopic, error) {
 	var all []v1alpha1.KafkaTopic
 	for _, namespace := range r.namespaces {
-		var list v1alpha1.KafkaTopicList
-		if err := r.uncached.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-			return nil, fmt.Errorf("list KafkaTopics: %w", err)
+		for _, field := range []string{"spec.topicName", "metadata.name"} {
+			var list v1alpha1.KafkaTopicList
+			if err := r.uncached.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{field: s.Topic()}); err != nil {
+				return nil, fmt.Errorf("list KafkaTopics: %w", err)
+			}
+			all = append(all, list.Items...)
 		}
-		all = append(all, list.Items...)
 	}
 	if !slices.ContainsFunc(all, func(t v1alpha1.KafkaTopic) bool { return t.UID == s.UID && t.ResourceVersion == s.ResourceVersion }) {
 		return nil, errStale

@@ -54,8 +54,8 @@ func (r *Reconciler) lockTopic(ctx context.Context, s *scope, k *kafkaClient) (c
 func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaClient) error) error {
 	var secret *corev1.Secret
 	if name := s.Spec.Connection.SecretName; name != "" {
-		secret = new(corev1.Secret)
-		err := r.client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, secret)
+		var err error
+		secret, err = r.references.Secret(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name})
 		if apierrors.IsNotFound(err) {
 			r.report.Credentials(s, nil)
 			return &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist.", name)}
@@ -73,7 +73,12 @@ func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaCli
 		return err
 	}
 	defer r.clients.release(k)
-	return do(k)
+	if err := k.circuit.enter(ctx, k.probe); err != nil {
+		return err
+	}
+	err = do(k)
+	k.circuit.leave(err)
+	return err
 }
 
 // syncTopic compares the topic with the spec and corrects differences.

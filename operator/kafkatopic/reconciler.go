@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/reference"
 	"merchstore.io/merchstore/operator/report"
 	"merchstore.io/merchstore/operator/requeue"
 )
@@ -52,6 +53,7 @@ type Reconciler struct {
 	resync     time.Duration
 	client     client.Client
 	uncached   client.Reader
+	references *reference.Reader
 	report     *report.Reporter
 	metrics    *report.Metrics
 	clients    *clients
@@ -60,10 +62,12 @@ type Reconciler struct {
 }
 
 // New returns a Reconciler for the objects of some namespaces. The caller must close it.
-func New(m manager.Manager, s Settings, metrics *report.Metrics, resync time.Duration, namespaces []string) *Reconciler {
+func New(
+	m manager.Manager, s Settings, references *reference.Reader, metrics *report.Metrics, resync time.Duration, namespaces []string,
+) *Reconciler {
 	return &Reconciler{
 		settings: s, namespaces: namespaces, resync: resync,
-		client: m.GetClient(), uncached: m.GetAPIReader(), metrics: metrics,
+		client: m.GetClient(), uncached: m.GetAPIReader(), references: references, metrics: metrics,
 		report:  report.New("KafkaTopic", m.GetClient(), m.GetEventRecorder("operator"), metrics),
 		clients: newClients(s.CallTimeout, max(idleTime, 3*resync), metrics),
 	}
@@ -104,8 +108,10 @@ func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff ti
 		For(&v1alpha1.KafkaTopic{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.KafkaTopic{}, handler.EnqueueRequestsFromMapFunc(r.competingTopics), builder.WithPredicates(deleted)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.secretUsers),
-			builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		WithOptions(controller.Options{RateLimiter: r.backoff}).Complete(r)
+			builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		// In order of arrival: a queue with priorities handles objects that exist at the start after
+		// all others.
+		WithOptions(controller.Options{RateLimiter: r.backoff, UsePriorityQueue: new(false)}).Complete(r)
 	if err != nil {
 		return fmt.Errorf("build controller: %w", err)
 	}

@@ -27,7 +27,7 @@ import (
 	"merchstore.io/merchstore/test/ports"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(database.With(m, schema.Migrate)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(database.With(m, migrateAsOwner)) }
 
 const (
 	jwtKey       = "test:0123456789abcdef0123456789abcdef"
@@ -49,11 +49,11 @@ type service struct {
 	abandon func()
 }
 
-// start runs a DB service on a new database, without seeded products unless the settings are
-// changed.
+// start runs a DB service on a new database, as a role with rights on rows only, and without seeded
+// products unless the settings are changed.
 func start(t *testing.T, change ...func(*Settings)) *service {
 	t.Helper()
-	return startOn(t, database.New(t), change...)
+	return startOn(t, database.New(t), append([]func(*Settings){asApp}, change...)...)
 }
 
 func startOn(t *testing.T, url string, change ...func(*Settings)) *service {

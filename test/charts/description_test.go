@@ -58,7 +58,7 @@ func TestDescription(t *testing.T) {
 		}
 	}
 	images := parseYAML[[]struct{ Name, Image string }](t, about.Annotations["artifacthub.io/images"])
-	rendered, err := helm(t, "template", "store", store, "--set", "infrastructure.loadgen.enabled=true")
+	rendered, err := helm(t, "template", "store", store, "--set", "infrastructure.loadgen.enabled=true,"+generate)
 	if err != nil {
 		t.Fatal(err)
 	}

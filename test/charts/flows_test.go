@@ -117,6 +117,12 @@ func TestPodsReachOnlyWhatTheyNeed(t *testing.T) {
 			others: []end{{name: "stranger", namespace: namespace}},
 			want:   append([]string{"stranger→api:8081"}, ours...),
 		},
+		"names are resolved by a server of the node or outside the cluster": {
+			others: []end{{name: "resolver", namespace: "outside", ports: []int32{53}}},
+			want: append([]string{
+				"api→resolver:53", "db→resolver:53", "logging→resolver:53", "operator→resolver:53", "grafana→resolver:53", "resolver→api:8081",
+			}, ours...),
+		},
 		"a pod of another namespace reaches the API": {
 			others: []end{{name: "stranger", namespace: "elsewhere", labels: map[string]string{"merchstore.io/kafka-client": "true"}}},
 			want:   append([]string{"stranger→api:8081"}, ours...),
@@ -186,7 +192,9 @@ func TestPodsReachOnlyWhatTheyNeed(t *testing.T) {
 			values: []string{"--values", store + "/values-production.yaml"},
 			others: []end{
 				{name: "cnpg", namespace: namespace, labels: map[string]string{"cnpg.io/cluster": "shop-pg"}, ports: []int32{5432, 8000}},
-				{name: "strimzi", namespace: namespace, labels: map[string]string{"strimzi.io/cluster": "store"}, ports: []int32{9092, 9093}},
+				{name: "strimzi", namespace: namespace, labels: map[string]string{
+					"strimzi.io/cluster": "store", "app.kubernetes.io/name": "kafka", "app.kubernetes.io/instance": "store", "app.kubernetes.io/part-of": "strimzi-store",
+				}, ports: []int32{9092, 9093}},
 				{name: "other", namespace: namespace, ports: []int32{5432}},
 			},
 			want: []string{

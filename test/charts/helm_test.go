@@ -65,10 +65,13 @@ func helm(t *testing.T, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// generate allows secrets to be generated without a cluster.
+const generate = "global.generateSecrets=true"
+
 // render renders a chart for a release named store, without a cluster.
 func render(t *testing.T, chart string, args ...string) objects {
 	t.Helper()
-	out, err := helm(t, append([]string{"template", "store", chart, "--namespace", "shop"}, args...)...)
+	out, err := helm(t, append([]string{"template", "store", chart, "--namespace", "shop", "--set", generate}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 func (c *cluster) secrets() map[string]map[string][]byte {
 	c.t.Helper()
 	contents := map[string]map[string][]byte{}
-	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-valkey", "store-grafana"} {
+	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-postgresql-app", "store-valkey", "store-grafana"} {
 		secret := new(corev1.Secret)
 		c.get(secret, name)
 		contents[name] = secret.Data
@@ -79,8 +79,9 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 		"a new key for tokens": {
 			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true, "store-logging": true},
 		},
-		"a new password of the cache":    {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
-		"a new password of the database": {"store-postgresql", "password", "changed", map[string]bool{"store-db": true}},
+		"a new password of the cache":                      {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
+		"a new password of the DB service in the database": {"store-postgresql-app", "password", "changed", map[string]bool{"store-db": true}},
+		"a new password of migrations":                     {"store-postgresql", "password", "changed", map[string]bool{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +108,10 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 			want := fmt.Sprintf("postgres://merchstore:%s@store-postgresql:5432/merchstore?sslmode=disable", database["password"])
 			if got := string(database["url"]); got != want {
 				t.Errorf("the address became %s", got)
+			}
+			want = fmt.Sprintf("postgres://merchstore_app:%s@store-postgresql:5432/merchstore?sslmode=disable", after["store-postgresql-app"]["password"])
+			if got := string(after["store-postgresql-app"]["url"]); got != want {
+				t.Errorf("the DB service's address became %s", got)
 			}
 			want = fmt.Sprintf("redis://:%s@store-valkey:6379/0", after["store-valkey"]["password"])
 			if got := string(after["store-valkey"]["url"]); got != want {
@@ -154,7 +159,7 @@ func TestUninstallKeepsDataForTheNextInstall(t *testing.T) {
 	c.helm("install", "store", store)
 
 	after := c.secrets()
-	for _, name := range []string{"store-admin", "store-postgresql"} {
+	for _, name := range []string{"store-admin", "store-postgresql", "store-postgresql-app"} {
 		if diff := cmp.Diff(before[name], after[name]); diff != "" {
 			t.Errorf("%s has changed:\n%s", name, diff)
 		}

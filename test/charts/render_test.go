@@ -19,10 +19,7 @@ import (
 
 func TestRenderedObjectsFollowTheValues(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		set   []string
-		check func(t *testing.T, o objects)
-	}{
+	checkRenderings(t, map[string]rendering{
 		"the API and the DB service are autoscaled and have no fixed number of pods": {
 			check: func(t *testing.T, o objects) {
 				for _, name := range []string{"store-api", "store-db"} {
@@ -46,7 +43,7 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 			check: func(t *testing.T, o objects) {
 				for _, name := range []string{"store-api", "store-db", "store-logging"} {
 					update := find[*appsv1.Deployment](t, o, name).Spec.Strategy.RollingUpdate
-					if update.MaxUnavailable.IntValue() != 0 || update.MaxSurge.IntValue() != 1 {
+					if update.MaxUnavailable.IntValue() != 0 || update.MaxSurge.String() != "25%" {
 						t.Errorf("%s: %v", name, update)
 					}
 				}
@@ -166,8 +163,8 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 				if ref := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)["CACHE_URL"].ValueFrom.SecretKeyRef; ref.Name != "store-valkey" || ref.Key != "url" {
 					t.Errorf("the DB service reads %v", ref)
 				}
-				server, url := find[*appsv1.StatefulSet](t, o, "store-valkey").Spec, find[*corev1.Secret](t, o, "store-valkey").StringData["url"]
-				if !strings.HasSuffix(url, "@"+find[*corev1.Service](t, o, "store-valkey").Name+":6379/0") {
+				server, url := find[*appsv1.StatefulSet](t, o, "store-valkey").Spec, find[*corev1.Secret](t, o, "store-valkey").Data["url"]
+				if !strings.HasSuffix(string(url), "@"+find[*corev1.Service](t, o, "store-valkey").Name+":6379/0") {
 					t.Errorf("its URL is %s", url)
 				}
 				args := server.Template.Spec.Containers[0].Args
@@ -263,14 +260,25 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 				}
 			},
 		},
-	} {
+	})
+}
+
+// rendering is the store's chart with some values.
+type rendering struct {
+	set   []string
+	check func(t *testing.T, o objects)
+}
+
+func checkRenderings(t *testing.T, renderings map[string]rendering) {
+	t.Helper()
+	for name, r := range renderings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var args []string
-			for _, s := range tt.set {
+			for _, s := range r.set {
 				args = append(args, "--set", s)
 			}
-			tt.check(t, render(t, store, args...))
+			r.check(t, render(t, store, args...))
 		})
 	}
 }

@@ -38,8 +38,8 @@ var sources = map[string][]string{
 // sets them for `helm test`.
 var fixed = map[string][]string{
 	"api":      {"HTTP_ADDR", "OPS_ADDR", "CHECK_URL"},
-	"db":       {"GRPC_ADDR", "OPS_ADDR"},
-	"logging":  {"GRPC_ADDR", "OPS_ADDR", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
+	"db":       {"GRPC_ADDR", "OPS_ADDR", "TLS_CALLERS"},
+	"logging":  {"GRPC_ADDR", "OPS_ADDR", "TLS_CALLERS", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
 	"operator": {"OPS_ADDR", "KUBECONFIG"},
 	"loadgen": { // faults are injected from a terminal
 		"FAULT_CONTEXT", "FAULT_DURATION", "FAULT_INTERVAL", "FAULT_COMPONENT", "FAULT_NAMESPACE", "FAULT_RELEASE", "KUBECTL",
@@ -84,7 +84,7 @@ func given(t *testing.T) map[string][]string {
 			if has[*corev1.ConfigMap](o, d.Name) {
 				names[program] = append(names[program], slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, o, d.Name).Data))...)
 			}
-			names[program] = slices.DeleteFunc(names[program], func(name string) bool { return name == "GOMEMLIMIT" })
+			names[program] = slices.DeleteFunc(names[program], func(name string) bool { return name == "GOMEMLIMIT" || strings.HasPrefix(name, "PGSSL") })
 		}
 	}
 	return names

@@ -17,7 +17,7 @@ import (
 )
 
 // earlier are the previous versions, each packaged when it was the newest.
-var earlier = []string{"0.1.0", "0.2.0"}
+var earlier = []string{"0.1.0", "0.2.0", "0.3.0"}
 
 // TestUpgradeFromAnEarlierVersionKeepsData: the API server accepts the upgrade, no secret changes,
 // and objects that hold or declare data remain the same objects, on the same volumes. The same
@@ -57,6 +57,10 @@ func upgradeFrom(t *testing.T, previous string) {
 			c.helm("rollback", "store", "1")
 			if diff := cmp.Diff(before, c.dataObjects().of(before)); diff != "" {
 				t.Errorf("before -, after the rollback +\n%s", diff)
+			}
+			c.helm("upgrade", "store", store, "--reset-then-reuse-values")
+			if diff := cmp.Diff(before, c.dataObjects().of(before)); diff != "" {
+				t.Errorf("before -, after an upgrade with the user's values +\n%s", diff)
 			}
 		})
 	}

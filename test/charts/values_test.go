@@ -16,7 +16,6 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 	}{
 		"a typo at the top":                             {"apis.replicas=1", "'apis' not allowed"},
 		"a typo further down":                           {"api.image.tagg=v1", "at '/api/image': additional properties 'tagg'"},
-		"a typo in the globals":                         {"global.keepdata=false", "'keepdata' not allowed"},
 		"an unknown setting":                            {"db.settings.DB_MAX_CONN=20", "at '/db/settings': additional properties 'DB_MAX_CONN'"},
 		"a setting of another service":                  {"api.settings.ORDER_BATCH_SIZE=20", "'ORDER_BATCH_SIZE' not allowed"},
 		"a setting that the chart sets itself":          {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
@@ -46,7 +45,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"a tracing endpoint that is not a URL":          {"tracing.endpoint=tempo:4317", "at '/tracing/endpoint'"},
 		"a cache with persistence":                      {"infrastructure.valkey.persistence.enabled=true", "additional properties 'persistence'"},
 		"TLS to the infrastructure's Kafka":             {"kafka.tls.enabled=true", "are for a Kafka of your own"},
-		"more replicas than brokers":                    {"kafka.topic.replicationFactor=3", "has one broker"},
+		"more replicas than brokers":                    {"kafka.topic.replicationFactor=3", "is more than infrastructure.kafka.brokers"},
 		"a topic that accepts no messages":              {"kafka.topic.config.min\\.insync\\.replicas=2", "nothing could ever be logged"},
 		"minReplicas above maxReplicas":                 {"api.autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
 		"a shutdown timeout below the order timeout":    {"shutdown.timeoutSeconds=8", "must be more than db.settings.ORDER_TIMEOUT"},
@@ -59,10 +58,18 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"too little memory for two pictures":            {"db.settings.PICTURE_UPLOAD_BYTES=10485760", "at '/db/settings/PICTURE_UPLOAD_BYTES'"},
 		"fewer connections than of one address":         {"logging.settings.GRPC_MAX_CONNECTIONS=8", "must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS"},
 		"a password queue below the concurrency":        {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
+		"more connections than PostgreSQL allows":       {"db.autoscaling.maxReplicas=10", "max_connections must be at least 135"},
+		"an owner of a database that is not external":   {"database.migrations.existingSecret=mine", "is for a PostgreSQL of your own"},
+		"a change of an unknown alert":                  {"monitoring.alerts.MerchstoreLate.enabled=false", "there is no alert MerchstoreLate"},
+		"an approved plan that is not a hash":           {"database.approvedPlan=yes", "at '/database/approvedPlan'"},
+		"a runbook address that is not a URL":           {"monitoring.runbooks=docs", "at '/monitoring/runbooks'"},
+		"a CloudNativePG Cluster with the name of the chart's objects": {
+			"infrastructure.postgresql.enabled=false,database.existingSecret=store-db-app", "give the Cluster another name",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := helm(t, "template", "store", store, "--set", tt.value)
+			_, err := helm(t, "template", "store", store, "--set", generate, "--set", tt.value)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -72,11 +79,11 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 
 func TestTooLongReleaseNamesAreRejected(t *testing.T) {
 	t.Parallel()
-	_, err := helm(t, "template", strings.Repeat("s", 41), store)
+	_, err := helm(t, "template", strings.Repeat("s", 41), store, "--set", generate)
 	if err == nil || !strings.Contains(err.Error(), "more than 40 characters") {
 		t.Error(err)
 	}
-	if _, err := helm(t, "template", strings.Repeat("s", 40), store); err != nil {
+	if _, err := helm(t, "template", strings.Repeat("s", 40), store, "--set", generate); err != nil {
 		t.Error(err)
 	}
 }

@@ -119,7 +119,11 @@ func TestLogLines(t *testing.T) {
 // TestVersion1 goes through the requests of a buyer and of a seller.
 func TestVersion1(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	goThroughVersion1(t, start(t))
+}
+
+func goThroughVersion1(t *testing.T, s *store) {
+	t.Helper()
 	seller, buyer := s.signUp("1", "seller"), s.signUp("2", "buyer")
 	if seller.Role != "admin" || buyer.Role != "customer" || !buyer.Active {
 		t.Errorf("the first account is %+v, the second %+v", seller, buyer)

@@ -87,9 +87,10 @@ func (s *store) settled(token string, id int32) (p shown) {
 
 var asPNG = http.Header{"Content-Type": {"image/png"}}
 
-func TestUploadedPictureIsServedInItsSizes(t *testing.T) {
-	t.Parallel()
-	s := start(t)
+func TestUploadedPictureIsServedInItsSizes(t *testing.T) { t.Parallel(); uploadPicture(t, start(t)) }
+
+func uploadPicture(t *testing.T, s *store) {
+	t.Helper()
 	s.signUp("1", "peter")
 	token := s.login("peter")
 	body, header := form(t, "name", "Cap", "price", "99.99", "stock", "7", "description", "one\r\ntwo", "image", drawn(t, 1))

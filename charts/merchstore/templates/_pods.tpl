@@ -10,8 +10,9 @@ minReadySeconds: {{ .root.Values.minReadySeconds }}
 {{- end }}
 strategy:
   rollingUpdate:
-    # Start a new pod before stopping an old one.
-    maxSurge: 1
+    # Start new pods before stopping old ones. A quarter at a time: with minReadySeconds, one by one
+    # would take many pods longer than helm waits.
+    maxSurge: 25%
     maxUnavailable: 0
 selector:
   matchLabels: {{- include "merchstore.selector" . | nindent 4 }}
@@ -49,7 +50,7 @@ securityContext:
     type: RuntimeDefault
 topologySpreadConstraints:
   {{- range .root.Values.spreadOver }}
-  - topologyKey: {{ . }}
+  - topologyKey: {{ . | quote }}
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
@@ -110,7 +111,7 @@ securityContext:
 {{- if and .endpoint .headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
   valueFrom:
-    secretKeyRef: {name: {{ .headersSecret }}, key: headers}
+    secretKeyRef: {name: {{ .headersSecret | quote }}, key: headers}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -129,7 +130,7 @@ SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
 {{- include (printf "merchstore.%s.config" .name) .root }}
 {{- with .root.Values.tracing }}
 {{- if .endpoint }}
-OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint | quote }}
 OTEL_TRACES_SAMPLER_ARG: {{ .sampleRatio | quote }}
 {{- end }}
 {{- end }}

@@ -6,10 +6,23 @@
 {{- $id := printf "%s/%s" .name .key }}
 {{- if not (hasKey $generated $id) }}
   {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "merchstore.name" .) }}
-  {{- $_ := set $generated $id (dig "data" .key "" $secret | b64dec | default (print .prefix (randAlphaNum .length))) }}
+  {{- $value := dig "data" .key "" $secret | b64dec }}
+  {{- if not $value }}
+    {{- include "merchstore.mayGenerate" . }}
+    {{- $value = print .prefix (randAlphaNum .length) }}
+  {{- end }}
+  {{- $_ := set $generated $id $value }}
   {{- $_ := set .root.Values "generated" $generated }}
 {{- end }}
 {{- get $generated $id }}
+{{- end }}
+
+{{- /* Fails if the cluster's Secrets cannot be looked up, because each rendering would then make new
+       ones. Every cluster has the namespace default; the other can be read with less permissions. */}}
+{{- define "merchstore.mayGenerate" -}}
+{{- if not (or (eq (toString .root.Values.global.generateSecrets) "true") (lookup "v1" "Namespace" "" .root.Release.Namespace) (lookup "v1" "Namespace" "" "default")) }}
+  {{- printf "the Secret %s cannot be looked up (helm template, Argo CD, --dry-run=client), so each rendering would make another: name one of your own in %s.existingSecret, or set global.generateSecrets to true if this is not going to be applied" (include "merchstore.name" .) .name | fail }}
+{{- end }}
 {{- end }}
 
 {{- define "merchstore.jwt.keys" -}}
@@ -29,7 +42,17 @@
 {{- end }}
 
 {{- define "merchstore.database.secret" -}}
-{{- with .Values.database.existingSecret }}{{ . }}{{ else }}{{ include "infrastructure.postgresql.secret" .Subcharts.infrastructure }}{{ end }}
+{{- with .Values.database.existingSecret }}{{ . }}{{ else }}{{ include "infrastructure.postgresql.appSecret" .Subcharts.infrastructure }}{{ end }}
+{{- end }}
+
+{{- /* The Secret with the URL for the role that owns the tables, and its key. */}}
+{{- define "merchstore.migrations.secret" -}}
+{{- with .Values.database.existingSecret }}{{ $.Values.database.migrations.existingSecret | default . }}
+{{- else }}{{ include "infrastructure.postgresql.secret" .Subcharts.infrastructure }}{{ end }}
+{{- end }}
+
+{{- define "merchstore.migrations.key" -}}
+{{ empty .Values.database.migrations.existingSecret | ternary (include "merchstore.database.key" .) .Values.database.migrations.key }}
 {{- end }}
 
 {{- define "merchstore.database.key" -}}
@@ -65,8 +88,8 @@
 
 {{- define "merchstore.database.content" -}}
 {{- with .Values.database.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
-{{- else with .Subcharts.infrastructure.Values.postgresql.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
-{{- else }}{{ include "infrastructure.postgresql.url" .Subcharts.infrastructure }}{{ end }}
+{{- else with .Subcharts.infrastructure.Values.postgresql.app.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
+{{- else }}{{ include "infrastructure.postgresql.appURL" .Subcharts.infrastructure }}{{ end }}
 {{- end }}
 
 {{- define "merchstore.cache.content" -}}
@@ -82,7 +105,7 @@
 {{- end }}
 
 {{- define "merchstore.db.secrets" -}}
-{{ include "merchstore.jwt.content" . }} {{ include "merchstore.admin.content" . }} {{ include "merchstore.database.content" . }} {{ include "merchstore.cache.content" . }}
+{{ include "merchstore.jwt.content" . }} {{ include "merchstore.admin.content" . }} {{ include "merchstore.database.content" . }} {{ with .Values.database.tls.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }} {{ end }}{{ include "merchstore.cache.content" . }}
 {{- end }}
 
 {{- define "merchstore.logging.secrets" -}}

@@ -11,6 +11,17 @@
 {{- else if not (or $postgresql .Values.database.existingSecret) }}
   {{- fail "the infrastructure's PostgreSQL is off: database.existingSecret must name a Secret with the address of yours" }}
 {{- end }}
+{{- $secrets := list .Values.database.existingSecret .Values.database.migrations.existingSecret }}
+{{- range $name := list "api" "db" "logging" "operator" "kafka" "valkey" "prometheus" "grafana" "loadgen" }}
+  {{- with printf "%s-%s" $.Release.Name $name }}
+    {{- if or (has (print . "-app") $secrets) (has (print . "-superuser") $secrets) }}
+      {{- printf "database: the Secret is that of a CloudNativePG Cluster %s, whose ServiceAccount and PodDisruptionBudget have its name, which is one of this chart's: give the Cluster another name, such as shop-pg" . | fail }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- if and $postgresql .Values.database.migrations.existingSecret }}
+  {{- fail "database.migrations.existingSecret is for a PostgreSQL of your own, which database.existingSecret names" }}
+{{- end }}
 {{- if and $kafka .Values.kafka.existingSecret }}
   {{- fail "kafka.existingSecret names a Kafka of your own: set infrastructure.kafka.enabled or infrastructure.enabled to false with it" }}
 {{- else if not (or $kafka .Values.kafka.existingSecret) }}
@@ -23,11 +34,12 @@
   {{- fail "kafka.tls and kafka.sasl are for a Kafka of your own, which kafka.existingSecret names" }}
 {{- end }}
 {{- with .Values.kafka.topic }}
-  {{- if gt (int (get .config "min.insync.replicas" | default 1)) (int .replicationFactor) }}
+  {{- $factor := include "merchstore.kafka.replicationFactor" $ | int }}
+  {{- if gt (int (get .config "min.insync.replicas" | default 1)) $factor }}
     {{- fail "kafka.topic: min.insync.replicas is more than replicationFactor, so nothing could ever be logged" }}
   {{- end }}
-  {{- if and $kafka (gt (int .replicationFactor) 1) }}
-    {{- fail "kafka.topic.replicationFactor must be 1: the infrastructure's Kafka has one broker" }}
+  {{- if and $kafka (gt $factor (int $.Subcharts.infrastructure.Values.kafka.brokers)) }}
+    {{- fail "kafka.topic.replicationFactor is more than infrastructure.kafka.brokers" }}
   {{- end }}
 {{- end }}
 {{- range $name := list "api" "db" }}
@@ -55,6 +67,13 @@
 {{- $db := .Values.db.settings }}
 {{- if ge (get $db "ORDER_TIMEOUT" | default "8s" | trimSuffix "s" | int) (int .Values.shutdown.timeoutSeconds) }}
   {{- fail "shutdown.timeoutSeconds must be more than db.settings.ORDER_TIMEOUT (8s), otherwise a shutdown could interrupt orders" }}
+{{- end }}
+{{- if $postgresql }}
+  {{- $pods := ternary .Values.db.autoscaling.maxReplicas .Values.db.replicas .Values.db.autoscaling.enabled | int }}
+  {{- $connections := add 5 (mul $pods (add 3 (get $db "DB_MAX_CONNS" | default 10 | int))) }}
+  {{- if gt $connections (get .Subcharts.infrastructure.Values.postgresql.settings "max_connections" | default 100 | int64) }}
+    {{- printf "infrastructure.postgresql.settings.max_connections must be at least %d, and better a quarter more: up to %d pods of the DB service use DB_MAX_CONNS + 3 each, the operator and administrators 5" $connections $pods | fail }}
+  {{- end }}
 {{- end }}
 {{- if gt (get $db "PASSWORD_CONCURRENCY" | default 2 | int) (get $db "PASSWORD_QUEUE" | default 256 | int) }}
   {{- fail "db.settings: PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY" }}

@@ -43,6 +43,9 @@ const (
 const (
 	// ReasonUpToDate: all migrations, up to the target if there is one, are applied.
 	ReasonUpToDate = "UpToDate"
+	// ReasonAheadOfFiles: later versions than the newest file are applied, as after a release was
+	// rolled back.
+	ReasonAheadOfFiles = "AheadOfFiles"
 	// ReasonConfigMapNotFound: a ConfigMap with migrations does not exist.
 	ReasonConfigMapNotFound = "ConfigMapNotFound"
 	// ReasonInvalidMigrations: a file has an invalid name, does not parse, or cannot be applied

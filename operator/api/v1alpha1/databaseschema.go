@@ -24,8 +24,9 @@ type DatabaseSchema struct {
 
 // DatabaseSchemaSpec is the desired state of a database.
 type DatabaseSchemaSpec struct {
-	// Connection identifies the database. It is immutable; the password in its Secret is not.
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection cannot be changed; create another DatabaseSchema"
+	// Connection identifies the database. It is immutable except for its ca; the password in its
+	// Secret may change as well.
+	// +kubebuilder:validation:XValidation:rule="self.secretName == oldSelf.secretName && self.key == oldSelf.key",message="connection cannot be changed; create another DatabaseSchema"
 	Connection DatabaseConnection `json:"connection"`
 
 	// Migrations lists ConfigMaps in the same namespace. Each of their keys is a file NNNN_name.sql
@@ -54,6 +55,12 @@ type DatabaseSchemaSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[0-9a-f]{64}$')",message="approvedPlan must be a plan's hash as status.plan.hash shows it: 64 hexadecimal digits"
 	ApprovedPlan string `json:"approvedPlan,omitempty"`
 
+	// AcceptedDatabase is the databaseID of another database than status.databaseID that the Secret
+	// may lead to: that of the same data after pg_upgrade or a restore.
+	// +optional
+	// +kubebuilder:validation:MaxLength=100
+	AcceptedDatabase string `json:"acceptedDatabase,omitempty"`
+
 	// Paused stops the operator from accessing the database.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
@@ -68,6 +75,24 @@ type DatabaseConnection struct {
 	// Key is the Secret's key with the URL: postgres://user:password@host:5432/database
 	// +optional
 	// +kubebuilder:default=url
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+	// CA is the authority that has signed the server's certificate, which is then verified together
+	// with the server's name, unless the URL has an sslmode.
+	// +optional
+	CA *DatabaseAuthority `json:"ca,omitempty"`
+}
+
+// DatabaseAuthority refers to the certificates of an authority.
+type DatabaseAuthority struct {
+	// SecretName names a Secret in the same namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName"`
+	// Key is the Secret's key with the certificates in PEM format.
+	// +optional
+	// +kubebuilder:default=ca.crt
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`

@@ -86,6 +86,8 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 		},
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.Timeout * 3 / 2,
 		SoftStopTimeout: softStopTimeout,
+		// Only the owner of an index may build it again, and the service's role is not.
+		ReindexerIndexNames: []string{},
 		PeriodicJobs: []*river.PeriodicJob{
 			newPeriodicJob(daily{}, cleanUp{}),
 			newPeriodicJob(river.PeriodicInterval(stuckPicturesInterval), failStuckPictures{}),

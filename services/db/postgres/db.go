@@ -29,7 +29,7 @@ type Settings struct {
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
 	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" help:"interval between checks of idle connections"`
-	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"3s" help:"timeout for opening a connection"`
+	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"2s" help:"timeout for opening a connection"`
 	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" help:"timeout for a statement"`
 	ListTimeout      time.Duration   `env:"DB_LIST_TIMEOUT" envDefault:"2s" help:"timeout for a statement that lists or searches"`
 	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" help:"timeout for waiting for a lock of another transaction"`
@@ -81,6 +81,7 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 	config.MaxConnLifetimeJitter = s.MaxConnLifetime / 10 // spreads reconnects
 	config.HealthCheckPeriod = s.HealthCheck
 	config.ConnConfig.ConnectTimeout = s.ConnectTimeout
+	config.ConnConfig.DialFunc = newDialer().DialContext
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 
 	checkConfig := config.ConnConfig.Copy()

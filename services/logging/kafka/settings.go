@@ -25,7 +25,7 @@ type Settings struct {
 	SASLMechanism    string          `env:"KAFKA_SASL_MECHANISM" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
 	SASLUsername     string          `env:"KAFKA_SASL_USERNAME" help:"user name on the brokers"`
 	SASLPassword     settings.Secret `env:"KAFKA_SASL_PASSWORD" help:"password of that user"`
-	CAFile           string          `env:"KAFKA_CA_FILE" help:"PEM file of the CA that signed the brokers' certificates; the system's CAs if empty"`
+	CAFile           string          `env:"KAFKA_CA_FILE" help:"PEM file of the CA that signed the brokers' certificates; the public authorities if empty"`
 }
 
 // Validate reports settings that are invalid or contradict each other.
@@ -69,6 +69,8 @@ func (s Settings) clientConfig(logs chan confluent.LogEvent, extra confluent.Con
 	}
 	if s.CAFile != "" {
 		c["ssl.ca.location"] = s.CAFile
+	} else if strings.HasSuffix(strings.ToUpper(s.SecurityProtocol), "SSL") {
+		c["ssl.ca.pem"] = publicAuthorities()
 	}
 	maps.Copy(c, extra)
 	return &c

@@ -6,7 +6,7 @@
 
 {{- define "infrastructure.selector" -}}
 app.kubernetes.io/name: {{ .name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
 {{- define "infrastructure.labels" -}}
@@ -23,16 +23,43 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- $id := printf "%s/%s" .name .key }}
 {{- if not (hasKey $generated $id) }}
   {{- $secret := lookup "v1" "Secret" .root.Release.Namespace (include "infrastructure.name" .) }}
-  {{- $_ := set $generated $id (dig "data" .key "" $secret | b64dec | default (randAlphaNum 32)) }}
+  {{- $value := dig "data" .key "" $secret | b64dec }}
+  {{- if not $value }}
+    {{- include "infrastructure.mayGenerate" . }}
+    {{- $value = randAlphaNum 32 }}
+  {{- end }}
+  {{- $_ := set $generated $id $value }}
   {{- $_ := set .root.Values "generated" $generated }}
 {{- end }}
 {{- get $generated $id }}
 {{- end }}
 
-{{- /* The URL of the store's database. The password has only letters and digits. */}}
+{{- /* Fails if the cluster's Secrets cannot be looked up, because each rendering would then make new
+       ones. Every cluster has the namespace default; the other can be read with less permissions. */}}
+{{- define "infrastructure.mayGenerate" -}}
+{{- if not (or (eq (toString .root.Values.global.generateSecrets) "true") (lookup "v1" "Namespace" "" .root.Release.Namespace) (lookup "v1" "Namespace" "" "default")) }}
+  {{- printf "the Secret %s cannot be looked up (helm template, Argo CD, --dry-run=client), so each rendering would make another: name one of your own in %s%s.existingSecret, or set global.generateSecrets to true if this is not going to be applied" (include "infrastructure.name" .) (.root.Chart.IsRoot | ternary "" "infrastructure.") (.name | replace "-" ".") | fail }}
+{{- end }}
+{{- end }}
+
+{{- /* A server's password as it is written in a URL. urlquery writes a space as +. */}}
+{{- define "infrastructure.urlPassword" -}}
+{{ include "infrastructure.generated" . | urlquery | replace "+" "%20" }}
+{{- end }}
+
+{{- /* The URL of the store's database for the role that owns it, and for that of the DB service. */}}
 {{- define "infrastructure.postgresql.url" -}}
-{{- $password := include "infrastructure.generated" (dict "root" . "name" "postgresql" "key" "password") }}
+{{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql" "key" "password") }}
 {{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
+{{- end }}
+
+{{- define "infrastructure.postgresql.appURL" -}}
+{{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql-app" "key" "password") }}
+{{- printf "postgres://merchstore_app:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
+{{- end }}
+
+{{- define "infrastructure.postgresql.appSecret" -}}
+{{ .Values.postgresql.app.existingSecret | default (printf "%s-postgresql-app" .Release.Name) }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.secret" -}}
@@ -40,7 +67,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "infrastructure.valkey.url" -}}
-{{- $password := include "infrastructure.generated" (dict "root" . "name" "valkey" "key" "password") }}
+{{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "valkey" "key" "password") }}
 {{- printf "redis://:%s@%s-valkey:6379/0" $password .Release.Name }}
 {{- end }}
 
@@ -54,7 +81,11 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 
 {{- define "infrastructure.statefulSet" -}}
 {{- $values := get .root.Values .name -}}
-replicas: 1
+{{- $replicas := get $values "brokers" | default 1 | int -}}
+replicas: {{ $replicas }}
+{{- if gt $replicas 1 }}
+podManagementPolicy: Parallel # no broker is ready before most of them run
+{{- end }}
 serviceName: {{ include "infrastructure.name" . }}
 selector:
   matchLabels: {{- include "infrastructure.selector" . | nindent 4 }}
@@ -69,7 +100,7 @@ volumeClaimTemplates:
     spec:
       accessModes: [ReadWriteOnce]
       {{- with $values.persistence.storageClass }}
-      storageClassName: {{ . }}
+      storageClassName: {{ . | quote }}
       {{- end }}
       resources:
         requests:

@@ -4,7 +4,7 @@
 
 {{- define "operator.selector" -}}
 app.kubernetes.io/name: operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
@@ -56,7 +56,7 @@ SHUTDOWN_TIMEOUT: "{{ .Values.shutdown.timeoutSeconds }}s"
 {{- end }}
 
 {{- define "operator.schemas" -}}
-{{- range .spec.versions }}{{ .name }} {{ toJson .schema }}{{ end }}
+{{- range .spec.versions }}{{ .name }} {{ toJson .schema }} {{ toJson .selectableFields }}{{ end }}
 {{- end }}
 
 {{- /* "true" if a PodMonitor selects the pods, otherwise annotations do. With both, pods would be
