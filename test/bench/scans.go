@@ -27,7 +27,7 @@ func (a *attackers) pictures(ctx context.Context) {
 	}()
 	url := fmt.Sprintf("http://%s/api/v1/products/%d/image", a.api, a.product)
 	together(ctx, 4, func(i int) {
-		scans := []int{3000, 100}[i%2] // too many, and as many as are accepted
+		scans := []int{3000, 25}[i%2]                                                                                 // too many, and as many as are accepted
 		_ = makeRequest(ctx, a.client, http.MethodPut, url, a.token, emptyScans(uint16(8000-i%1000), 5000, scans), 0) //nolint:gosec // from 7001 to 8000
 	})
 	<-done

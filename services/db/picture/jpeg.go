@@ -25,6 +25,9 @@ const (
 // bytes. A progressive picture has about ten.
 const maxScans = 100
 
+// maxScanned bounds the pixels of all scans together, to about two seconds.
+const maxScanned = 1_000_000_000
+
 // jpegSegments calls each for every marker with its segment, which begins with two bytes of length,
 // and the compressed data that follows. It stops at the end of the picture and ignores what
 // follows, and bytes that belong to no segment.
@@ -141,12 +144,16 @@ func isJFIF(marker byte, segment []byte) bool {
 // jpegCost counts a byte per sample. A progressive picture needs four more for its coefficients,
 // which are kept until the last scan. Anything but YCbCr is converted at the end to four bytes per
 // pixel in addition to the samples, and with four components to another four.
-func jpegCost(b []byte, _ image.Config) (float64, error) {
+func jpegCost(b []byte, c image.Config) (float64, error) {
 	var frame []byte
+	scans := 0
 	progressive, isRGB := false, false
 	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
 		if isFrame(marker) && frame == nil {
 			frame, progressive = segment, marker == jpegSOF2
+		}
+		if marker == jpegSOS {
+			scans++
 		}
 		const transform = 13 // offset of the colour transform in Adobe's segment; 0 means none
 		isRGB = isRGB || marker == jpegAPP14 && len(segment) > transform && segment[transform] == 0
@@ -156,6 +163,9 @@ func jpegCost(b []byte, _ image.Config) (float64, error) {
 	}
 	if len(frame) <= jpegComponents {
 		return 0, invalid("is a damaged JPEG")
+	}
+	if scans*c.Width*c.Height > maxScanned {
+		return 0, invalid("has %d scans, too many for its size; save it smaller", scans)
 	}
 	cost := jpegSamplesPerPixel(frame)
 	if progressive {

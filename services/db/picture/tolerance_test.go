@@ -64,6 +64,7 @@ func TestInspectSaysWhyItRejectsRarePictures(t *testing.T) {
 		reason string
 	}{
 		"a JPEG of 3,000 scans":                   {withScans(file(t, "progressive.jpg"), 3000), "scans; at most 100 are accepted"},
+		"a large JPEG of 60 scans":                {jpegWithSize(withScans(file(t, "progressive.jpg"), 60), 5000, 4000), "scans, too many for its size"},
 		"a JPEG with sampling of 3×1":             {withSampling(file(t, "orientation1.jpg"), 0x31), "is a JPEG of a rare kind (luma/chroma subsampling ratio)"},
 		"a JPEG with sampling of 1×4":             {withSampling(file(t, "orientation1.jpg"), 0x14), "is a JPEG of a rare kind"},
 		"a JPEG without its end marker":           {file(t, "orientation1.jpg")[:1133], "ends too early"},

@@ -246,7 +246,7 @@ func settingsFor(brokers, topic string) Settings {
 
 func newProducer(t *testing.T, s Settings) *Producer {
 	t.Helper()
-	p, err := NewProducer(s, func() {}, prometheus.NewRegistry(), quiet)
+	p, err := NewProducer(s, func() {}, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
