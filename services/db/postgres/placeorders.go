@@ -111,7 +111,7 @@ func lockSnapshot(ctx context.Context, conn *pgxpool.Conn, requests []shop.Order
 			})
 			return err
 		})
-		// LIMIT keeps the planner from joining all keys, which is a good plan only until there are many.
+		// LIMIT makes the planner look each key up: for an empty table it would join all of it.
 		batch.Queue(`SELECT k.user_id, k.key, r.request_hash, coalesce(r.order_id, 0), r.failure
 			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key), LATERAL (
 				SELECT request_hash, order_id, failure FROM idempotency_keys i
