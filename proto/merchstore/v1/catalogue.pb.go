@@ -345,14 +345,19 @@ func (x *Picture) GetFailure() string {
 	return ""
 }
 
-// ListProductsRequest requests a page of products, by id.
+// ListProductsRequest requests a page of products, by id. With a query, products whose name has one of
+// its words come first, then those whose name has words that begin so, then those with a word in the
+// description; each of them by id.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The maximum number of entries; 0 means 50.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
 	// The next_cursor of the previous page; empty for the first page.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Only products whose name or description contains this text, ignoring case.
+	// Only products that have each of these words: at the beginning of a word of the name, or as one
+	// of the first hundred words of the description. Case is ignored, and so is punctuation unless there
+	// is nothing else. In Chinese, and whatever else is written without spaces, words are found
+	// anywhere.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
 	// Only products of this category.
 	Category      string `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`
@@ -421,7 +426,8 @@ func (x *ListProductsRequest) GetCategory() string {
 // ListProductsResponse is a page of products.
 type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The products.
+	// The products. With a query or a category, a page may have fewer than the limit, even none, although
+	// it is not the last one.
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
 	// The start of the next page; empty on the last page.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
