@@ -10,11 +10,13 @@ CREATE TABLE audit_records (
     request_id varchar(128) -- null: unknown
 );
 
+-- +goose StatementBegin
 CREATE FUNCTION audit_records_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'audit records are neither changed nor deleted';
 END
 $$;
+-- +goose StatementEnd
 
 CREATE TRIGGER audit_records_are_final BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_records
     FOR EACH STATEMENT EXECUTE FUNCTION audit_records_are_final();
