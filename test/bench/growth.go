@@ -20,7 +20,6 @@ import (
 const (
 	growthClients = 4
 	growthTime    = 2 * time.Second
-	searchers     = 16
 )
 
 // smallStore is a hundredth of the largest store.
@@ -100,7 +99,7 @@ func (b *bench) endpoints(admin string) []endpoint {
 		get("first page of products", "/api/v1/products"),
 		search("a rare word", "astrolabe"), search("a common word", "campus"), search("no product", "zeppelin"),
 		search("one letter", "e"), search("two common Chinese characters", "%E5%B8%BD%E5%AD%90"),
-		search("two rare Chinese characters", "%E6%98%9F%E7%9B%98"), search("a wildcard", "%25"),
+		search("two rare Chinese characters", "%E6%98%9F%E7%9B%98"), search("a wildcard", "%25"), search("two words", "campus+astrolabe"),
 		get("category: rare", "/api/v1/products?category=lanterns"), get("category: common", "/api/v1/products?category=category+7"),
 		get("rare word of a category", "/api/v1/products?category=lanterns&q=astrolabe"), get("categories", "/api/v1/categories"),
 		get("own orders", "/api/v1/orders"), adminGet("admin: all orders", "/api/v1/orders"), adminGet("admin: all users", "/api/v1/users"),
@@ -168,28 +167,30 @@ func milliseconds(r result) string {
 	return text
 }
 
-// ordersBeside measures orders alone and beside searchers.
-func (b *bench) ordersBeside(ctx context.Context, stack int, s size) error {
-	var orders, searches []operation
+// clientsOf returns n clients of each endpoint whose name begins with prefix.
+func (b *bench) clientsOf(prefix string, stack int, s size, n int) (clients []operation) {
 	for _, e := range b.endpoints("") {
-		switch {
-		case e.name == "order with a key":
-			orders = b.clients(e, stack, s, growthClients)
-		case strings.HasPrefix(e.name, "search"):
-			searches = append(searches, b.clients(e, stack, s, 3)...)
+		if strings.HasPrefix(e.name, prefix) {
+			clients = append(clients, b.clients(e, stack, s, n)...)
 		}
 	}
+	return clients
+}
+
+// ordersBeside measures orders alone and beside searchers.
+func (b *bench) ordersBeside(ctx context.Context, stack int, s size) error {
+	orders, searches := b.clientsOf("order with a key", stack, s, growthClients), b.clientsOf("search", stack, s, 2)
 	b.report.note("orders alone: %s ms", milliseconds(runLoad(ctx, orders, 3*growthTime)))
 	searching, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
 	var found result
-	wg.Go(func() { found = runLoad(searching, searches[:searchers], time.Minute) })
+	wg.Go(func() { found = runLoad(searching, searches, time.Minute) })
 	runLoad(ctx, orders, growthTime/2)
 	beside := runLoad(ctx, orders, 3*growthTime)
 	stop()
 	wg.Wait()
-	b.report.note("orders beside %d searchers: %s ms; the searches: %s ms", searchers, milliseconds(beside), milliseconds(found))
+	b.report.note("orders beside %d searchers: %s ms; the searches: %s ms", len(searches), milliseconds(beside), milliseconds(found))
 	return ctx.Err()
 }
 
@@ -200,12 +201,7 @@ func (b *bench) ordersWhileCleaning(ctx context.Context, stack int, s size, url 
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(ctx)
-	var orders []operation
-	for _, e := range b.endpoints("") {
-		if e.name == "order with a key" {
-			orders = b.clients(e, stack, s, growthClients)
-		}
-	}
+	orders := b.clientsOf("order with a key", stack, s, growthClients)
 	b.report.note("orders before the clean-up: %s ms", milliseconds(runLoad(ctx, orders, 3*growthTime)))
 	var job int64
 	err = conn.QueryRow(ctx, `INSERT INTO river_job (kind, args) VALUES ('clean_up', '{}') RETURNING id`).Scan(&job)
