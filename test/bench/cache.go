@@ -26,8 +26,9 @@ func (b *bench) cache(ctx context.Context) (err error) {
 			defer func() { err = errors.Join(err, b.stopStack(of(i)+half)) }()
 		}
 	}
-	halved := func(newRequest func(addr string, i int) *request) func(string, int) *request {
-		return func(addr string, i int) *request {
+	halved := func(newRequest func(addr string, i int) *request) func(int, int) *request {
+		return func(variant, i int) *request {
+			addr := "api" + of(variant)
 			if i%2 == 1 {
 				addr += second
 			}

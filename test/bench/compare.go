@@ -55,10 +55,10 @@ func (b *bench) compare(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, b.stopStack(of(i))) }()
 	}
-	if err := b.takeTurns(ctx, "orders", names, b.orderRequest); err != nil {
+	if err := b.takeTurns(ctx, "orders", names, ofStack(b.orderRequest)); err != nil {
 		return err
 	}
-	if err := b.takeTurns(ctx, "reads", names, b.readRequest); err != nil {
+	if err := b.takeTurns(ctx, "reads", names, ofStack(b.readRequest)); err != nil {
 		return err
 	}
 	return b.compareLogs(ctx, names)

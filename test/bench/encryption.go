@@ -32,8 +32,8 @@ func (b *bench) encryption(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, b.stopStack(of(i))) }()
 	}
-	if err := b.takeTurns(ctx, "orders", names, b.orderRequest); err != nil {
+	if err := b.takeTurns(ctx, "orders", names, ofStack(b.orderRequest)); err != nil {
 		return err
 	}
-	return b.takeTurns(ctx, "reads", names, b.readRequest)
+	return b.takeTurns(ctx, "reads", names, ofStack(b.readRequest))
 }

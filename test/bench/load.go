@@ -97,6 +97,8 @@ type request struct {
 	token  string
 	body   string
 	want   int
+	// change changes the request each time before it is sent, unless it is nil.
+	change func(*fasthttp.Request)
 }
 
 // newRequest returns a request to a server on this machine.
@@ -107,8 +109,8 @@ func newRequest(addr, method, path string, want int) *request {
 	}
 }
 
-// do sends the request, after it was changed by change.
-func (r *request) do(change ...func(*fasthttp.Request)) error {
+// do sends the request.
+func (r *request) do() error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
@@ -121,8 +123,8 @@ func (r *request) do(change ...func(*fasthttp.Request)) error {
 		req.Header.SetContentType("application/json")
 		req.SetBodyString(r.body)
 	}
-	for _, c := range change {
-		c(req)
+	if r.change != nil {
+		r.change(req)
 	}
 	if err := r.client.Do(req, resp); err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.url, err)

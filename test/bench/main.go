@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string) error {
 		return serveBareGin(ctx, args[1], "")
 	case len(args) == 3 && args[0] == "bare-gin":
 		return serveBareGin(ctx, args[1], args[2])
-	case len(args) == 2 && args[0] == "compare":
+	case len(args) == 2 && (args[0] == "compare" || args[0] == "growth"):
 		return measure(ctx, args[0], args[1])
 	case len(args) == 0:
 		return measure(ctx, "", "")

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync/atomic"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
@@ -40,6 +39,7 @@ type bench struct {
 	addrs    map[string]string
 	report   report
 	earlier  string // folder with the programs of another build, for compare
+	scale    int    // of growth
 }
 
 // account is the account of a buyer.
@@ -55,7 +55,7 @@ type measurement struct {
 	run  func(context.Context) error
 }
 
-func measure(ctx context.Context, only, earlier string) (err error) {
+func measure(ctx context.Context, only, argument string) (err error) {
 	dir, err := os.MkdirTemp("", "merchstore-bench-")
 	if err != nil {
 		return fmt.Errorf("create folder: %w", err)
@@ -64,9 +64,10 @@ func measure(ctx context.Context, only, earlier string) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user
 		return fmt.Errorf("make the folder accessible: %w", err)
 	}
-	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*program.Program{}, peaks: map[string]uint64{}}, addrs: map[string]string{}, earlier: earlier}
+	b := &bench{dir: dir, programs: &programs{dir: dir, running: map[string]*program.Program{}, peaks: map[string]uint64{}}, addrs: map[string]string{}, scale: 1}
 	measurements := []measurement{
 		{"orders", b.orders},
+		{"keys", b.orderKeys},
 		{"standby", b.standby},
 		{"reads", b.reads},
 		{"cache", b.cache},
@@ -78,15 +79,23 @@ func measure(ctx context.Context, only, earlier string) (err error) {
 		{"logs", b.logs},
 		{"operator", b.operator},
 		{"hostile", b.hostile},
+		{"pods", b.pods},
+		{"growth", b.growth},
 	}
-	if earlier != "" {
+	switch {
+	case only == "compare" && argument != "":
+		b.earlier = argument
 		measurements = []measurement{{only, b.compare}}
+	case argument != "":
+		if b.scale, err = strconv.Atoi(argument); err != nil || b.scale < 1 {
+			return fmt.Errorf("growth: %q is not how many times as large the stores are", argument)
+		}
 	}
 	if only != "" {
 		measurements = slices.DeleteFunc(measurements, func(m measurement) bool { return m.name != only })
 	}
 	if len(measurements) == 0 {
-		return fmt.Errorf("unknown measurement %q, want orders, standby, reads, cache, watching, encryption, pictures, storefront, logins, logs, operator and hostile", only)
+		return fmt.Errorf("unknown measurement %q, want orders, keys, standby, reads, cache, watching, encryption, pictures, storefront, logins, logs, operator, hostile, pods and growth", only)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx); err != nil {
@@ -122,56 +131,6 @@ func (b *bench) idleMemory(ctx context.Context) error {
 		b.report.memory(name, "idle", n)
 	}
 	return nil
-}
-
-// orders measures orders through the whole stack in groups, in groups of one, and with pgbench.
-func (b *bench) orders(ctx context.Context) error {
-	r, err := pgbench(ctx, b.server.URL("pgbench"), b.dir, duration)
-	if err != nil {
-		return err
-	}
-	b.report.rate("orders, pgbench, one transaction each, 32 clients", r)
-	if r, err = b.placeOrders(ctx, false); err != nil {
-		return err
-	}
-	b.report.rate("orders, whole stack, in groups, 64 clients", r)
-	if r, err = b.placeOrders(ctx, true); err != nil {
-		return err
-	}
-	b.report.rate("orders, whole stack, in groups, with idempotency keys", r)
-	if err := b.programs.stop("db"); err != nil {
-		return err
-	}
-	if err := b.startDB(ctx, "ORDER_BATCH_SIZE=1"); err != nil {
-		return err
-	}
-	if r, err = b.placeOrders(ctx, false); err != nil {
-		return err
-	}
-	b.report.rate("orders, whole stack, groups of one", r)
-	if err := b.programs.stop("db"); err != nil {
-		return err
-	}
-	return b.startDB(ctx)
-}
-
-func (b *bench) placeOrders(ctx context.Context, withKeys bool) (result, error) {
-	var n atomic.Int64
-	return b.load(ctx, buyers, func(i int) (operation, error) {
-		r := b.orderRequest("api", i)
-		if !withKeys {
-			return func() error { return r.do() }, nil
-		}
-		return func() error {
-			return r.do(func(r *fasthttp.Request) { r.Header.Set("Idempotency-Key", fmt.Sprint("key-", n.Add(1))) })
-		}, nil
-	})
-}
-
-func (b *bench) orderRequest(addr string, i int) *request {
-	r := newRequest(b.addrs[addr], "POST", "/api/v1/orders", 201)
-	r.token, r.body = b.users[i].token, fmt.Sprintf(`{"product_id":%d,"quantity":1}`, i%3+1)
-	return r
 }
 
 // reads measures product reads through the whole stack, the bare pair, and the bare Gin server
@@ -217,7 +176,7 @@ func (b *bench) readsInTurn(ctx context.Context) (err error) {
 	if err := b.startStack(ctx, of(2), "CACHE_URL="+server.URL()); err != nil {
 		return err
 	}
-	if err := b.takeTurns(ctx, "reads", []string{"bare Gin and gRPC", "whole stack, from PostgreSQL", "whole stack, from the cache"}, b.readRequest); err != nil {
+	if err := b.takeTurns(ctx, "reads", []string{"bare Gin and gRPC", "whole stack, from PostgreSQL", "whole stack, from the cache"}, ofStack(b.readRequest)); err != nil {
 		return err
 	}
 	return errors.Join(b.stopStack(of(1)), b.stopStack(of(2)), b.programs.stop("bare"), b.programs.stop("bare-gin"), b.programs.stop("bare-rpc"))
@@ -225,8 +184,7 @@ func (b *bench) readsInTurn(ctx context.Context) (err error) {
 
 func (b *bench) readProducts(ctx context.Context, what, addr string) error {
 	r, err := b.load(ctx, buyers, func(i int) (operation, error) {
-		r := b.readRequest(addr, i)
-		return func() error { return r.do() }, nil
+		return b.readRequest(addr, i).do, nil
 	})
 	if err != nil {
 		return err
@@ -251,7 +209,7 @@ func (b *bench) logins(ctx context.Context) error {
 	r, err := b.load(ctx, 16, func(int) (operation, error) {
 		r := newRequest(b.addrs["api"], "POST", "/api/v1/users/login", 200)
 		r.body = sign.body
-		return func() error { return r.do() }, nil
+		return r.do, nil
 	})
 	b.report.rate("logins, 16 clients", r)
 	return err

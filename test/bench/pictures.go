@@ -90,7 +90,8 @@ func (b *bench) uploadAll(ctx context.Context, conn *pgx.Conn, files []upload) (
 			for i := c; i < len(files); i += uploaders {
 				r := newRequest(b.addrs["api"], "PUT", fmt.Sprintf("/api/v1/products/%d/image", products[i]), 200)
 				r.token, r.body = b.users[0].token, files[i].content
-				if err := r.do(func(r *fasthttp.Request) { r.Header.SetContentType(files[i].mediaType) }); err != nil {
+				r.change = func(r *fasthttp.Request) { r.Header.SetContentType(files[i].mediaType) }
+				if err := r.do(); err != nil {
 					return err
 				}
 			}

@@ -35,7 +35,7 @@ func (b *bench) standby(ctx context.Context) (err error) {
 			}
 		}
 		variants := []string{group.name + ", one server", group.name + ", with a synchronous standby"}
-		if err := b.takeTurns(ctx, "orders", variants, b.orderRequest); err != nil {
+		if err := b.takeTurns(ctx, "orders", variants, ofStack(b.orderRequest)); err != nil {
 			return err
 		}
 		if err := errors.Join(b.stopStack(of(0)), b.stopStack(of(1))); err != nil {

@@ -60,10 +60,10 @@ func (b *bench) watching(ctx context.Context) error {
 		}
 	}
 	names := []string{variants[0].name, variants[1].name, variants[2].name}
-	if err := b.takeTurns(ctx, "orders", names, b.orderRequest); err != nil {
+	if err := b.takeTurns(ctx, "orders", names, ofStack(b.orderRequest)); err != nil {
 		return err
 	}
-	if err := b.takeTurns(ctx, "reads", names, b.readRequest); err != nil {
+	if err := b.takeTurns(ctx, "reads", names, ofStack(b.readRequest)); err != nil {
 		return err
 	}
 	var errs []error
@@ -76,14 +76,25 @@ func (b *bench) watching(ctx context.Context) error {
 // of returns the suffix of the names of a stack's processes.
 func of(variant int) string { return fmt.Sprint("-", variant) }
 
-// takeTurns loads the stacks in turns, and reports the median ratio of each to the first.
-func (b *bench) takeTurns(ctx context.Context, what string, variants []string, request func(addr string, i int) *request) error {
+// ofStack returns a function that creates the request of a client to the API of the variant's stack.
+func ofStack(newRequest func(addr string, client int) *request) func(variant, client int) *request {
+	return func(variant, client int) *request { return newRequest("api"+of(variant), client) }
+}
+
+// takeTurns loads the variants in turns, and reports the median ratio of each to the first.
+func (b *bench) takeTurns(ctx context.Context, what string, variants []string, newRequest func(variant, client int) *request) error {
 	clients := make([][]operation, len(variants))
 	for i := range variants {
 		for buyer := range buyers {
-			r := request("api"+of(i), buyer)
-			clients[i] = append(clients[i], func() error { return r.do() })
+			clients[i] = append(clients[i], newRequest(i, buyer).do)
 		}
+	}
+	return b.takeRounds(ctx, rounds, what, variants, clients)
+}
+
+// takeRounds is takeTurns with the clients of each variant.
+func (b *bench) takeRounds(ctx context.Context, rounds int, what string, variants []string, clients [][]operation) error {
+	for i := range variants {
 		runLoad(ctx, clients[i], slice) // warm-up
 	}
 	rates, ratios := make([]float64, len(variants)), make([][]float64, len(variants))
@@ -97,7 +108,7 @@ func (b *bench) takeTurns(ctx context.Context, what string, variants []string, r
 				return fmt.Errorf("%s, %s: %d failed: %w", what, variants[i], r.failed, r.firstErr)
 			}
 			now[i] = r.perSecond
-			rates[i] += r.perSecond / rounds
+			rates[i] += r.perSecond / float64(rounds)
 		}
 		for i := range variants {
 			ratios[i] = append(ratios[i], now[i]/now[0])

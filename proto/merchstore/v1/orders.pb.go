@@ -993,10 +993,10 @@ const file_merchstore_v1_orders_proto_rawDesc = "" +
 	"\n" +
 	"product_id\x18\x01 \x01(\x05R\tproductId\x12e\n" +
 	"\bquantity\x18\x02 \x01(\x05BI\xbaHF\xba\x01C\n" +
-	"\bquantity\x12\x1bmust be between 1 and 10000\x1a\x1athis >= 1 && this <= 10000R\bquantity\"\xe0\x02\n" +
-	"\x11PlaceOrderRequest\x12\xb7\x01\n" +
-	"\x05lines\x18\x01 \x03(\v2\x18.merchstore.v1.OrderLineB\x86\x01\xbaH\x82\x01\xba\x01\x7f\n" +
-	"\x05items\x12%must hold 1 to 50 products, each once\x1aOsize(this) >= 1 && size(this) <= 50 && this.map(line, line.product_id).unique()R\x05lines\x12\x90\x01\n" +
+	"\bquantity\x12\x1bmust be between 1 and 10000\x1a\x1athis >= 1 && this <= 10000R\bquantity\"\xf5\x02\n" +
+	"\x11PlaceOrderRequest\x12\xcc\x01\n" +
+	"\x05lines\x18\x01 \x03(\v2\x18.merchstore.v1.OrderLineB\x9b\x01\xbaH\x97\x01\xba\x01\x93\x01\n" +
+	"\x05items\x12%must hold 1 to 50 products, each once\x1acsize(this) == 1 || (size(this) > 1 && size(this) <= 50 && this.map(line, line.product_id).unique())R\x05lines\x12\x90\x01\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tBg\xbaHd\xba\x01a\n" +
 	"\x0fidempotency_key\x12.must be at most 255 printable ASCII characters\x1a\x1ethis.matches('^[ -~]{0,255}$')R\x0eidempotencyKey\"\\\n" +
 	"\x12PlaceOrderResponse\x12*\n" +

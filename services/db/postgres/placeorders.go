@@ -111,7 +111,7 @@ func lockSnapshot(ctx context.Context, conn *pgxpool.Conn, requests []shop.Order
 			})
 			return err
 		})
-		// LIMIT keeps the planner from joining all keys, which is a good plan only until there are many.
+		// LIMIT makes the planner look each key up: for an empty table it would join all of it.
 		batch.Queue(`SELECT k.user_id, k.key, r.request_hash, coalesce(r.order_id, 0), r.failure
 			FROM unnest($1::integer[], $2::text[]) AS k (user_id, key), LATERAL (
 				SELECT request_hash, order_id, failure FROM idempotency_keys i
@@ -222,9 +222,8 @@ func loadRecordedOutcomes(
 	return nil
 }
 
-// writeDecision stores new orders and idempotency records, and commits. A batch of replays alone
-// writes nothing but waits until the replayed outcomes are durable. With new orders in the batch
-// their commit does so, because it comes later in the log.
+// writeDecision stores new orders and idempotency records, commits, and waits until that and all that
+// the batch has seen, such as replayed outcomes, is durable.
 func writeDecision(ctx context.Context, conn *pgxpool.Conn, requests []shop.OrderRequest, d shop.Decision, now time.Time) error {
 	var orders orderRows
 	var items itemRows
@@ -250,10 +249,11 @@ func writeDecision(ctx context.Context, conn *pgxpool.Conn, requests []shop.Orde
 	if len(keys.keys) > 0 {
 		keys.queue(batch, now)
 	}
-	if batch.Len() == 0 {
-		batch.Queue(awaitDurable)
-	}
+	// The commit does not wait until it is durable, so that the locks of the products are not held
+	// meanwhile, for which other DB services wait. See decision 24.
+	batch.Queue("SET LOCAL synchronous_commit = off")
 	batch.Queue("COMMIT")
+	batch.Queue(awaitDurable)
 	if err := conn.SendBatch(withQueryName(ctx, "write orders"), batch).Close(); err != nil {
 		return fmt.Errorf("write orders: %w", err)
 	}
