@@ -37,7 +37,7 @@ func TestServersAcceptExpectedCallers(t *testing.T) {
 		"another service":                 {identity(t, issue(t, ours, "logging", soon)).ClientCredentials(), codes.Unavailable},
 		"a certificate that has ended":    {identity(t, issue(t, ours, "api", time.Now().Add(-time.Minute))).ClientCredentials(), codes.Unavailable},
 		"a caller with another authority": {identity(t, issue(t, theirs, "api", soon)).ClientCredentials(), codes.Unavailable},
-		"a caller without a certificate":  {credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}), codes.Unavailable}, //nolint:gosec // the server refuses
+		"a caller without a certificate":  {credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}), codes.Unavailable},
 		"a caller that does not encrypt":  {insecure.NewCredentials(), codes.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

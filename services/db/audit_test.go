@@ -45,7 +45,8 @@ func TestChangesOfAdminsAndOwnersAreRecorded(t *testing.T) {
 	}
 	want := []auditRecord{
 		{admin.Id, "account.create_admin", admin.Id, ""},
-		{yoga.Id, "product.create", product.GetId(), ""}, {yoga.Id, "product.create", other.GetId(), ""},
+		{yoga.Id, "product.create", product.GetId(), ""},
+		{yoga.Id, "product.create", other.GetId(), ""},
 	}
 	if diff := cmp.Diff(want, s.auditRecords()); diff != "" {
 		t.Errorf("at first: %s", diff)

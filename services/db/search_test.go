@@ -15,8 +15,12 @@ func TestSearchProducts(t *testing.T) {
 	s := start(t)
 	peter := s.signUp("peter")
 	for _, p := range []*merchstorev1.CreateProductRequest{
-		{Name: "Mug 100%", Description: "for a HOOD", Category: "home"}, {Name: "Hoodie", Description: "very warm", Category: "clothing"},
-		{Name: "Red Hood", Category: "clothing"}, {Name: "南科大卫衣", Description: "冬天穿很暖和", Category: "clothing"}, {Name: "gone"}, {Name: "renamed"},
+		{Name: "Mug 100%", Description: "for a HOOD", Category: "home"},
+		{Name: "Hoodie", Description: "very warm", Category: "clothing"},
+		{Name: "Red Hood", Category: "clothing"},
+		{Name: "南科大卫衣", Description: "冬天穿很暖和", Category: "clothing"},
+		{Name: "gone"},
+		{Name: "renamed"},
 	} {
 		if _, err := s.CreateProduct(peter.ctx, p); err != nil {
 			t.Fatal(err)

@@ -75,7 +75,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	}
 	grpcServer, err := rpcserver.New(ctx, s.GRPCAddr, s.RPC, rpcserver.Options{
 		MaxMessageBytes: s.MaxMessageBytes, WindowBytes: rpc.WindowBytes, Identity: identity,
-		Stream: server.Authenticate(keys, s.AnonymousWriters),
+		Stream: server.Authenticate(keys, s.AnonymousWriters), //nolint:contextcheck // each stream has its own context
 	}, p, traces)
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func hold(pid int) (release func(), err error) {
 		root, limits = "/sys/fs/cgroup/cpu", [][2]string{{"cpu.cfs_period_us", us(period)}, {"cpu.cfs_quota_us", us(quota)}}
 	}
 	group := filepath.Join(root, fmt.Sprint("merchstore-bench-", pid))
-	if err := os.Mkdir(group, 0o755); err != nil { //nolint:gosec // the mode of such folders
+	if err := os.Mkdir(group, 0o755); err != nil {
 		return nil, fmt.Errorf("create a control group: %w", err)
 	}
 	for _, l := range append(limits, [2]string{"cgroup.procs", strconv.Itoa(pid)}) {

@@ -27,8 +27,8 @@ func (a *attackers) pictures(ctx context.Context) {
 	}()
 	url := fmt.Sprintf("http://%s/api/v1/products/%d/image", a.api, a.product)
 	together(ctx, 4, func(i int) {
-		scans := []int{3000, 25}[i%2]                                                                                 // too many, and as many as are accepted
-		_ = makeRequest(ctx, a.client, http.MethodPut, url, a.token, emptyScans(uint16(8000-i%1000), 5000, scans), 0) //nolint:gosec // from 7001 to 8000
+		scans := []int{3000, 25}[i%2] // too many, and as many as are accepted
+		_ = makeRequest(ctx, a.client, http.MethodPut, url, a.token, emptyScans(uint16(8000-i%1000), 5000, scans), 0)
 	})
 	<-done
 }
@@ -69,7 +69,7 @@ func emptyScans(width, height uint16, scans int) string {
 	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, height), width)
 	out := []byte("\xff\xd8")
 	segment := func(marker byte, content ...byte) {
-		out = binary.BigEndian.AppendUint16(append(out, 0xff, marker), uint16(len(content)+2)) //nolint:gosec // at most 67
+		out = binary.BigEndian.AppendUint16(append(out, 0xff, marker), uint16(len(content)+2))
 		out = append(out, content...)
 	}
 	// A Huffman table with one code, the bit 0.
