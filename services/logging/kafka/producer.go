@@ -18,6 +18,9 @@ import (
 // errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
+// A replaced client has five seconds to report the outcome of its records.
+const closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
+
 // Producer writes records to a topic. It replaces a client that cannot go on.
 type Producer struct {
 	topic    string
@@ -174,6 +177,13 @@ func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Produ
 	go func() {
 		p.lifetime.Lock()
 		defer p.lifetime.Unlock()
+		// Records that were just being sent were not purged. Closing the client would forget them.
+		for range closeAttempts {
+			if old.Flush(closeInterval) == 0 {
+				break
+			}
+			_ = old.Purge(confluent.PurgeQueue | confluent.PurgeInFlight) // as above
+		}
 		old.Close()
 	}()
 	for event := range old.Events() { // until it is closed
