@@ -23,7 +23,7 @@ func TestCallsAreCountedByMethodAndCodeOnBothSides(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	service := health.NewServer()
-	s := grpc.NewServer(rpc.ServerMetrics(registry)...)
+	s := grpc.NewServer(append(rpc.ServerMetrics(registry), grpc.WaitForHandlers(true))...)
 	healthpb.RegisterHealthServer(s, service)
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
