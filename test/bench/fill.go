@@ -16,6 +16,7 @@ func (s size) times(n int) size { return size{s.products * n, s.accounts * n, s.
 var fillStatements = []string{
 	`INSERT INTO users (sid, username, email, password_hash, role)
 		SELECT 'g' || i, 'shopper' || i, 'shopper' || i || '@example.com', '', 'customer' FROM generate_series(1, @accounts) i`,
+	`SET session_replication_role = replica`, // triggers and checks of foreign keys would take most of the time
 	`INSERT INTO products (owner_id, name, description, category, slogan, price, stock)
 		SELECT CASE WHEN i <= 50 THEN 2 ELSE 3 + i % @accounts END,
 			(ARRAY['Hoodie', 'Mug', 'Cap', 'Notebook', 'Umbrella', 'T-Shirt', '帽子', '笔记本', '马克杯', '雨伞'])[1 + i % 10] || ' ' || i
@@ -23,7 +24,9 @@ var fillStatements = []string{
 			'Made for the campus, number ' || i || ', with the emblem in university blue. ' || md5(i::text),
 			CASE WHEN i % 700 = 7 AND i < 2000 THEN 'lanterns' ELSE 'category ' || i % 20 END, 'Worn by ' || i || ' people.', 19.99, 1000000
 		FROM generate_series(1, @products) i`,
-	`SET session_replication_role = replica`, // checking foreign keys would take most of the time
+	`INSERT INTO product_terms (term, rank, product_id)
+		SELECT term, rank, id FROM products, search_terms(name, description, category) WHERE id > 3`,
+	`INSERT INTO categories (name, products) SELECT category, count(*) FROM products WHERE id > 3 GROUP BY category`,
 	`INSERT INTO orders (user_id, total_price, created_at)
 		SELECT 1 + i % @accounts, 39.98, now() - interval '1 year' * (1 - i::float8 / @orders) FROM generate_series(1, @orders) i`,
 	`INSERT INTO order_items (order_id, product_id, line, name, quantity, unit_price)
@@ -42,7 +45,7 @@ func fill(ctx context.Context, url string, s size) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, `UPDATE users SET role = 'admin' WHERE id = 1; SET synchronous_commit = off`); err != nil {
+	if _, err := conn.Exec(ctx, `UPDATE users SET role = 'admin' WHERE id = 1; SET synchronous_commit = off; SET jit = off`); err != nil {
 		return fmt.Errorf("prepare filling: %w", err)
 	}
 	arguments := pgx.NamedArgs{"products": s.products, "accounts": s.accounts, "orders": s.orders}
