@@ -57,7 +57,7 @@ func TestCluster(t *testing.T) {
 	t.Run("kubectl logs shows the logs of a pod", showsLogs)
 	t.Run("kubectl port-forward reaches a Service", portForward)
 	t.Run("a pod that violates the restricted standard is rejected", weakPodIsRejected)
-	t.Run("an image pushed to the registry runs", func(t *testing.T) { pushedImageRuns(t, programs) })
+	t.Run("an image that is pushed runs by its new name, and by the one that was loaded", func(t *testing.T) { pushedImageRuns(t, programs) })
 	t.Run("the metrics API reports the usage of pods", measuresUsage)
 	t.Run("NetworkPolicies are enforced", policiesAreEnforced)
 
@@ -131,8 +131,7 @@ func loadProbe(t *testing.T, programs string) {
 	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
 }
 
-// pushedImageRuns pushes the probe under a new name, with a label, so that it is not the image that was
-// loaded: once a kubelet has pulled an image, it does not start it under another name that was only
+// pushedImageRuns pushes the probe under a new name, runs it by that name, and again by the name that was
 // loaded.
 func pushedImageRuns(t *testing.T, programs string) {
 	const tag = registryAddress + "/merchstore-test/pushed:dev"
@@ -140,15 +139,17 @@ func pushedImageRuns(t *testing.T, programs string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed, err := image.Program(filepath.Join(programs, "probe"), runtime.GOARCH, map[string]string{"pushed": "true"}, time.Time{})
+	pushed, err := image.Program(filepath.Join(programs, "probe"), runtime.GOARCH, nil, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := remote.Write(to, pushed, remote.WithContext(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	kube(t, "--namespace=probe", "set", "image", "daemonset/probe", "*="+tag)
-	kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
+	for _, ref := range []string{tag, "merchstore-test/probe:dev"} {
+		kube(t, "--namespace=probe", "set", "image", "daemonset/probe", "*="+ref)
+		kube(t, "--namespace=probe", "rollout", "status", "daemonset/probe", "--timeout=2m")
+	}
 }
 
 // newKube returns a kubectl command that runs as the cluster's administrator.
