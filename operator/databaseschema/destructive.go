@@ -1,6 +1,7 @@
 package databaseschema
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,12 +29,16 @@ func destructive(statements []*pgquery.Node) []step {
 	for _, s := range statements {
 		walk(s.ProtoReflect(), func(node proto.Message) bool {
 			steps = append(steps, stepsOf(node)...)
-			switch node.(type) {
+			switch n := node.(type) {
 			case *pgquery.CallStmt: // is a step as a whole
 				return false
+			case *pgquery.AlterTableCmd: // the defaults and conditions of new columns and constraints are evaluated now
+				return n.GetSubtype() == pgquery.AlterTableType_AT_AddColumn ||
+					n.GetSubtype() == pgquery.AlterTableType_AT_AddConstraint && !n.GetDef().GetConstraint().GetSkipValidation()
+			case *pgquery.AlterDomainStmt: // likewise
+				return n.GetSubtype() == "C" && !n.GetDef().GetConstraint().GetSkipValidation()
 			case *pgquery.CreateFunctionStmt, *pgquery.RuleStmt, *pgquery.ViewStmt, *pgquery.CreateTrigStmt, *pgquery.CreatePolicyStmt,
-				*pgquery.AlterPolicyStmt, *pgquery.CreateStmt, *pgquery.AlterTableStmt, *pgquery.CreateDomainStmt, *pgquery.AlterDomainStmt,
-				*pgquery.IndexStmt, *pgquery.CreateStatsStmt: // bodies that are not run now, defaults and conditions
+				*pgquery.AlterPolicyStmt, *pgquery.CreateStmt, *pgquery.CreateDomainStmt, *pgquery.IndexStmt, *pgquery.CreateStatsStmt: // bodies that are not run now, defaults and conditions
 				return false
 			}
 			return true
@@ -88,6 +93,18 @@ func stepsOf(node proto.Message) []step {
 			return one("makes domain %s NOT NULL", qualifiedName(n.GetTypeName()))
 		case "X":
 			return one("drops constraint %s of domain %s", n.GetName(), qualifiedName(n.GetTypeName()))
+		}
+	case *pgquery.AlterEnumStmt:
+		if n.GetOldVal() != "" {
+			return one("renames value %s of type %s to %s", n.GetOldVal(), qualifiedName(n.GetTypeName()), n.GetNewVal())
+		}
+	case *pgquery.GrantStmt:
+		if !n.GetIsGrant() {
+			return one("revokes rights from %s", nameList(n.GetGrantees()))
+		}
+	case *pgquery.GrantRoleStmt:
+		if !n.GetIsGrant() {
+			return one("revokes roles from %s", nameList(n.GetGranteeRoles()))
 		}
 	case *pgquery.AlterExtensionContentsStmt:
 		if n.GetAction() < 0 {
@@ -156,6 +173,8 @@ func alterTableSteps(n *pgquery.AlterTableStmt) []step {
 			effect = "detaches a partition or child of " + on
 		case pgquery.AlterTableType_AT_SetUnLogged:
 			effect = fmt.Sprintf("makes %s unlogged: a crash empties it, and replicas do not have it", on)
+		case pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_ForceRowSecurity:
+			effect = "hides rows of " + on + " that no policy allows"
 		case pgquery.AlterTableType_AT_SetNotNull:
 			effect = fmt.Sprintf("makes column %s.%s NOT NULL", on, c.GetName())
 		case pgquery.AlterTableType_AT_AddColumn:
@@ -176,33 +195,14 @@ func alterTableSteps(n *pgquery.AlterTableStmt) []step {
 	return steps
 }
 
-// requiresValue reports whether a new column is NOT NULL and has no default.
-func requiresValue(c *pgquery.ColumnDef) bool {
-	notNull, filled := false, slices.Contains(serialTypes, qualifiedName(c.GetTypeName().GetNames()))
-	for _, node := range c.GetConstraints() {
-		switch constraint := node.GetConstraint(); constraint.GetContype() {
-		case pgquery.ConstrType_CONSTR_NOTNULL, pgquery.ConstrType_CONSTR_PRIMARY:
-			notNull = true
-		case pgquery.ConstrType_CONSTR_DEFAULT:
-			filled = !constraint.GetRawExpr().GetAConst().GetIsnull()
-		case pgquery.ConstrType_CONSTR_IDENTITY, pgquery.ConstrType_CONSTR_GENERATED:
-			filled = true
-		}
-	}
-	return notNull && !filled
-}
-
-// serialTypes are the types that have a default.
-var serialTypes = []string{"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"}
-
 // harmlessFunctions are built-in functions that only compute a value, or advance a sequence.
 var harmlessFunctions = strings.Fields(`
 	abs array_agg array_append array_cat array_length array_position array_remove array_to_string avg bit_length bool_and bool_or btrim
 	ceil char_length clock_timestamp concat concat_ws convert_from convert_to count current_setting date_part date_trunc decode dense_rank encode every extract
 	first_value floor format gen_random_uuid generate_series initcap json_agg json_build_array json_build_object jsonb_agg jsonb_array_elements
 	jsonb_build_array jsonb_build_object jsonb_set jsonb_strip_nulls lag last_value lead left length like_escape lower lpad ltrim make_date
-	make_interval max md5 min mod nextval normalize now nullif octet_length overlay percentile_cont pg_backend_pid pg_sleep pg_typeof position power random rank regexp_match
-	regexp_replace regexp_split_to_array repeat replace reverse right round row_number row_to_json rpad rtrim setval sha256 sign split_part sqrt
+	make_interval max md5 min mod nextval normalize now nullif octet_length overlay percentile_cont pg_backend_pid pg_get_serial_sequence pg_sleep pg_typeof position power random rank regexp_match
+	regexp_replace regexp_split_to_array repeat replace reverse right round row_number row_to_json rpad rtrim sha256 sign split_part sqrt
 	statement_timestamp string_agg string_to_array strpos substr substring sum timezone to_char to_date to_json to_jsonb to_number to_regclass to_timestamp
 	transaction_timestamp translate trim trunc unnest upper`)
 
@@ -261,7 +261,7 @@ func nameList(nodes []*pgquery.Node) string {
 		case *pgquery.Node_ObjectWithArgs:
 			list = append(list, qualifiedName(n.ObjectWithArgs.GetObjname()))
 		case *pgquery.Node_RoleSpec:
-			list = append(list, n.RoleSpec.GetRolename())
+			list = append(list, cmp.Or(n.RoleSpec.GetRolename(), strings.ToLower(strings.TrimPrefix(n.RoleSpec.GetRoletype().String(), "ROLESPEC_"))))
 		default:
 			list = append(list, node.GetString_().GetSval())
 		}

@@ -184,3 +184,22 @@ func (c *typeChange) apply(known map[migration.Column]columnType) string {
 		return ""
 	}
 }
+
+// requiresValue reports whether a new column is NOT NULL and has no default.
+func requiresValue(c *pgquery.ColumnDef) bool {
+	notNull, filled := false, slices.Contains(serialTypes, qualifiedName(c.GetTypeName().GetNames()))
+	for _, node := range c.GetConstraints() {
+		switch constraint := node.GetConstraint(); constraint.GetContype() {
+		case pgquery.ConstrType_CONSTR_NOTNULL, pgquery.ConstrType_CONSTR_PRIMARY:
+			notNull = true
+		case pgquery.ConstrType_CONSTR_DEFAULT:
+			filled = !constraint.GetRawExpr().GetAConst().GetIsnull()
+		case pgquery.ConstrType_CONSTR_IDENTITY, pgquery.ConstrType_CONSTR_GENERATED:
+			filled = true
+		}
+	}
+	return notNull && !filled
+}
+
+// serialTypes are the types that have a default.
+var serialTypes = []string{"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"}

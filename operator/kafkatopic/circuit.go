@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
@@ -21,7 +23,7 @@ var errNotYet = errors.New("the brokers have not answered yet")
 
 // circuit keeps the workers from waiting for a cluster that does not answer, one object after the
 // other, while other clusters' objects wait for them. Until the cluster has answered a probe, which
-// no worker waits for, reconciles fail at once with its last error.
+// no worker waits for, reconciles fail at once with the last probe's error.
 type circuit struct {
 	mu     sync.Mutex
 	closed bool          // the cluster answers
@@ -68,11 +70,16 @@ func (c *circuit) run(ctx context.Context, probe func(context.Context) error) {
 	c.probe, c.ended = nil, time.Now()
 }
 
-// leave takes note of the result of a reconcile that was let in.
+// leave takes note of the result of a reconcile that was let in. Its error is about one object, so
+// others do not get it, and an error that a broker sent is an answer.
 func (c *circuit) leave(err error) {
-	if hasReason(err, v1alpha1.ReasonUnreachable) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.closed, c.err = false, err
+	var answer *kerr.Error
+	if !hasReason(err, v1alpha1.ReasonUnreachable) || errors.As(err, &answer) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		c.closed, c.err = false, nil
 	}
 }

@@ -154,6 +154,7 @@ func (k *kafkaClient) problem(err error) error {
 				p.reason = v1alpha1.ReasonRefused
 			}
 		}
+		return fmt.Errorf("%w (%w)", p, broker)
 	case errors.As(err, &network) && network.Timeout() && !dialing(err):
 		p.message = fmt.Sprintf("no answer within %s", k.timeout)
 	}

@@ -3,11 +3,13 @@ package kafkatopic
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -148,5 +150,22 @@ func TestIDsAreRequired(t *testing.T) {
 	}
 	if _, err := k.describe(t.Context(), "orders"); !hasReason(err, v1alpha1.ReasonRefused) {
 		t.Errorf("no topic id: %v", err)
+	}
+}
+
+func TestCircuitOpensWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	k := acquire(t, newTestClients(t, time.Minute, time.Minute), unused)
+	probe := func(context.Context) error { return nil }
+	if err := k.circuit.enter(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+	k.circuit.leave(k.problem(kerr.NotController))
+	if err := k.circuit.enter(t.Context(), probe); err != nil {
+		t.Errorf("after a broker's answer: %v", err)
+	}
+	k.circuit.leave(k.problem(io.EOF))
+	if err := k.circuit.enter(t.Context(), probe); !errors.Is(err, errNotYet) {
+		t.Errorf("after no answer: %v", err)
 	}
 }

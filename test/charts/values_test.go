@@ -21,6 +21,9 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"a setting that the chart sets itself":          {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
 		"a typo in a subchart's values":                 {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
 		"a typo in the operator's values":               {"operator.watchNamespace=x", "'watchNamespace' not allowed"},
+		"values of an earlier version":                  {"database.migrations=null", "use --reset-then-reuse-values"},
+		"a timeout of zero":                             {"db.settings.DB_LIST_TIMEOUT=0s", "at '/db/settings/DB_LIST_TIMEOUT'"},
+		"a lifetime below a second":                     {"db.settings.TOKEN_TTL=0m500ms", "at '/db/settings/TOKEN_TTL'"},
 		"a number of pods that is not a number":         {"api.replicas=two", "at '/api/replicas': got string, want integer"},
 		"zero pods":                                     {"logging.replicas=0", "minimum: got 0, want 1"},
 		"a duration without a unit":                     {"db.settings.TOKEN_TTL=\"3600\"", "at '/db/settings/TOKEN_TTL'"},
@@ -58,13 +61,16 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"too little memory for two pictures":            {"db.settings.PICTURE_UPLOAD_BYTES=10485760", "at '/db/settings/PICTURE_UPLOAD_BYTES'"},
 		"fewer connections than of one address":         {"logging.settings.GRPC_MAX_CONNECTIONS=8", "must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS"},
 		"a password queue below the concurrency":        {"db.settings.PASSWORD_QUEUE=1", "PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY"},
-		"more connections than PostgreSQL allows":       {"db.autoscaling.maxReplicas=10", "max_connections must be at least 135"},
+		"more connections than PostgreSQL allows":       {"db.autoscaling.maxReplicas=10", "max_connections must be at least 174"},
 		"an owner of a database that is not external":   {"database.migrations.existingSecret=mine", "is for a PostgreSQL of your own"},
 		"a change of an unknown alert":                  {"monitoring.alerts.MerchstoreLate.enabled=false", "there is no alert MerchstoreLate"},
 		"an approved plan that is not a hash":           {"database.approvedPlan=yes", "at '/database/approvedPlan'"},
 		"a runbook address that is not a URL":           {"monitoring.runbooks=docs", "at '/monitoring/runbooks'"},
 		"a CloudNativePG Cluster with the name of the chart's objects": {
 			"infrastructure.postgresql.enabled=false,database.existingSecret=store-db-app", "give the Cluster another name",
+		},
+		"the authority of such a Cluster": {
+			"infrastructure.postgresql.enabled=false,database.existingSecret=mine,database.tls.existingSecret=store-db-ca", "give the Cluster another name",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

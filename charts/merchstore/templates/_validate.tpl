@@ -1,6 +1,9 @@
 {{- /* Rules that the schema cannot express. A violation fails the install with an explanation;
        otherwise it would be a crash loop later. */}}
 {{- define "merchstore.validate" -}}
+{{- if not (kindIs "map" .Values.database.migrations) }}
+  {{- fail "values of an earlier version of the chart lack those that are new: use --reset-then-reuse-values instead of --reuse-values" }}
+{{- end }}
 {{- if gt (len .Release.Name) 40 }}
   {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}
 {{- end }}
@@ -11,10 +14,10 @@
 {{- else if not (or $postgresql .Values.database.existingSecret) }}
   {{- fail "the infrastructure's PostgreSQL is off: database.existingSecret must name a Secret with the address of yours" }}
 {{- end }}
-{{- $secrets := list .Values.database.existingSecret .Values.database.migrations.existingSecret }}
+{{- $secrets := list .Values.database.existingSecret .Values.database.migrations.existingSecret .Values.database.tls.existingSecret }}
 {{- range $name := list "api" "db" "logging" "operator" "kafka" "valkey" "prometheus" "grafana" "loadgen" }}
   {{- with printf "%s-%s" $.Release.Name $name }}
-    {{- if or (has (print . "-app") $secrets) (has (print . "-superuser") $secrets) }}
+    {{- if or (has (print . "-app") $secrets) (has (print . "-superuser") $secrets) (has (print . "-ca") $secrets) }}
       {{- printf "database: the Secret is that of a CloudNativePG Cluster %s, whose ServiceAccount and PodDisruptionBudget have its name, which is one of this chart's: give the Cluster another name, such as shop-pg" . | fail }}
     {{- end }}
   {{- end }}
@@ -70,9 +73,10 @@
 {{- end }}
 {{- if $postgresql }}
   {{- $pods := ternary .Values.db.autoscaling.maxReplicas .Values.db.replicas .Values.db.autoscaling.enabled | int }}
-  {{- $connections := add 5 (mul $pods (add 3 (get $db "DB_MAX_CONNS" | default 10 | int))) }}
+  {{- $surge := div (add $pods 3) 4 }}
+  {{- $connections := add 5 (mul (add $pods $surge) (add 3 (get $db "DB_MAX_CONNS" | default 10 | int))) }}
   {{- if gt $connections (get .Subcharts.infrastructure.Values.postgresql.settings "max_connections" | default 100 | int64) }}
-    {{- printf "infrastructure.postgresql.settings.max_connections must be at least %d, and better a quarter more: up to %d pods of the DB service use DB_MAX_CONNS + 3 each, the operator and administrators 5" $connections $pods | fail }}
+    {{- printf "infrastructure.postgresql.settings.max_connections must be at least %d: up to %d pods of the DB service, and %d more during an update, use DB_MAX_CONNS + 3 each, the operator and administrators 5" $connections $pods $surge | fail }}
   {{- end }}
 {{- end }}
 {{- if gt (get $db "PASSWORD_CONCURRENCY" | default 2 | int) (get $db "PASSWORD_QUEUE" | default 256 | int) }}

@@ -124,7 +124,7 @@ func (db *DB) openPools(ctx context.Context, s Settings, config *pgxpool.Config)
 		c.MaxConns, c.MinConns = maxConns, min(minConns, maxConns)
 		c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 			db.primary.instrument(c, of)
-			return nil
+			return reloadAuthority(c)
 		}
 		pool, openErr := pgxpool.NewWithConfig(ctx, c)
 		if openErr != nil {

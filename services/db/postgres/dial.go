@@ -1,11 +1,15 @@
 package postgres
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // unacknowledged is how long sent data may remain unacknowledged until its connection is closed. The
@@ -30,6 +34,20 @@ func newDialer() *net.Dialer {
 			return err
 		},
 	}
+}
+
+// reloadAuthority reads the file with the authority of the server's certificate again: pgx reads it
+// once, and it is replaced before the authority's certificate ends.
+func reloadAuthority(c *pgx.ConnConfig) error {
+	if c.TLSConfig == nil {
+		return nil
+	}
+	current, err := pgconn.ParseConfig(c.ConnString())
+	if err != nil {
+		return fmt.Errorf("read the database's certificate authority: %w", err)
+	}
+	c.TLSConfig, c.Fallbacks = current.TLSConfig, current.Fallbacks
+	return nil
 }
 
 // tcpUserTimeout is Linux's TCP_USER_TIMEOUT, in milliseconds. With it, keepalive probes also end a

@@ -171,6 +171,9 @@ const checkTolerance = 10 * time.Second
 // rejects new connections, otherwise until checkTolerance is over.
 func (db *DB) CheckPrimary(ctx context.Context, check func(ctx context.Context, conn *pgx.Conn) error) error {
 	config := db.checkConfig.Copy()
+	if err := reloadAuthority(config); err != nil {
+		return err
+	}
 	server := db.primary.instrument(config, db.primary.session)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {

@@ -6,6 +6,9 @@ SELECT 'CREATE ROLE merchstore_app LOGIN' WHERE to_regrole('merchstore_app') IS 
 ALTER ROLE merchstore_app PASSWORD :'password';
 GRANT pg_read_all_stats TO merchstore_app; -- as for merchstore
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO merchstore_app;
+-- Not the ledger of migrations. In a new database it exists only at the next start.
+SELECT format('REVOKE INSERT, UPDATE, DELETE ON %I FROM merchstore_app', tablename) FROM pg_tables
+WHERE schemaname = 'public' AND tablename IN ('goose_db_version', 'goose_db_running') \gexec
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO merchstore_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE merchstore IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO merchstore_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE merchstore IN SCHEMA public GRANT USAGE ON SEQUENCES TO merchstore_app;
