@@ -44,6 +44,7 @@ func startWatched(t *testing.T) *watched {
 	broker, address, cache, traces := kafka.Shared(t), database.New(t), valkey.Start(t), otlp.Receive(t)
 	s := stack.Start(t, stack.Options{
 		DatabaseURL: address, KafkaBrokers: broker.Addr(), Topic: broker.Topic(t, 1), Programs: programs,
+		Encrypted: true, // for the metric of the certificates
 		Env: map[string]map[string]string{
 			"":       {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.URL(), "OTEL_TRACES_SAMPLER_ARG": "1"}, // for exemplars
 			stack.DB: {"CACHE_URL": cache.URL(), "DB_LOCK_TIMEOUT": "200ms"},

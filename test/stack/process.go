@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"merchstore.io/merchstore/test/program"
 )
@@ -44,6 +45,9 @@ func environment(o Options, p *Process, keys, db, logging string) []string {
 
 // Addr returns the address of the REST or gRPC service.
 func (p *Process) Addr() string { return p.addr }
+
+// addrOf returns the address with a name of this machine.
+func (p *Process) addrOf(host string) string { return strings.Replace(p.addr, "127.0.0.1", host, 1) }
 
 // URL returns the URL of a REST service.
 func (p *Process) URL() string { return "http://" + p.addr }

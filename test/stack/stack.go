@@ -25,9 +25,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/test/certificates"
 	"merchstore.io/merchstore/test/ports"
 )
 
@@ -59,6 +61,8 @@ type Options struct {
 	// Env has additional settings by the name of a service, or "" for all. Rate limits of logins
 	// and sign-ups are off by default.
 	Env map[string]map[string]string
+	// Encrypted makes the services encrypt their calls of each other.
+	Encrypted bool
 	// Replicas is the number of replicas by the name of a service, by default 1. The n-th replica
 	// of the API calls the n-th replica of the other services, modulo their number.
 	Replicas map[string]int
@@ -127,13 +131,42 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 			s.processes = append(s.processes, p)
 		}
 	}
+	host := "127.0.0.1"
+	if o.Encrypted {
+		if err := s.issueCertificates(); err != nil {
+			return err
+		}
+		host = "localhost" // the name in the certificates
+	}
 	loggings, dbs, apis := s.replicas(Logging), s.replicas(DB), s.replicas(API)
 	for _, replicas := range [][]*Process{loggings, dbs, apis} {
 		for i, p := range replicas {
-			p.Command.Env = environment(o, p, s.JWTKeys, dbs[i%len(dbs)].addr, loggings[i%len(loggings)].addr)
+			p.Command.Env = environment(o, p, s.JWTKeys, dbs[i%len(dbs)].addrOf(host), loggings[i%len(loggings)].addrOf(host))
+			if o.Encrypted {
+				p.Command.Env = append(p.Command.Env, "TLS_DIR="+filepath.Join(s.dir, filepath.Base(p.Command.Path)),
+					"TLS_CALLERS="+certificates.URI(API)+","+certificates.URI(DB)+","+certificates.URI(Logging))
+			}
 		}
 	}
 	s.URL = apis[0].URL()
+	return nil
+}
+
+// issueCertificates writes a certificate for each service into a folder of its name.
+func (s *Stack) issueCertificates() error {
+	authority, err := certificates.NewAuthority()
+	if err != nil {
+		return err
+	}
+	for _, service := range []string{API, DB, Logging} {
+		dir := filepath.Join(s.dir, service)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return fmt.Errorf("create folder of certificates: %w", err)
+		}
+		if err := authority.Issue(dir, service, time.Now().Add(24*time.Hour)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
