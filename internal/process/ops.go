@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,11 +60,14 @@ func (p *Process) showLogLevel(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"level": p.level.Level().String()})
 }
 
+// localAddresses are not all of 127.0.0.0/8: Istio's sidecar delivers calls of others from 127.0.0.6.
+var localAddresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+
 // setLogLevel sets the log level to the request's body: DEBUG, INFO, WARN or ERROR. Callers must be on
 // this host or in this pod; a port-forward is.
 func (p *Process) setLogLevel(w http.ResponseWriter, r *http.Request) {
 	const maxBody, readTimeout = 64, 5 * time.Second
-	if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !slices.Contains(localAddresses, from.Addr().Unmap()) {
 		writeJSON(w, http.StatusForbidden, map[string]string{"error": "the log level can be changed from this host only"})
 		return
 	}

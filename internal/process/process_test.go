@@ -295,7 +295,7 @@ func TestLogLevelIsChangedFromThisHostOnly(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[string]int{
 		"127.0.0.1:1024": http.StatusOK, "[::1]:1024": http.StatusOK, "[::ffff:127.0.0.1]:1024": http.StatusOK,
-		"10.1.2.3:1024": http.StatusForbidden, "[fd00::1]:1024": http.StatusForbidden, "": http.StatusForbidden,
+		"127.0.0.6:1024": http.StatusForbidden, "10.1.2.3:1024": http.StatusForbidden, "[fd00::1]:1024": http.StatusForbidden, "": http.StatusForbidden,
 	} {
 		p, _ := newTestProcess(t)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/loglevel", strings.NewReader("DEBUG"))

@@ -90,6 +90,9 @@ type Server struct {
 // New returns a server that listens on addr. The server's health follows the readiness of the
 // process.
 func New(ctx context.Context, addr string, s Settings, o Options, p *process.Process, traces *tracing.Tracing) (*Server, error) {
+	if o.Identity != nil && len(s.Callers) == 0 {
+		return nil, errors.New("TLS_CALLERS must name who may call, because TLS_DIR is set")
+	}
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("create validator: %w", err)

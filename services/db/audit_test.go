@@ -88,6 +88,13 @@ func TestChangesOfAdminsAndOwnersAreRecorded(t *testing.T) {
 			_, err := s.DeactivateUser(ctx, &merchstorev1.DeactivateUserRequest{Sid: yoga.Sid})
 			return err
 		}, admin, "account.deactivate", yoga.Id},
+		"a second deactivation": {func(ctx context.Context) error {
+			if _, err := s.sql().Exec(ctx, `UPDATE users SET active = false WHERE id = $1`, yoga.Id); err != nil {
+				return err
+			}
+			_, err := s.DeactivateUser(ctx, &merchstorev1.DeactivateUserRequest{Sid: yoga.Sid})
+			return err
+		}, admin, "", 0},
 		"a new price": {func(ctx context.Context) error {
 			_, err := s.UpdateProduct(ctx, &merchstorev1.UpdateProductRequest{Id: product.GetId(), Price: proto.Int64(1)})
 			return err
@@ -143,9 +150,9 @@ func TestChangesOfAdminsAndOwnersAreRecorded(t *testing.T) {
 	})
 }
 
-func TestTheConfiguredAdminIsRecorded(t *testing.T) {
+func TestChangesOfTheStoreItselfAreRecorded(t *testing.T) {
 	t.Parallel()
-	configured := func(s *Settings) { s.AdminUsername, s.AdminPassword = "boss", goodPassword }
+	configured := func(s *Settings) { s.AdminUsername, s.AdminPassword, s.SeedProducts = "boss", goodPassword, true }
 	s := start(t, configured)
 	s.stop()
 	startOn(t, s.url, configured).stop()
@@ -153,7 +160,14 @@ func TestTheConfiguredAdminIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	startOn(t, s.url, configured).stop()
-	if diff := cmp.Diff([]auditRecord{{0, "account.create_admin", 1, ""}, {0, "account.activate", 1, ""}}, s.auditRecords()); diff != "" {
+	want := []auditRecord{
+		{0, "account.create_admin", 1, ""},
+		{0, "product.create", 1, ""},
+		{0, "product.create", 2, ""},
+		{0, "product.create", 3, ""},
+		{0, "account.activate", 1, ""},
+	}
+	if diff := cmp.Diff(want, s.auditRecords()); diff != "" {
 		t.Error(diff)
 	}
 }

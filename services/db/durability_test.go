@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type retriedWrite struct {
 func (s *service) writes(buyer account) []retriedWrite {
 	s.t.Helper()
 	changed, deleted, sold, returned := s.product(buyer, 5), s.product(buyer, 5), s.product(buyer, 50), s.product(buyer, 5)
+	last := s.product(buyer, 1)
 	placed, err := s.PlaceOrder(buyer.ctx, order("", line(returned, 2)))
 	if err != nil {
 		s.t.Fatal(err)
@@ -63,6 +65,14 @@ func (s *service) writes(buyer account) []retriedWrite {
 	doneIf := func(done failure.Reason, err error) (bool, error) { return err == nil || reason(err) == done, err }
 	return []retriedWrite{
 		withKey("first"), withKey("second"), withKey("third"),
+		{
+			"an order of the last unit",
+			func(ctx context.Context) (bool, error) {
+				_, err := s.PlaceOrder(ctx, order("", line(last, 1)))
+				return doneIf("out_of_stock", err)
+			},
+			count(1, `SELECT count(*) FROM products WHERE id = $1 AND stock = 0`, last.GetId()),
+		},
 		{
 			"a cancelled order",
 			func(ctx context.Context) (bool, error) {
@@ -197,7 +207,7 @@ func failOver(t *testing.T, s *service, primary, standby *pgserver.Server) *serv
 }
 
 // TestCancelledStandbyWaitIsAnError cancels the wait for the standby, as an administrator may.
-// PostgreSQL then commits with only a warning.
+// PostgreSQL then commits with only a warning. The second attempt's response is about the first one.
 func TestCancelledStandbyWaitIsAnError(t *testing.T) {
 	t.Parallel()
 	primary, standby := database.StartPair(t)
@@ -208,7 +218,7 @@ func TestCancelledStandbyWaitIsAnError(t *testing.T) {
 	if err := standby.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range writes {
+	for _, w := range slices.Concat(writes, writes) {
 		t.Run(w.name, func(t *testing.T) {
 			ended := make(chan bool, 1)
 			go func() {

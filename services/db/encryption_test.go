@@ -12,6 +12,7 @@ import (
 
 	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/rpcserver"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/test/certificates"
 )
@@ -28,6 +29,13 @@ func TestOnlyExpectedCallersReachAnEncryptedService(t *testing.T) {
 			t.Fatal(err)
 		}
 		return dir
+	}
+	own, err := mtls.Load(mtls.Settings{Dir: issue("db")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rpcserver.New(t.Context(), "127.0.0.1:0", rpcserver.Settings{}, rpcserver.Options{Identity: own}, nil, nil); err == nil {
+		t.Error("a server that nobody may call is started")
 	}
 	s := start(t, func(s *Settings) {
 		s.TLS.Dir, s.RPC.Callers = issue("db"), []string{certificates.URI("api"), certificates.URI("logging")}

@@ -131,6 +131,35 @@ func TestSalesBeyondAnyAmountOfMoney(t *testing.T) {
 	}
 }
 
+// TestSumsUpMoreOrdersOfAMomentThanOneStep: steps are limited to 50,000 orders.
+func TestSumsUpMoreOrdersOfAMomentThanOneStep(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	admin := s.signUp("admin")
+	p := s.product(admin, 1)
+	s.buy(admin, time.Now().Add(-24*time.Hour), line(p, 1))
+	s.awaitSum()
+	s.stop()
+	db := database.Connect(t, s.url)
+	for _, sql := range []string{
+		`INSERT INTO orders (id, user_id, total_price, created_at)
+			SELECT 1000 + n, user_id, 0, now() - interval '9 hours' FROM orders, generate_series(1, 60000) AS n`,
+		`INSERT INTO order_items (order_id, product_id, line, name, quantity, unit_price)
+			SELECT o.id, i.product_id, 0, '', 1, 0 FROM orders o, order_items i WHERE o.id > 1000`,
+		`DELETE FROM product_sales`, `UPDATE sales_summed SET until = now() - interval '2 days'`, `DELETE FROM river_job`,
+	} {
+		database.Exec(t, db, sql)
+	}
+	s = startOn(t, s.url)
+	s.awaitSum()
+	if n := s.count(`SELECT sum(units) FROM product_sales WHERE product_id = 0`); n != 60_001 {
+		t.Errorf("%d units are summed up", n)
+	}
+	if n := s.count(`SELECT count(*) FROM sales_summed WHERE until > now() - interval '2 minutes'`); n != 1 {
+		t.Error("the job has ended too early")
+	}
+}
+
 func TestListCategories(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -37,6 +37,14 @@ func TestSearchProducts(t *testing.T) {
 	if _, err := s.UpdateProduct(peter.ctx, &merchstorev1.UpdateProductRequest{Id: renamed.GetId(), Name: proto.String("Other")}); err != nil {
 		t.Fatal(err)
 	}
+	const indexedAt = `SELECT max(xmin::text::bigint) FROM product_terms WHERE product_id = $1`
+	before := s.count(indexedAt, renamed.GetId())
+	if _, err := s.UpdateProduct(peter.ctx, &merchstorev1.UpdateProductRequest{Id: renamed.GetId(), Price: proto.Int64(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if s.count(indexedAt, renamed.GetId()) != before {
+		t.Error("a new price indexes the product again")
+	}
 	for name, tt := range map[string]struct {
 		request *merchstorev1.ListProductsRequest
 		want    string
@@ -159,6 +167,8 @@ func TestOrdersHaveConnectionsThatSearchesCannotTake(t *testing.T) {
 	if _, err := s.Login(t.Context(), &merchstorev1.LoginRequest{Username: "peter", Password: goodPassword}); err != nil {
 		t.Errorf("a login: %v", err)
 	}
+	_, err := s.GetPicture(peter.ctx, &merchstorev1.GetPictureRequest{Hash: make([]byte, 32)})
+	wantReason(t, err, "picture_not_found")
 	for range searches {
 		if err := <-ended; err != nil {
 			wantReason(t, err, "unavailable") // after DB_LIST_TIMEOUT

@@ -13,7 +13,7 @@ import (
 // statements.
 func TestAMigrationMayChangeTheTypeOfAColumn(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(s *Settings) { s.Postgres.MinConns, s.Postgres.MaxConns = 4, 4 })
+	s := start(t, func(s *Settings) { s.Postgres.MinConns, s.Postgres.MaxConns = 5, 5 })
 	admin := s.signUp("admin")
 	hoodie := s.product(admin, 1000)
 	placed, err := s.PlaceOrder(admin.ctx, order("replayed", line(hoodie, 1)))

@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/test/bench/logmeasure"
 )
 
@@ -71,8 +68,7 @@ func (b *bench) compareLogs(ctx context.Context, names []string) error {
 		perSecond := make([]float64, len(names))
 		for turn := range names {
 			i := (turn + round) % len(names)
-			conn, err := rpc.Dial(b.addrs["logging"+of(i)], rpc.DialOptions{Service: "merchstore.v1.LoggingService"},
-				rpc.NewClientMetrics(prometheus.NewRegistry()))
+			conn, err := b.dialLogging(of(i))
 			if err != nil {
 				return err
 			}

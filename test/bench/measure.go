@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/token"
@@ -215,12 +216,17 @@ func (b *bench) logins(ctx context.Context) error {
 	return err
 }
 
-// logs measures acknowledged log messages through the logging service, and a bare producer.
-func (b *bench) logs(ctx context.Context) error {
-	conn, err := rpc.Dial(b.addrs["logging"], rpc.DialOptions{
+// dialLogging connects to the logging service of a stack.
+func (b *bench) dialLogging(of string) (*grpc.ClientConn, error) {
+	return rpc.Dial(b.addrs["logging"+of], rpc.DialOptions{ //nolint:wrapcheck // names the address
 		Service:     "merchstore.v1.LoggingService",
 		Credentials: token.Service{Keys: b.keys, Name: logmeasure.Service, Pod: logmeasure.Pod},
 	}, rpc.NewClientMetrics(prometheus.NewRegistry()))
+}
+
+// logs measures acknowledged log messages through the logging service, and a bare producer.
+func (b *bench) logs(ctx context.Context) error {
+	conn, err := b.dialLogging("")
 	if err != nil {
 		return err
 	}

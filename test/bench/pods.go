@@ -16,44 +16,44 @@ var podCounts = []int{1, 2, 4}
 const (
 	maxPods   = 4
 	podRounds = 12
-	// A held process may use the CPU for quota in each period: so little that the machine's cores are
+	// A limited process may use the CPU for quota in each period: so little that the machine's cores are
 	// not what limits four of them.
 	period = 25 * time.Millisecond
 	quota  = time.Millisecond
 )
 
-// pods measures how throughput grows with the number of pods: of reads, while every API pod is held
+// pods measures how throughput grows with the number of pods: of reads, while every API pod is limited
 // to a small share of a core, then while every DB pod is, and of orders of three products, whose
 // rows all DB pods lock, while none is.
 func (b *bench) pods(ctx context.Context) error {
 	for _, m := range []struct {
-		held, what string
-		newRequest func(addr string, client int) *request
+		limited, what string
+		newRequest    func(addr string, client int) *request
 	}{
-		{"api", "reads, API pods held to 4 % of a core", b.readRequest},
-		{"db", "reads, DB pods held to 4 % of a core", b.readRequest},
-		{"db", "orders of three products, DB pods held to 4 % of a core", b.orderRequest},
-		{"", "orders of three products, DB pods not held", b.orderRequest},
+		{"api", "reads, API pods limited to 4 % of a core", b.readRequest},
+		{"db", "reads, DB pods limited to 4 % of a core", b.readRequest},
+		{"db", "orders of three products, DB pods limited to 4 % of a core", b.orderRequest},
+		{"", "orders of three products, DB pods not limited", b.orderRequest},
 	} {
-		if err := b.growPods(ctx, m.held, m.what, m.newRequest); err != nil {
+		if err := b.growPods(ctx, m.limited, m.what, m.newRequest); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// growPods measures one, two and four API pods, each with a DB pod of its own. held is the kind of
-// pod that is held, if any.
-func (b *bench) growPods(ctx context.Context, held, what string, newRequest func(addr string, client int) *request) (err error) {
+// growPods measures one, two and four API pods, each with a DB pod of its own. limited is the kind of
+// pod that is limited, if any.
+func (b *bench) growPods(ctx context.Context, limited, what string, newRequest func(addr string, client int) *request) (err error) {
 	for i := range maxPods {
 		defer func() { err = errors.Join(err, b.stopStack(of(i))) }()
 		if err := b.startStack(ctx, of(i)); err != nil {
 			return err
 		}
-		if held == "" {
+		if limited == "" {
 			continue
 		}
-		release, err := hold(b.programs.pids()[held+of(i)])
+		release, err := limitCPU(b.programs.pids()[limited+of(i)])
 		if err != nil {
 			return err
 		}
@@ -70,9 +70,9 @@ func (b *bench) growPods(ctx context.Context, held, what string, newRequest func
 	return b.takeRounds(ctx, podRounds, what, names, clients)
 }
 
-// hold holds a process to its share of a core, by a control group of its own, until release is
+// limitCPU limits a process to its share of a core, by a control group of its own, until release is
 // called. Only root may do that.
-func hold(pid int) (release func(), err error) {
+func limitCPU(pid int) (release func(), err error) {
 	us := func(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
 	root, limits := "/sys/fs/cgroup", [][2]string{{"cpu.max", us(quota) + " " + us(period)}}
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil { // version 1 of control groups
@@ -84,7 +84,7 @@ func hold(pid int) (release func(), err error) {
 	}
 	for _, l := range append(limits, [2]string{"cgroup.procs", strconv.Itoa(pid)}) {
 		if err := os.WriteFile(filepath.Join(group, l[0]), []byte(l[1]), 0o600); err != nil {
-			return nil, errors.Join(fmt.Errorf("hold process %d: %w", pid, err), os.Remove(group))
+			return nil, errors.Join(fmt.Errorf("limit process %d: %w", pid, err), os.Remove(group))
 		}
 	}
 	return func() {

@@ -1,6 +1,6 @@
 -- +goose Up
--- What was sold by product and day, and of product 0, which stands for all, of the orders created before sales_summed.until that are not cancelled. A job adds the others, so
--- that placing an order costs nothing more.
+-- Units and revenue by product and day; product 0 is the total. Holds orders created before sales_summed.until and not
+-- cancelled. A job adds later ones.
 CREATE TABLE product_sales (
     product_id integer NOT NULL,
     day integer NOT NULL, -- see store_day

@@ -346,8 +346,8 @@ func (x *Picture) GetFailure() string {
 }
 
 // ListProductsRequest requests a page of products, by id. With a query, products whose name has one of
-// its words come first, then those whose name has words that begin so, then those with a word in the
-// description; each of them by id.
+// its words come first, then those whose name has words that begin with one of them, then those with
+// a word in the description; each of them by id.
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The maximum number of entries; 0 means 50.
@@ -356,8 +356,8 @@ type ListProductsRequest struct {
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Only products that have each of these words: at the beginning of a word of the name, or as one
 	// of the first hundred words of the description. Case is ignored, and so is punctuation unless there
-	// is nothing else. In Chinese, and whatever else is written without spaces, words are found
-	// anywhere.
+	// is nothing else. In text without spaces between words, such as Chinese, words are found anywhere.
+	// At most 15 words are used, and the first 16 letters of each.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
 	// Only products of this category.
 	Category      string `protobuf:"bytes,4,opt,name=category,proto3" json:"category,omitempty"`

@@ -30,7 +30,7 @@ const (
 //
 // LoggingService writes log messages to Kafka and reads them back. Its callers are the store's own
 // processes: every call requires the metadata `service-token`, a JWT of the store's keys with the
-// subject `service` and the claims `service` and `pod`. They replace what messages say of themselves.
+// subject `service` and the claims `service` and `pod`. They override the service and pod in messages.
 type LoggingServiceClient interface {
 	// StreamLogs stores every message of the stream and responds once, after the client has closed
 	// its side. If a message could not be stored, it fails, and the error says how many were.
@@ -103,7 +103,7 @@ type LoggingService_TailLogsClient = grpc.ServerStreamingClient[LogMessage]
 //
 // LoggingService writes log messages to Kafka and reads them back. Its callers are the store's own
 // processes: every call requires the metadata `service-token`, a JWT of the store's keys with the
-// subject `service` and the claims `service` and `pod`. They replace what messages say of themselves.
+// subject `service` and the claims `service` and `pod`. They override the service and pod in messages.
 type LoggingServiceServer interface {
 	// StreamLogs stores every message of the stream and responds once, after the client has closed
 	// its side. If a message could not be stored, it fails, and the error says how many were.

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -20,13 +19,19 @@ func (c *Cache) Count(ctx context.Context, key string) (n int64, ok bool) {
 	return n, ok
 }
 
-// Add adds one to a counter that ends ttl after it was first added to.
+// Add adds one to a counter that ends ttl after it was first added to. EXPIRE has no NX before Redis 7.
 func (c *Cache) Add(ctx context.Context, key string, ttl time.Duration) (ok bool) {
 	key = sharedPrefix + key
 	return c.ask(ctx, "count", func(ctx context.Context) error {
-		answers := c.client.DoMulti(ctx,
-			c.client.B().Incr().Key(key).Build(), c.client.B().Pexpire().Key(key).Milliseconds(ttl.Milliseconds()).Nx().Build())
-		return errors.Join(answers[0].Error(), answers[1].Error())
+		answers := c.client.DoMulti(ctx, c.client.B().Incr().Key(key).Build(), c.client.B().Pttl().Key(key).Build())
+		if err := answers[0].Error(); err != nil {
+			return err
+		}
+		left, err := answers[1].AsInt64()
+		if err != nil || left != -1 {
+			return err
+		}
+		return c.client.Do(ctx, c.client.B().Pexpire().Key(key).Milliseconds(ttl.Milliseconds()).Build()).Error()
 	})
 }
 
@@ -47,11 +52,20 @@ func (c *Cache) Has(ctx context.Context, key string) (has, ok bool) {
 	return has, ok
 }
 
-// ask runs a command, and reports whether the server has answered.
+// ask runs a command, and reports whether the server has answered. A server that refuses the command,
+// for lack of a permission for example, is still used for copies.
 func (c *Cache) ask(ctx context.Context, operation string, command func(context.Context) error) bool {
 	if !c.available.Load() {
 		return false
 	}
-	err := c.do(ctx, operation, command)
-	return err == nil || rueidis.IsRedisNil(err)
+	refused := false
+	err := c.do(ctx, operation, func(ctx context.Context) error {
+		err := command(ctx)
+		if _, refused = rueidis.IsRedisErr(err); refused {
+			c.metrics.errors.WithLabelValues(operation).Inc()
+			return nil
+		}
+		return err
+	})
+	return !refused && (err == nil || rueidis.IsRedisNil(err))
 }

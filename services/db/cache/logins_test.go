@@ -31,3 +31,20 @@ func TestCountersEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusedCounterLeavesTheCacheInUse(t *testing.T) {
+	t.Parallel()
+	server := valkey.Start(t)
+	p := start(t, server.URL(), newDatabase())
+	p.awaitUse()
+	c := client(t, server)
+	if err := c.Do(t.Context(), c.B().Arbitrary("ACL", "SETUSER", "default", "-pexpire").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if p.Add(t.Context(), "n", time.Hour) {
+		t.Error("a counter without an end is reported as added to")
+	}
+	if !p.used() {
+		t.Error("the cache is off")
+	}
+}

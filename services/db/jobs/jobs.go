@@ -70,13 +70,7 @@ func New(pool *pgxpool.Pool, store Store, s Settings, metrics prometheus.Registe
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[failStuckPictures]) error {
 		return failPicturesWithoutJob(ctx, store)
 	}))
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sumSales]) error {
-		more, err := true, error(nil)
-		for more && err == nil {
-			more, err = store.SumSales(ctx)
-		}
-		return err
-	}))
+	river.AddWorker(workers, &sumSalesWorker{store: store})
 	river.AddWorker(workers, &cleanUpWorker{store: store, log: log})
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Logger: slog.New(warnHandler{log.Handler()}), Workers: workers,

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -167,8 +168,12 @@ func (db *DB) DeactivateUser(ctx context.Context, actorID, userID int32) (shop.U
 		}
 		// A later activation must not revive the tokens.
 		u, err = queryUser(ctx, tx, "deactivate user", `
-			UPDATE users SET active = false, token_epoch = token_epoch + active::integer, ended_tokens = NULL
-			WHERE id = $1 RETURNING `+userColumns, userID)
+			UPDATE users SET active = false, token_epoch = token_epoch + 1, ended_tokens = NULL
+			WHERE id = $1 AND active RETURNING `+userColumns, userID)
+		if errors.Is(err, shop.ErrUserNotFound) { // or inactive already
+			u, err = queryUser(ctx, tx, "read user", `SELECT `+userColumns+` FROM users WHERE id = $1`, userID)
+			return err
+		}
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,11 @@ func (db *DB) SeedProducts(ctx context.Context, products []shop.SeedProduct) err
 			return err
 		}
 		for _, n := range products {
-			if _, err := db.insertProduct(ctx, tx, 0, n.NewProduct, &n.Picture); err != nil {
+			p, err := db.insertProduct(ctx, tx, 0, n.NewProduct, &n.Picture)
+			if err != nil {
+				return err
+			}
+			if err := audit(ctx, tx, 0, "product.create", p.ID); err != nil {
 				return err
 			}
 		}

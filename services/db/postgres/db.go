@@ -24,7 +24,7 @@ import (
 // Settings configures the connections to the database.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 4: one is for orders, a fifth for jobs, 3 in 10 for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 5: one is for orders, a fifth for jobs, 3 in 10 for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"minimum number of open connections"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
@@ -37,8 +37,8 @@ type Settings struct {
 
 // Validate implements settings.Validator.
 func (s Settings) Validate() error {
-	if s.MaxConns < 4 || s.StatementTimeout < time.Millisecond || s.ListTimeout < time.Millisecond || s.LockTimeout < time.Millisecond {
-		return errors.New("DB_MAX_CONNS must be at least 4, and DB_STATEMENT_TIMEOUT, DB_LIST_TIMEOUT and DB_LOCK_TIMEOUT 1ms")
+	if s.MaxConns < 5 || s.StatementTimeout < time.Millisecond || s.ListTimeout < time.Millisecond || s.LockTimeout < time.Millisecond {
+		return errors.New("DB_MAX_CONNS must be at least 5, and DB_STATEMENT_TIMEOUT, DB_LIST_TIMEOUT and DB_LOCK_TIMEOUT 1ms")
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (s Settings) Validate() error {
 type DB struct {
 	pool       *pgxpool.Pool // all but the following
 	orders     *pgxpool.Pool // PlaceOrders, which runs one batch at a time
-	lists      *pgxpool.Pool // lists, searches and pictures
+	lists      *pgxpool.Pool // lists and searches
 	background *pgxpool.Pool // jobs
 	metrics    *pgxpool.Pool
 	jobs       enqueuer
@@ -134,13 +134,13 @@ func (db *DB) openPools(ctx context.Context, s Settings, config *pgxpool.Config)
 		}
 		return pool
 	}
-	usual, list := db.primary.session, session{s.ListTimeout, s.LockTimeout}
+	standard, listing := db.primary.session, session{s.ListTimeout, s.LockTimeout}
 	lists, background := max(1, s.MaxConns*3/10), max(1, s.MaxConns/5)
 	general := s.MaxConns - 1 - lists - background
-	db.pool = open("", usual, s.MinConns, general)
-	db.orders = open("-orders", usual, s.MinConns, 1)
-	db.lists = open("-lists", list, 0, lists)
-	db.background = open("-jobs", usual, 0, background)
+	db.pool = open("", standard, s.MinConns, general)
+	db.orders = open("-orders", standard, s.MinConns, 1)
+	db.lists = open("-lists", listing, 0, lists)
+	db.background = open("-jobs", standard, 0, background)
 	config.ConnConfig.Tracer = nil // metrics are not measured, so that an idle store looks idle
 	db.metrics = open("-metrics", session{scrapeTimeout, scrapeTimeout / 10}, 0, 1)
 	if err != nil {

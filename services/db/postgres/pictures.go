@@ -104,7 +104,7 @@ func (db *DB) PictureContent(
 	if limit == 0 {
 		limit = picture.MaxBytes
 	}
-	return collectOne(ctx, db.lists, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
+	return collectOne(ctx, db.pool, "read picture", shop.ErrPictureNotFound, func(row pgx.CollectableRow) (c shop.PictureContent, err error) {
 		err = row.Scan(&c.MediaType, &c.Content, &c.Total)
 		return c, err
 	}, fmt.Sprintf(`

@@ -44,9 +44,6 @@ func (db *DB) placeBatch(ctx context.Context, requests []shop.OrderRequest) (d s
 			return err
 		}
 		d = shop.Decide(requests, snapshot)
-		if len(d.ToWrite) == 0 && len(snapshot.Records) == 0 {
-			return nil
-		}
 		if err := writeDecision(ctx, conn, requests, d, snapshot.Now); err != nil {
 			return err
 		}
@@ -223,7 +220,7 @@ func loadRecordedOutcomes(
 }
 
 // writeDecision stores new orders and idempotency records, commits, and waits until that and all that
-// the batch has seen, such as replayed outcomes, is durable.
+// the batch has seen, such as replayed outcomes or who bought the last unit, is durable.
 func writeDecision(ctx context.Context, conn *pgxpool.Conn, requests []shop.OrderRequest, d shop.Decision, now time.Time) error {
 	var orders orderRows
 	var items itemRows

@@ -12,28 +12,28 @@ import (
 // maxRevenue limits each sum, in minor units, so that no sum of them overflows.
 const maxRevenue = 10_000_000_000_000_000
 
-// A query consists of live, which are the orders since $3 that are not in product_sales yet, a list of
+// A query consists of unsummed, which are the orders since $3 that are not in product_sales yet, a list of
 // products, soldItems, a list of items that make up the days' totals, and sold.
 const (
-	live = `
-		WITH live AS MATERIALIZED (
+	unsummed = `
+		WITH unsummed AS MATERIALIZED (
 			SELECT i.product_id, store_day(o.created_at) AS day, i.quantity::bigint AS units, i.quantity * i.unit_price AS revenue
 			FROM orders o JOIN order_items i ON i.order_id = o.id
 			WHERE o.created_at >= greatest($3::timestamptz, $1::timestamptz) AND o.created_at < $2 AND o.status = 'placed'
 		), listed (product_id) AS (`
 	productsOfOwner = `SELECT id FROM products WHERE owner_id = $6`
 	// bestProducts are among the best of a day, or have just been sold. 0 stands for all products.
-	bestProducts = `SELECT 0 UNION SELECT product_id FROM live UNION
+	bestProducts = `SELECT 0 UNION SELECT product_id FROM unsummed UNION
 			SELECT best.product_id FROM generate_series(store_day($1), store_day($2) - 1) AS d (day), LATERAL (
-				SELECT product_id FROM product_sales s WHERE s.day = d.day ORDER BY revenue DESC LIMIT 20) AS best`
+				SELECT product_id FROM product_sales s WHERE s.day = d.day AND product_id <> 0 ORDER BY revenue DESC LIMIT 20) AS best`
 	soldItems = `), item AS (
 			SELECT product_id, day, units, revenue FROM product_sales JOIN listed USING (product_id)
 			WHERE day >= store_day($1) AND day < store_day($2)
 			UNION ALL
-			SELECT product_id, day, units, revenue FROM live JOIN listed USING (product_id)
+			SELECT product_id, day, units, revenue FROM unsummed JOIN listed USING (product_id)
 		), total AS (`
 	itemsOfOwner = `SELECT * FROM item`
-	allItems     = `SELECT * FROM item WHERE product_id = 0 UNION ALL SELECT * FROM live`
+	allItems     = `SELECT * FROM item WHERE product_id = 0 UNION ALL SELECT * FROM unsummed`
 	sold         = `), sold AS (
 			SELECT product_id, day, sum(units) AS units, sum(revenue) * 100 AS revenue
 			FROM item WHERE product_id <> 0 GROUP BY 1, 2 HAVING sum(units) > 0
@@ -62,14 +62,14 @@ func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOn
 	defer db.sales.Release(1)
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, db.lists, snapshot, func(tx pgx.Tx) error {
-		unsummed, err := beginSum(ctx, tx, `SELECT until, now() FROM sales_summed`)
+		since, err := beginSum(ctx, tx, `SELECT until, now() FROM sales_summed`)
 		if err != nil {
 			return err
 		}
-		sql := live + bestProducts + soldItems + allItems + sold
-		args := []any{f.From, f.From.AddDate(0, 0, int(f.Days)), unsummed.From, f.Products, int64(maxRevenue)}
+		sql := unsummed + bestProducts + soldItems + allItems + sold
+		args := []any{f.From, f.From.AddDate(0, 0, int(f.Days)), since.From, f.Products, int64(maxRevenue)}
 		if f.OwnerID != 0 {
-			sql, args = live+productsOfOwner+soldItems+itemsOfOwner+sold, append(args, f.OwnerID)
+			sql, args = unsummed+productsOfOwner+soldItems+itemsOfOwner+sold, append(args, f.OwnerID)
 		}
 		found, err = collect(ctx, tx, "read sold items", scanSold, sql, args...)
 		return err
@@ -89,12 +89,17 @@ func beginSum(ctx context.Context, tx pgx.Tx, sql string) (span, error) {
 }
 
 // SumSales adds up to six hours of orders to product_sales, and reports whether there may be more. It
-// leaves out the last minute, and what is later than the beginning of an open transaction, which may
-// yet commit orders of that time.
+// adds less when that is more than 50,000 orders, as a statement has a timeout and cancellations wait.
+// It leaves out the last minute, and what is later than the beginning of an open transaction, which
+// may yet commit orders of that time.
 func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
 	err = db.begin(ctx, func(tx pgx.Tx) error {
 		next, err := beginSum(ctx, tx, `
-			SELECT until, least(until + interval '6 hours', now() - interval '1 minute', (
+			SELECT until, least(until + (
+				SELECT coalesce(max(step), '2 seconds') FROM unnest('{6 hours,30 minutes,3 minutes,20 seconds}'::interval[]) AS step
+				WHERE (SELECT count(*) FROM (
+					SELECT FROM orders WHERE created_at >= until AND created_at < until + step LIMIT 50001) AS counted) <= 50000
+			), now() - interval '1 minute', (
 				SELECT min(xact_start) FROM pg_stat_activity
 				WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()))
 			FROM sales_summed FOR UPDATE`)
@@ -112,9 +117,7 @@ func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE sales_summed SET until = $1`, next.To)
-		more = next.To.Sub(next.From) == 6*time.Hour
-		return err
+		return tx.QueryRow(ctx, `UPDATE sales_summed SET until = $1 RETURNING until < now() - interval '2 minutes'`, next.To).Scan(&more)
 	})
 	return more, wrap(err, "sum up sales")
 }

@@ -44,7 +44,8 @@ const selectMatches = `
 	ORDER BY rank, product_id LIMIT $6`
 
 // selectLastExamined selects the position of the last product that selectMatches examines, if it
-// examines $4.
+// examines $4. A product that is changed between both statements may move others to the next page, or
+// over its beginning.
 const selectLastExamined = `
 	SELECT ` + position + ` FROM product_terms
 	WHERE term = $1 AND (rank, product_id) > ($2, $3) ORDER BY rank, product_id LIMIT 1 OFFSET $4 - 1`

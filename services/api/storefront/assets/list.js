@@ -6,6 +6,9 @@ import { onClick } from "./form.js";
 import { describe } from "./problem.js";
 import { formatNumber, text } from "./text.js";
 
+// maxPages bounds the pages that are read without an entry, as in a search that finds little.
+const maxPages = 5;
+
 // pagedList fills an element with the result of render for each entry; name is the list's in the
 // response. It returns a function that starts again with another path, which has the filters.
 export function pagedList(element, { name, render, empty }) {
@@ -13,7 +16,7 @@ export function pagedList(element, { name, render, empty }) {
   const more = byID("load-more");
   let path, cursor, beginnings = 0;
 
-  async function nextPage(replace = false) {
+  async function nextPage(replace = false, pages = 1) {
     const beginning = beginnings;
     state.textContent = text("list.loading");
     const separator = path.includes("?") ? "&" : "?";
@@ -32,13 +35,14 @@ export function pagedList(element, { name, render, empty }) {
     const entries = page[name].map(render);
     element.append(...entries);
     cursor = page.next_cursor;
-    if (entries.length === 0 && cursor !== "") {
-      return nextPage(); // a search has not found anything yet
+    if (entries.length === 0 && cursor !== "" && pages < maxPages) {
+      return nextPage(false, pages + 1);
     }
     more.hidden = cursor === "";
     const shown = element.childElementCount;
-    put(byID("list-empty"), shown === 0 ? text(empty) : "");
-    state.textContent = shown === 0 ? "" : text("list.shown", { count: formatNumber(shown) });
+    const none = shown === 0 && cursor === "";
+    put(byID("list-empty"), none ? text(empty) : "");
+    state.textContent = none ? "" : text("list.shown", { count: formatNumber(shown) });
     return entries[0];
   }
 

@@ -27,7 +27,8 @@ $$;
 -- +goose StatementEnd
 
 -- A name is found by the beginnings of its words, or by one or two letters anywhere in what is written without spaces. A
--- description is found by its first hundred words, or pairs of letters. A category is a term that no word is like.
+-- description is found by its first hundred words, or pairs of letters. The term of a category begins with a
+-- space, so it equals no word.
 -- +goose StatementBegin
 CREATE FUNCTION search_terms(name text, description text, category text) RETURNS TABLE (term text, rank smallint)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -53,6 +54,12 @@ SET plan_cache_mode = force_generic_plan SET jit = off AS $$ -- planning and com
 DECLARE
     indexed boolean := false;
 BEGIN
+    -- UPDATE OF fires for each column that is set, also to the same value.
+    IF TG_OP = 'UPDATE' AND (NEW.name, NEW.description, NEW.category, NEW.deleted_at)
+            IS NOT DISTINCT FROM (OLD.name, OLD.description, OLD.category, OLD.deleted_at)
+        AND EXISTS (SELECT FROM product_terms WHERE term = ' ' || OLD.category AND rank = 0 AND product_id = OLD.id) THEN
+        RETURN NULL;
+    END IF;
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM product_terms p USING search_terms(OLD.name, OLD.description, OLD.category) AS t
         WHERE p.term = t.term AND p.rank = t.rank AND p.product_id = OLD.id;
