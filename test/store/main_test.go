@@ -47,7 +47,7 @@ func start(t *testing.T, change ...func(*stack.Options)) *store {
 	}
 	return &store{
 		Stack: stack.Start(t, o), t: t, topic: o.Topic, databases: o.DatabaseURL,
-		http: &http.Client{Timeout: 30 * time.Second}, document: openAPI(t),
+		http: &http.Client{Timeout: 2 * time.Minute}, document: openAPI(t),
 	}
 }
 

@@ -54,7 +54,7 @@ func pool(t *testing.T, address string) string {
 	}
 	bouncer := program.Program{
 		AnyExit: true, // it exits with 1 after SIGTERM
-		Name: "PgBouncer", LogFile: filepath.Join(dir, "log"), Command: subprocess.Command{Path: "/usr/sbin/pgbouncer", Args: args, Dir: dir},
+		Name:    "PgBouncer", LogFile: filepath.Join(dir, "log"), Command: subprocess.Command{Path: "/usr/sbin/pgbouncer", Args: args, Dir: dir},
 	}
 	server.Host = fmt.Sprintf("127.0.0.1:%d", free[0])
 	bouncer.Ready = func(ctx context.Context) error {
