@@ -11,9 +11,9 @@ import (
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
 
-// patience is how long reconciles wait for a probe, counted from its beginning. Clusters that work
+// probeWait is how long reconciles wait for a probe, counted from its beginning. Clusters that work
 // answer within it.
-const patience = time.Second
+const probeWait = time.Second
 
 // probeInterval is the minimum time between the end of a probe and the next one.
 const probeInterval = time.Second
@@ -41,7 +41,7 @@ func (c *circuit) enter(ctx context.Context, probe func(context.Context) error) 
 		c.probe, c.began = make(chan struct{}), time.Now()
 		go c.run(context.WithoutCancel(ctx), probe)
 	}
-	running, wait := c.probe, patience-time.Since(c.began)
+	running, wait := c.probe, probeWait-time.Since(c.began)
 	c.mu.Unlock()
 	if running != nil && wait > 0 {
 		select {

@@ -1,15 +1,9 @@
 package kafkatopic
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -24,26 +18,21 @@ import (
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/operator/report"
+	"merchstore.io/merchstore/test/certificates"
 )
 
-// keyPair returns a self-signed certificate and its key, in PEM.
+// keyPair returns a certificate and its key, in PEM.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	authority, err := certificates.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	c, k, err := authority.Pair("operator", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	return string(c), string(k)
 }
 
 func TestConnection(t *testing.T) {

@@ -45,35 +45,45 @@ func NewAuthority() (*Authority, error) {
 // URI returns the URI of a service in certificates.
 func URI(service string) string { return "spiffe://merchstore/" + service }
 
-// Issue writes tls.crt, tls.key and ca.crt of a service on localhost into a folder.
-func (a *Authority) Issue(dir, service string, end time.Time) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// PEM returns the authority's certificate.
+func (a *Authority) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
+// Pair returns a certificate of a service on localhost, and its key, in PEM.
+func (a *Authority) Pair(service string, end time.Time) (certificate, key []byte, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("create key: %w", err)
+		return nil, nil, fmt.Errorf("create key: %w", err)
 	}
 	uri, err := url.Parse(URI(service))
 	if err != nil {
-		return fmt.Errorf("parse URI: %w", err)
+		return nil, nil, fmt.Errorf("parse URI: %w", err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
 		DNSNames: []string{"localhost"}, URIs: []*url.URL{uri},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
 	if err != nil {
-		return fmt.Errorf("create certificate: %w", err)
+		return nil, nil, fmt.Errorf("create certificate: %w", err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return fmt.Errorf("encode key: %w", err)
+		return nil, nil, fmt.Errorf("encode key: %w", err)
 	}
-	for name, block := range map[string]*pem.Block{
-		"tls.crt": {Type: "CERTIFICATE", Bytes: der},
-		"tls.key": {Type: "PRIVATE KEY", Bytes: private},
-		"ca.crt":  {Type: "CERTIFICATE", Bytes: a.certificate.Raw},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), nil
+}
+
+// Issue writes a Pair and the authority's certificate as tls.crt, tls.key and ca.crt into a folder.
+func (a *Authority) Issue(dir, service string, end time.Time) error {
+	certificate, key, err := a.Pair(service, end)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": key, "ca.crt": a.PEM()} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return fmt.Errorf("write certificate: %w", err)
 		}
 	}

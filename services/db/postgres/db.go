@@ -118,12 +118,12 @@ func Open(ctx context.Context, s Settings, calls prometheus.Registerer, traces *
 
 // openPools divides the connections among the kinds of work.
 func (db *DB) openPools(ctx context.Context, s Settings, config *pgxpool.Config) (err error) {
-	open := func(name string, of session, minConns, maxConns int32) *pgxpool.Pool {
+	open := func(name string, work session, minConns, maxConns int32) *pgxpool.Pool {
 		c := config.Copy()
 		c.ConnConfig.RuntimeParams["application_name"] = "merchstore-db" + name
 		c.MaxConns, c.MinConns = maxConns, min(minConns, maxConns)
 		c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-			db.primary.instrument(c, of)
+			db.primary.instrument(c, work)
 			return reloadAuthority(c)
 		}
 		pool, openErr := pgxpool.NewWithConfig(ctx, c)

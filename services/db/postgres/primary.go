@@ -62,13 +62,13 @@ func (p *primary) addPool(pool *pgxpool.Pool) {
 
 var errCancelNotSent = errors.New("cancel request not sent: the address may lead to another server by now")
 
-// instrument prepares the configuration of one connection, a session of that kind. It returns a pointer to what will
-// identify the connection's server.
+// instrument prepares the configuration of one connection with the settings of a session. It returns
+// a pointer to what will identify the connection's server.
 //
 // pgx dials until the connection is established, and again to send a CancelRequest. Behind a
 // Service the address may lead to another server by then, so a CancelRequest is sent only as long
 // as the latest check connection reached the server of this one.
-func (p *primary) instrument(c *pgx.ConnConfig, of session) *atomic.Pointer[string] {
+func (p *primary) instrument(c *pgx.ConnConfig, settings session) *atomic.Pointer[string] {
 	server := new(atomic.Pointer[string])
 	dial, validate, onError := c.DialFunc, c.ValidateConnect, c.OnPgError
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -86,7 +86,7 @@ func (p *primary) instrument(c *pgx.ConnConfig, of session) *atomic.Pointer[stri
 		return tracked, nil
 	}
 	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		started, readOnly, err := startSession(ctx, conn, of)
+		started, readOnly, err := startSession(ctx, conn, settings)
 		switch {
 		case err != nil:
 			return err

@@ -62,12 +62,15 @@ func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOn
 	defer db.sales.Release(1)
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, db.lists, snapshot, func(tx pgx.Tx) error {
-		since, err := beginSum(ctx, tx, `SELECT until, now() FROM sales_summed`)
+		if err := planForParameters(ctx, tx); err != nil {
+			return err
+		}
+		since, err := collectOne(ctx, tx, "read what is summed up", pgx.ErrNoRows, pgx.RowTo[time.Time], `SELECT until FROM sales_summed`)
 		if err != nil {
 			return err
 		}
 		sql := unsummed + bestProducts + soldItems + allItems + sold
-		args := []any{f.From, f.From.AddDate(0, 0, int(f.Days)), since.From, f.Products, int64(maxRevenue)}
+		args := []any{f.From, f.From.AddDate(0, 0, int(f.Days)), since, f.Products, int64(maxRevenue)}
 		if f.OwnerID != 0 {
 			sql, args = unsummed+productsOfOwner+soldItems+itemsOfOwner+sold, append(args, f.OwnerID)
 		}
@@ -77,15 +80,11 @@ func (db *DB) Sold(ctx context.Context, f shop.SalesFilter) (found []shop.SoldOn
 	return found, wrap(err, operation)
 }
 
-// span is a time from which on orders are summed up, and where they end.
-type span struct{ From, To time.Time }
-
-// beginSum lets the planner see the period, as the best plan depends on it, and reads what sql selects.
-func beginSum(ctx context.Context, tx pgx.Tx, sql string) (span, error) {
-	if _, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`); err != nil {
-		return span{}, err
-	}
-	return collectOne(ctx, tx, "read what is summed up", pgx.ErrNoRows, pgx.RowToStructByPos[span], sql)
+// planForParameters makes the planner plan a transaction's statements for their parameters, as the best
+// plan depends on the period.
+func planForParameters(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`)
+	return err
 }
 
 // SumSales adds up to six hours of orders to product_sales, and reports whether there may be more. It
@@ -94,7 +93,11 @@ func beginSum(ctx context.Context, tx pgx.Tx, sql string) (span, error) {
 // may yet commit orders of that time.
 func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
 	err = db.begin(ctx, func(tx pgx.Tx) error {
-		next, err := beginSum(ctx, tx, `
+		if err := planForParameters(ctx, tx); err != nil {
+			return err
+		}
+		var from, to time.Time
+		err := tx.QueryRow(ctx, `
 			SELECT until, least(until + (
 				SELECT coalesce(max(step), '2 seconds') FROM unnest('{6 hours,30 minutes,3 minutes,20 seconds}'::interval[]) AS step
 				WHERE (SELECT count(*) FROM (
@@ -102,8 +105,8 @@ func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
 			), now() - interval '1 minute', (
 				SELECT min(xact_start) FROM pg_stat_activity
 				WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()))
-			FROM sales_summed FOR UPDATE`)
-		if err != nil || !next.From.Before(next.To) {
+			FROM sales_summed FOR UPDATE`).Scan(&from, &to)
+		if err != nil || !from.Before(to) {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -113,11 +116,11 @@ func (db *DB) SumSales(ctx context.Context) (more bool, err error) {
 			WHERE o.created_at >= $1 AND o.created_at < $2 AND o.status = 'placed'
 			GROUP BY GROUPING SETS ((i.product_id, day), (day)) ORDER BY 1, 2
 			ON CONFLICT ON CONSTRAINT product_sales_pkey
-			DO UPDATE SET units = s.units + excluded.units, revenue = s.revenue + excluded.revenue`, next.From, next.To)
+			DO UPDATE SET units = s.units + excluded.units, revenue = s.revenue + excluded.revenue`, from, to)
 		if err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `UPDATE sales_summed SET until = $1 RETURNING until < now() - interval '2 minutes'`, next.To).Scan(&more)
+		return tx.QueryRow(ctx, `UPDATE sales_summed SET until = $1 RETURNING until < now() - interval '2 minutes'`, to).Scan(&more)
 	})
 	return more, wrap(err, "sum up sales")
 }
