@@ -88,7 +88,7 @@ func (i *Identity) ClientCredentials() credentials.TransportCredentials {
 	if i == nil {
 		return insecure.NewCredentials()
 	}
-	return credentials.NewTLS(&tls.Config{
+	return newCredentials(&tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &i.material().certificate, nil
@@ -109,7 +109,7 @@ func (i *Identity) ServerCredentials(callers []string) credentials.TransportCred
 	if i == nil {
 		return insecure.NewCredentials()
 	}
-	return credentials.NewTLS(&tls.Config{
+	return newCredentials(&tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return &i.material().certificate, nil
