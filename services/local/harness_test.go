@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/ports"
 	"merchstore.io/merchstore/test/stack"
@@ -132,6 +135,28 @@ func readLogs(t *testing.T, program string, env []string, last string) string {
 		t.Errorf("local logs: %v", err)
 	}
 	return text.String()
+}
+
+// deleteTopic deletes a topic of the Kafka of a run.
+func deleteTopic(t *testing.T, env []string, topic string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:" + setting(env, "KAFKA_PORT")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).DeleteTopic(deadline(t), topic); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setting(env []string, name string) string {
+	for _, s := range env {
+		if key, value, _ := strings.Cut(s, "="); key == name {
+			return value
+		}
+	}
+	return ""
 }
 
 func exited(p *subprocess.Process) bool {

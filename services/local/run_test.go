@@ -41,6 +41,21 @@ func TestDataSurvivesARestart(t *testing.T) {
 	again.interrupt(t)
 }
 
+// TestGoesOnAfterItsLogTopicWasDeleted deletes the topic under way. The logging service creates it
+// again.
+func TestGoesOnAfterItsLogTopicWasDeleted(t *testing.T) {
+	t.Parallel()
+	program, env := prepare(t)
+	run := runLocal(t, program, env)
+	run.tryCommands(t)
+	deleteTopic(t, env, "log-channel")
+	if output := run.tryCommands(t); !strings.Contains(output, `"name":"SUSTech Mug"`) {
+		t.Errorf("output of the commands: %s", output)
+	}
+	readLogs(t, program, env, "Username 'user1' already exists")
+	run.interrupt(t)
+}
+
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	t.Run("a port is in use", func(t *testing.T) {
