@@ -16,7 +16,7 @@ RELEASE_TOOLS := $(BIN)/cosign $(BIN)/cyclonedx-gomod $(BIN)/helm $(BIN)/ziglang
 # Narrows `make test`, for example: make test PACKAGES=./services/db/...
 PACKAGES      ?= ./...
 # Narrows `make e2e`, for example: make e2e TESTS=TestStore
-TESTS         ?= .
+TESTS         ?= TestStore|TestAlerts
 
 .PHONY: help
 help: ## List the commands
@@ -128,7 +128,7 @@ CLUSTER_PROGRAMS := coredns etcd metrics-server kube-apiserver kube-controller-m
 ENGINE         = $(shell docker info >/dev/null 2>&1 && echo docker || echo none)
 
 # With the commit stamped into them, all programs would change with every commit.
-up dev e2e-kind verify-images: export GOFLAGS += -buildvcs=false
+up dev e2e-kind e2e-production verify-images: export GOFLAGS += -buildvcs=false
 .PHONY: up
 up: build build-operator $(BIN)/helm ## Run the whole store on Kubernetes: on kind if Docker runs, otherwise on a cluster without a container engine (as root)
 	@$(MAKE) cluster-$(ENGINE)
@@ -158,6 +158,16 @@ down-none: cluster-down
 .PHONY: e2e
 e2e: up ## Test the store on that cluster, under traffic: updates, scaling, deletions, drained nodes, killed processes, alerts
 	@. build/cluster/env && go test -tags e2e -count=1 -timeout=1h -v -run '$(TESTS)' ./test/e2e -url "$$URL"
+
+.PHONY: e2e-production
+e2e-production: export KUBECONFIG := /var/lib/merchstore-cluster/kubeconfig
+e2e-production: packages-images build-cluster build build-operator $(BIN)/helm ## Follow docs/production.md on that cluster, without a store, and test how the store survives failures (as root)
+	@tools/build-kubernetes cloudnative-pg
+	@build/cluster/cluster up >/dev/null
+	@build/cluster/cluster infrastructure
+	@build/cluster/cluster cloudnative-pg
+	@ENGINE=none tools/load-images
+	@PATH=$(CURDIR)/build/cluster:$$PATH go test -tags e2e -count=1 -timeout=1h -v -run TestProduction ./test/e2e -url http://198.18.0.11:30081
 
 # Loads the image into Docker if it runs. The archive is kept in the user's cache.
 .PHONY: kind-image

@@ -13,9 +13,10 @@ import (
 func TestVersionsMatchTheGoModFiles(t *testing.T) {
 	t.Parallel()
 	for folder, want := range map[string]string{
-		"coredns":    "github.com/coredns/coredns " + coreDNSVersion,
-		"kubernetes": "sigs.k8s.io/metrics-server " + metricsServerVersion,
-		"prometheus": "github.com/prometheus/prometheus " + prometheusVersion,
+		"cloudnative-pg": "github.com/cloudnative-pg/cloudnative-pg v" + cloudNativePGVersion,
+		"coredns":        "github.com/coredns/coredns " + coreDNSVersion,
+		"kubernetes":     "sigs.k8s.io/metrics-server " + metricsServerVersion,
+		"prometheus":     "github.com/prometheus/prometheus " + prometheusVersion,
 	} {
 		module, err := os.ReadFile(filepath.Join("..", "..", "tools", folder, "go.mod"))
 		if err != nil {

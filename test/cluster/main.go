@@ -23,6 +23,7 @@ const usage = `usage:
   cluster load ARCHIVE.tar ... give images to all nodes
   cluster infrastructure       give all nodes an image with PostgreSQL, Kafka, Redis and Prometheus, which is made the first time
   cluster infrastructure --archive    say where that image is, which is made the first time, without a cluster
+  cluster cloudnative-pg       install the operator CloudNativePG, and give all nodes an image of PostgreSQL for it
 `
 
 func main() {
@@ -62,6 +63,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			_, err = fmt.Fprintln(out, archive)
 		}
 		return err
+	case command == "cloudnative-pg" && len(args) == 0:
+		return installCloudNativePG(ctx, out)
 	case command == "serve" && len(args) == 0: // the supervisor, started by up
 		return serve(ctx)
 	case command == "node" && len(args) == 1: // started by serve in a node's namespaces

@@ -16,7 +16,7 @@ import (
 func (s *traffic) checkOrders(t *testing.T) {
 	var sold int
 	for _, b := range s.buyers {
-		found := s.orders(t, b)
+		found := s.list(t, b)
 		for id, n := range found {
 			if b.placed[id] == "" || n != 1 {
 				t.Errorf("%s lists order %d %d times, which was placed with key %q", b.name, id, n, b.placed[id])
@@ -40,8 +40,8 @@ func (s *traffic) checkOrders(t *testing.T) {
 	t.Logf("%d orders", sold)
 }
 
-// orders returns how often each order of a buyer is listed.
-func (s *traffic) orders(t *testing.T, b *buyer) map[int64]int {
+// list returns how often each order of a buyer is listed.
+func (s *traffic) list(t *testing.T, b *buyer) map[int64]int {
 	t.Helper()
 	found := map[int64]int{}
 	for cursor := ""; ; {
@@ -70,20 +70,18 @@ func (s *traffic) read(t *testing.T, b *buyer, path string, into any) {
 	}
 }
 
-// checkLog checks that the log channel has a message of each request that was answered. It runs a
-// client pod, because network policies do not let Kafka's pod connect to anything, not even to its
-// own Service.
-func (s *traffic) checkLog(t *testing.T) {
+// checkLog checks that the log channel has a message of each request that was answered. run runs a
+// command where it can connect to the broker.
+func (s *traffic) checkLog(t *testing.T, broker string, run func(command string) (string, error)) {
 	if len(s.ids) == 0 {
 		t.Fatal("no request was answered")
 	}
 	c := cluster{t: t}
-	image := c.kubectl("get", "pod", "store-kafka-0", "--template={{(index .spec.containers 0).image}}")
-	const read = "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server store-kafka:9092 --topic log-channel --from-beginning " +
+	read := "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server " + broker + " --topic log-channel --from-beginning " +
 		"--timeout-ms 10000 --formatter-property print.headers=true --formatter-property print.value=false 2>/dev/null | " +
 		"grep -o 'request_id:[^,[:space:]]*' | cut -d : -f 2 | sort -u"
 	c.eventually(fmt.Sprintf("the messages of %d requests are in Kafka", len(s.ids)), func() bool {
-		output, err := c.run(image, "merchstore.io/kafka-client=true", read)
+		output, err := run(read)
 		if err != nil {
 			t.Fatal(err)
 		}

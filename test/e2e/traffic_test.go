@@ -41,6 +41,9 @@ type traffic struct {
 	failures []error         // since mark
 	requests int             // since mark
 	ids      map[string]bool // of all requests that were answered
+	orders   int             // that were answered 201
+	ordered  time.Time       // the latest of these, or mark
+	gap      time.Duration   // the longest time without one since mark
 }
 
 type buyer struct {
@@ -127,6 +130,7 @@ func (s *traffic) shop(ctx context.Context, b *buyer) {
 		key := fmt.Sprintf("%s-%d-%d", s.round, len(b.placed), n)
 		s.insist(b, http.MethodPost, "/api/v1/orders", fmt.Sprintf(`{"product_id":%d,"quantity":1}`, s.product), key, http.StatusCreated, &order)
 		b.placed[order.ID] = key
+		s.recordOrder()
 		s.insist(b, http.MethodGet, fmt.Sprintf("/api/v1/products/%d", s.product), "", "", http.StatusOK, nil)
 	}
 }
@@ -156,6 +160,21 @@ func (s *traffic) insist(b *buyer, method, path, body, key string, want int, int
 			return
 		}
 	}
+}
+
+func (s *traffic) recordOrder() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.orders, s.gap, s.ordered = s.orders+1, max(s.gap, now.Sub(s.ordered)), now
+}
+
+// awaitOrders waits until as many orders are placed as there are buyers.
+func (s *traffic) awaitOrders(c cluster) {
+	c.t.Helper()
+	count := func() int { s.mu.Lock(); defer s.mu.Unlock(); return s.orders }
+	wanted := count() + len(s.buyers)
+	c.eventually("orders are placed", func() bool { return count() >= wanted })
 }
 
 // errFatal marks failures that a retry does not solve.
@@ -220,7 +239,14 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 func (s *traffic) mark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures, s.requests = nil, 0
+	s.failures, s.requests, s.gap, s.ordered = nil, 0, 0, time.Now()
+}
+
+// longestGap returns the longest time without a successful order since mark.
+func (s *traffic) longestGap() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.gap, time.Since(s.ordered)).Round(100 * time.Millisecond)
 }
 
 // nothingFailed checks that no request has failed since mark.
@@ -250,5 +276,5 @@ func (s *traffic) onlyRetries(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d requests, %d retries", s.requests, len(s.failures))
+	t.Logf("%d requests, %d retries, at most %s without a successful order", s.requests, len(s.failures), s.gap.Round(100*time.Millisecond))
 }
