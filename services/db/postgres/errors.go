@@ -54,7 +54,7 @@ func isUnavailable(err error) bool {
 		case lockNotAvailable, queryCanceled, serializationFailure, deadlockDetected:
 			return true
 		}
-		return unavailableClasses[pg.Code[:2]]
+		return isRefused(err) || unavailableClasses[pg.Code[:2]]
 	}
 	if errors.Is(err, context.Canceled) {
 		return false // the caller stopped waiting

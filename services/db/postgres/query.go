@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,7 +24,7 @@ func collect[T any](ctx context.Context, q querier, operation string, scan pgx.R
 		return err
 	}
 	if _, outsideTransaction := q.(*pgxpool.Pool); outsideTransaction {
-		return found, wrap(withFreshPlans(run), operation)
+		return found, wrap(executed(ctx, run), operation)
 	}
 	return found, wrap(run(), operation)
 }
@@ -40,13 +41,25 @@ func collectOne[T any](ctx context.Context, q querier, operation string, notFoun
 	return found[0], nil
 }
 
-// withFreshPlans calls f again if a migration has changed the type of a column since one of f's
-// statements was prepared. PostgreSQL has not executed that statement. By then the pools have
-// replaced their connections, which all had prepared it. f must be a whole transaction.
-func withFreshPlans(f func() error) error {
+// executed calls f again if PostgreSQL has not executed it, for one of two reasons:
+//   - A migration has changed the type of a column since one of f's statements was prepared. By then
+//     the pools have replaced their connections, which all had prepared it.
+//   - The server refuses new connections, because its password has just been replaced or it has too
+//     many. Open connections stay, so f waits a second for one of these.
+//
+// f must be a whole transaction.
+func executed(ctx context.Context, f func() error) error {
 	err := f()
 	if isStalePlan(err) {
 		err = f()
+	}
+	for pause := 10 * time.Millisecond; isRefused(err) && pause < time.Second; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+			err = f()
+		}
 	}
 	return err
 }
