@@ -29,7 +29,7 @@ const cloudNativePGVersion = "1.28.0"
 const operatorImage = "test.merchstore.io/cloudnative-pg:" + cloudNativePGVersion
 
 // installCloudNativePG gives all nodes the images of CloudNativePG's operator and of a PostgreSQL that it
-// can run, and applies the operator's manifest. `make build-cloudnative-pg` builds the program.
+// can run, and applies the operator's manifest. tools/build-kubernetes builds the program.
 func installCloudNativePG(ctx context.Context, out io.Writer) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -71,7 +71,7 @@ func installCloudNativePG(ctx context.Context, out io.Writer) error {
 // operatorOf returns an image with the operator's program. It looks for programs of each processor at
 // /operator, to copy them into the pods of PostgreSQL.
 func operatorOf(program string) (v1.Image, error) {
-	content, err := os.ReadFile(program) //nolint:gosec // a program that was just built
+	content, err := os.ReadFile(program)
 	if err != nil {
 		return nil, fmt.Errorf("read the program of CloudNativePG: %w", err)
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -119,7 +120,7 @@ func cutOffPrimary(c cluster, s *traffic) {
 	primary := c.primary()
 	node := c.nodeOf(primary)
 	link := func(state string) {
-		if output, err := exec.Command("ip", "link", "set", "mc-"+node, state).CombinedOutput(); err != nil {
+		if output, err := exec.CommandContext(context.Background(), "ip", "link", "set", "mc-"+node, state).CombinedOutput(); err != nil {
 			c.t.Errorf("set the link of %s %s: %v %s", node, state, err, output)
 		}
 	}

@@ -37,11 +37,7 @@ func openPage(t *testing.T) page {
 	if err := os.Symlink(charts, p.file("charts")); err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := os.ReadFile(os.Getenv("KUBECONFIG"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.write(t, "kubeconfig", kubeconfig)
+	p.write(t, "kubeconfig", []byte(cluster{t: t}.kubectl("config", "view", "--raw")))
 	t.Setenv("KUBECONFIG", p.file("kubeconfig"))
 	return p
 }
