@@ -103,7 +103,7 @@ func (i *Identity) ClientCredentials() credentials.TransportCredentials {
 	})
 }
 
-// ServerCredentials accept clients with a certificate of an authority that has one of the URIs of
+// ServerCredentials accept clients with a certificate of an authority whose only URI is one of
 // callers.
 func (i *Identity) ServerCredentials(callers []string) credentials.TransportCredentials {
 	if i == nil {
@@ -120,12 +120,12 @@ func (i *Identity) ServerCredentials(callers []string) credentials.TransportCred
 			if err := i.verify(state, x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 				return err
 			}
-			for _, uri := range state.PeerCertificates[0].URIs {
-				if slices.Contains(callers, uri.String()) {
-					return nil
-				}
+			// Exactly one, as SPIFFE requires: it is what the caller is known by.
+			uris := state.PeerCertificates[0].URIs
+			if len(uris) != 1 || !slices.Contains(callers, uris[0].String()) {
+				return fmt.Errorf("the caller's certificate has the URIs %v, not one that is in TLS_CALLERS", uris)
 			}
-			return fmt.Errorf("the caller's certificate has the URIs %v, and none is in TLS_CALLERS", state.PeerCertificates[0].URIs)
+			return nil
 		},
 	})
 }

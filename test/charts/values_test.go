@@ -21,7 +21,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"a setting that the chart sets itself":          {"api.settings.JWT_KEYS=k1:secret", "'JWT_KEYS' not allowed"},
 		"a typo in a subchart's values":                 {"infrastructure.kafka.imag=x", "at '/kafka': additional properties 'imag'"},
 		"a typo in the operator's values":               {"operator.watchNamespace=x", "'watchNamespace' not allowed"},
-		"values of an earlier version":                  {"database.migrations=null", "use --reset-then-reuse-values"},
+		"values of an earlier version":                  {"encryption=null", "use --reset-then-reuse-values"},
 		"a timeout of zero":                             {"db.settings.DB_LIST_TIMEOUT=0s", "at '/db/settings/DB_LIST_TIMEOUT'"},
 		"a lifetime below a second":                     {"db.settings.TOKEN_TTL=0m500ms", "at '/db/settings/TOKEN_TTL'"},
 		"a number of pods that is not a number":         {"api.replicas=two", "at '/api/replicas': got string, want integer"},
@@ -64,6 +64,8 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"more connections than PostgreSQL allows":       {"db.autoscaling.maxReplicas=10", "max_connections must be at least 174"},
 		"an owner of a database that is not external":   {"database.migrations.existingSecret=mine", "is for a PostgreSQL of your own"},
 		"a change of an unknown alert":                  {"monitoring.alerts.MerchstoreLate.enabled=false", "there is no alert MerchstoreLate"},
+		"nobody who issues certificates":                {"operator.enabled=false", "encryption needs certificates"},
+		"an issuer without a kind":                      {"encryption.issuerRef.kind=", "at '/encryption/issuerRef/kind'"},
 		"an approved plan that is not a hash":           {"database.approvedPlan=yes", "at '/database/approvedPlan'"},
 		"a runbook address that is not a URL":           {"monitoring.runbooks=docs", "at '/monitoring/runbooks'"},
 		"a CloudNativePG Cluster with the name of the chart's objects": {
