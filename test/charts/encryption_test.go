@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
 )
 
@@ -56,7 +57,7 @@ func TestCallsAreEncrypted(t *testing.T) {
 			slices.Sort(declared)
 			slices.Sort(role.Rules[0].ResourceNames)
 			want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: declared, Verbs: []string{"patch"}}}
-			if diff := cmp.Diff(want, role.Rules); diff != "" || len(declared) != 4 {
+			if diff := cmp.Diff(want, role.Rules); diff != "" || len(declared) != 6 {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 			if s := find[*rbacv1.RoleBinding](t, o, role.Name).Subjects[0]; s.Namespace != "shop" || s.Name != "store-operator" {
@@ -68,6 +69,43 @@ func TestCallsAreEncrypted(t *testing.T) {
 			check: func(t *testing.T, o objects) {
 				if s := find[*rbacv1.RoleBinding](t, o, "store-certificates").Subjects[0]; s.Namespace != "operators" || s.Name != "other-operator" {
 					t.Errorf("given to %v", s)
+				}
+			},
+		},
+		"PostgreSQL and Valkey have certificates, which clients verify": {check: func(t *testing.T, o objects) {
+			for name, arg := range map[string]string{"store-postgresql": "ssl=on", "store-valkey": "--tls-port"} {
+				pod := find[*appsv1.StatefulSet](t, o, name).Spec.Template.Spec
+				mounts := slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Secret != nil && v.Secret.SecretName == name+"-tls" })
+				if !slices.Contains(pod.Containers[0].Args, arg) || !mounts || !has[*corev1.Secret](o, name+"-tls") {
+					t.Errorf("%s has the arguments %v and the volumes %v", name, pod.Containers[0].Args, pod.Volumes)
+				}
+			}
+			pod := find[*appsv1.Deployment](t, o, "store-db").Spec.Template
+			variables, mounted := env(pod), map[string]string{}
+			for i, mount := range pod.Spec.Containers[0].VolumeMounts {
+				mounted[mount.MountPath+"/ca.crt"] = pod.Spec.Volumes[i].Secret.SecretName
+			}
+			if variables["PGSSLMODE"].Value != "verify-full" || mounted[variables["PGSSLROOTCERT"].Value] != "store-postgresql-tls" ||
+				mounted[variables["CACHE_CA_FILE"].Value] != "store-valkey-tls" {
+				t.Errorf("the DB service has %v and %v", variables, mounted)
+			}
+			if ca := find[*v1alpha1.DatabaseSchema](t, o, "store-database").Spec.Connection.CA; ca == nil || ca.SecretName != "store-postgresql-tls" {
+				t.Errorf("the operator verifies with %v", ca)
+			}
+			for name, want := range map[string]string{"store-postgresql": "/merchstore", "store-postgresql-app": "/merchstore", "store-valkey": "rediss://"} {
+				if url := string(find[*corev1.Secret](t, o, name).Data["url"]); !strings.HasSuffix(url, want) && !strings.HasPrefix(url, want) {
+					t.Errorf("the URL of %s is %s", name, url)
+				}
+			}
+		}},
+		"PostgreSQL and Valkey without TLS": {
+			set: []string{"infrastructure.tls.enabled=false"},
+			check: func(t *testing.T, o objects) {
+				variables := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)
+				database, cache := find[*corev1.Secret](t, o, "store-postgresql-app").Data["url"], find[*corev1.Secret](t, o, "store-valkey").Data["url"]
+				if variables["PGSSLMODE"].Value+variables["CACHE_CA_FILE"].Value != "" || has[*corev1.Secret](o, "store-valkey-tls") ||
+					!strings.HasSuffix(string(database), "?sslmode=disable") || !strings.HasPrefix(string(cache), "redis://") {
+					t.Errorf("the DB service has %v, %s and %s", variables, database, cache)
 				}
 			},
 		},
@@ -141,7 +179,7 @@ func TestCertManagerIssuesCertificates(t *testing.T) {
 			t.Errorf("%s: Secret %s, issuer's kind %s, URIs %v", object.GetName(), secret, kind, uris)
 		}
 	}
-	if number != 3 {
-		t.Errorf("%d Certificates, want one of each service", number)
+	if number != 5 {
+		t.Errorf("%d Certificates, want one of each service and server", number)
 	}
 }

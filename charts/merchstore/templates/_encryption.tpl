@@ -4,6 +4,26 @@
 spiffe://merchstore.io/{{ .root.Release.Namespace }}/{{ .root.Release.Name }}/{{ .name }}
 {{- end }}
 
+{{- /* What has a certificate, as JSON. */}}
+{{- define "merchstore.certificates" -}}
+{{- $names := .Values.encryption.enabled | ternary (list "api" "db" "logging") list }}
+{{- range list "postgresql" "valkey" }}
+  {{- if include "merchstore.encrypts" (dict "root" $ "name" .) }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- toJson $names }}
+{{- end }}
+
+{{- /* "true" if the infrastructure's named server uses TLS. */}}
+{{- define "merchstore.encrypts" -}}
+{{- if and (include "merchstore.includes" .) .root.Values.infrastructure.tls.enabled }}true{{ end }}
+{{- end }}
+
+{{- /* The Secret with the authority of PostgreSQL's certificate; "" if it is not verified. */}}
+{{- define "merchstore.database.authority" -}}
+{{- if include "merchstore.encrypts" (dict "root" . "name" "postgresql") }}{{ .Release.Name }}-postgresql-tls
+{{- else }}{{ .Values.database.tls.existingSecret }}{{ end }}
+{{- end }}
+
 {{- define "merchstore.encryption.config" }}
 {{- if .root.Values.encryption.enabled }}
 TLS_DIR: /tls
