@@ -130,7 +130,8 @@ func TestCertificatesAreIssued(t *testing.T) {
 
 // TestRenewedCertificatesAreAcceptedByPodsThatHaveOldFiles follows every version of the Secrets until
 // the first authority has ended. The kubelet updates the files of pods at different times: each
-// certificate has to be accepted with the authorities of the current and of the previous version.
+// certificate has to be accepted with the authorities of the current version, and of the previous one
+// until a second after it was replaced, which is a week of the usual lifetime.
 func TestRenewedCertificatesAreAcceptedByPodsThatHaveOldFiles(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -145,7 +146,11 @@ func TestRenewedCertificatesAreAcceptedByPodsThatHaveOldFiles(t *testing.T) {
 	c.operate(c.issuing(6 * time.Second))
 	first := c.awaitCertificate("api").Data["ca.crt"]
 
-	versions := map[string][]map[string][]byte{}
+	type version struct {
+		data map[string][]byte
+		seen time.Time
+	}
+	versions := map[string][]version{}
 	renewals, checked := map[string]bool{}, 0
 	deadline := time.After(limit)
 	for ended := false; !ended; {
@@ -155,22 +160,25 @@ func TestRenewedCertificatesAreAcceptedByPodsThatHaveOldFiles(t *testing.T) {
 			if !ok || len(secret.Data) == 0 {
 				continue
 			}
-			versions[secret.Name] = append(versions[secret.Name], secret.Data)
-			if n := len(versions[secret.Name]); n > 2 {
-				versions[secret.Name] = versions[secret.Name][n-2:]
-			}
+			versions[secret.Name] = append(versions[secret.Name], version{secret.Data, time.Now()})
 			renewals[string(secret.Data["tls.crt"])] = true
 			ended = !bytes.Contains(secret.Data["ca.crt"], first)
 		case <-deadline:
 			t.Fatal("the first authority does not end")
 		}
+		for name, all := range versions {
+			for len(all) > 1 && time.Since(all[1].seen) > time.Second {
+				all = all[1:]
+			}
+			versions[name] = all
+		}
 		for one, other := range map[string]string{"api": "db", "db": "api"} {
 			for _, a := range versions[one] {
 				for _, b := range versions[other] {
-					if !time.Now().Before(leaf(t, a).NotAfter.Add(-time.Second)) {
+					if time.Until(leaf(t, a.data).NotAfter) < time.Second {
 						continue
 					}
-					if err := verify(t, a, b, x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+					if err := verify(t, a.data, b.data, x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 						t.Errorf("%s refuses a certificate of %s: %v", other, one, err)
 					}
 					checked++

@@ -28,7 +28,8 @@ func TestCallsAreEncrypted(t *testing.T) {
 			for name, allowed := range callers {
 				pod := find[*appsv1.Deployment](t, o, name).Spec.Template.Spec
 				config := find[*corev1.ConfigMap](t, o, name).Data
-				mount, volume := pod.Containers[0].VolumeMounts[0], pod.Volumes[0]
+				mounts := pod.Containers[0].VolumeMounts
+				mount, volume := mounts[len(mounts)-1], pod.Volumes[len(mounts)-1]
 				if config["TLS_DIR"] != mount.MountPath || mount.Name != volume.Name || volume.Secret.SecretName != name+"-tls" {
 					t.Errorf("%s reads its certificate from %s, mounted are %v, %v", name, config["TLS_DIR"], mount, volume.Secret)
 				}
