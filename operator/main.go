@@ -1,5 +1,5 @@
 // Command operator reconciles KafkaTopic and DatabaseSchema objects with Kafka topics and
-// PostgreSQL databases.
+// PostgreSQL databases, and renews the certificates of the store's services.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 
 	"merchstore.io/merchstore/internal/process"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/certificate"
 	"merchstore.io/merchstore/operator/databaseschema"
 	"merchstore.io/merchstore/operator/kafkatopic"
 	"merchstore.io/merchstore/operator/reference"
@@ -43,6 +44,7 @@ type Settings struct {
 	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" help:"how long the lease of a crashed operator stays valid"`
 	Workers    int           `env:"WORKERS" envDefault:"4" help:"how many objects of a kind are reconciled at a time"`
 
+	Certificate    certificate.Settings
 	KafkaTopic     kafkatopic.Settings
 	DatabaseSchema databaseschema.Settings
 	Process        process.Settings
@@ -59,13 +61,13 @@ func (s Settings) Validate() error {
 	if s.Lease < 3*time.Second {
 		return errors.New("LEASE_DURATION must be at least 3s")
 	}
-	return errors.Join(s.KafkaTopic.Validate(), s.DatabaseSchema.Validate())
+	return errors.Join(s.Certificate.Validate(), s.KafkaTopic.Validate(), s.DatabaseSchema.Validate())
 }
 
 func main() {
 	os.Exit(process.Main(process.Command[Settings]{
 		Name:  "operator",
-		About: "reconciles KafkaTopic and DatabaseSchema objects with Kafka topics and PostgreSQL databases",
+		About: "reconciles KafkaTopic and DatabaseSchema objects with Kafka topics and PostgreSQL databases, and renews the services' certificates",
 		Run: func(ctx context.Context, s Settings, p *process.Process) error {
 			// Global, and therefore not in run: tests run several operators.
 			klog.SetLogger(logr.FromSlogHandler(p.Log.Handler()))
@@ -95,6 +97,9 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	schemas := databaseschema.New(manager, s.DatabaseSchema, references, metrics, s.Resync)
 	if err := schemas.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of DatabaseSchemas: %w", err)
+	}
+	if err := certificate.New(manager, s.Certificate).SetUp(manager, s.MaxBackoff); err != nil {
+		return fmt.Errorf("set up the controller of certificates: %w", err)
 	}
 	p.CheckReady("cache", func(ctx context.Context) error {
 		if !manager.GetCache().WaitForCacheSync(ctx) {

@@ -60,15 +60,36 @@ func read(dir string) (*material, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tls.crt and tls.key in %s: %w", dir, err)
 	}
-	pem, err := os.ReadFile(filepath.Join(dir, "ca.crt")) //nolint:gosec // a folder that the operator of the process names
+	authorities, err := readAuthorities(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	return &material{certificate, authorities}, nil
+}
+
+func readAuthorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file) //nolint:gosec // a file that the operator of the process names
 	if err != nil {
 		return nil, fmt.Errorf("read authorities: %w", err)
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate", filepath.Join(dir, "ca.crt"))
+		return nil, fmt.Errorf("%s has no certificate", file)
 	}
-	return &material{certificate, authorities}, nil
+	return authorities, nil
+}
+
+// VerifyWith lets a client verify servers with the authorities in a file, which is read again for each
+// connection.
+func VerifyWith(config *tls.Config, file string) {
+	config.InsecureSkipVerify = true // VerifyConnection verifies
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		authorities, err := readAuthorities(file)
+		if err != nil {
+			return err
+		}
+		return verify(state, x509.VerifyOptions{Roots: authorities, DNSName: config.ServerName, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	}
 }
 
 // material returns the content of the files, or what it was before if they cannot be read, for
@@ -103,7 +124,7 @@ func (i *Identity) ClientCredentials() credentials.TransportCredentials {
 	})
 }
 
-// ServerCredentials accept clients with a certificate of an authority that has one of the URIs of
+// ServerCredentials accept clients with a certificate of an authority whose only URI is one of
 // callers.
 func (i *Identity) ServerCredentials(callers []string) credentials.TransportCredentials {
 	if i == nil {
@@ -120,21 +141,27 @@ func (i *Identity) ServerCredentials(callers []string) credentials.TransportCred
 			if err := i.verify(state, x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 				return err
 			}
-			for _, uri := range state.PeerCertificates[0].URIs {
-				if slices.Contains(callers, uri.String()) {
-					return nil
-				}
+			// Exactly one, as SPIFFE requires: it is what the caller is known by.
+			uris := state.PeerCertificates[0].URIs
+			if len(uris) != 1 || !slices.Contains(callers, uris[0].String()) {
+				return fmt.Errorf("the caller's certificate has the URIs %v, not one that is in TLS_CALLERS", uris)
 			}
-			return fmt.Errorf("the caller's certificate has the URIs %v, and none is in TLS_CALLERS", state.PeerCertificates[0].URIs)
+			return nil
 		},
 	})
 }
 
+// verify verifies with the current authorities.
 func (i *Identity) verify(state tls.ConnectionState, options x509.VerifyOptions) error {
+	options.Roots = i.material().authorities
+	return verify(state, options)
+}
+
+func verify(state tls.ConnectionState, options x509.VerifyOptions) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("no certificate was sent")
 	}
-	options.Roots, options.Intermediates = i.material().authorities, x509.NewCertPool()
+	options.Intermediates = x509.NewCertPool()
 	for _, c := range state.PeerCertificates[1:] {
 		options.Intermediates.AddCert(c)
 	}

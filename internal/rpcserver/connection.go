@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,21 @@ func connectionOf(ctx context.Context) *connection {
 	}
 	info, _ := p.AuthInfo.(connectionInfo)
 	return info.connection
+}
+
+// Caller returns the service whose certificate the caller of an RPC has, which is the last element of
+// its URI; "" if calls are not encrypted.
+func Caller(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	info, _ := p.AuthInfo.(connectionInfo)
+	secured, ok := info.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return ""
+	}
+	return path.Base(secured.State.PeerCertificates[0].URIs[0].Path) // the handshake has verified that there is one
 }
 
 // checkUnsent returns an error if the client should first read what it has asked for. It closes

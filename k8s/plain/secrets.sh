@@ -18,13 +18,13 @@ password=$(random)"
 password=$(random)
 keep postgresql <<<"postgres-password=$(random)
 password=$password
-url=postgres://merchstore:$password@store-postgresql:5432/merchstore?sslmode=disable"
+url=postgres://merchstore:$password@store-postgresql:5432/merchstore"
 password=$(random)
 keep postgresql-app <<<"password=$password
-url=postgres://merchstore_app:$password@store-postgresql:5432/merchstore?sslmode=disable"
+url=postgres://merchstore_app:$password@store-postgresql:5432/merchstore"
 password=$(random)
 keep valkey <<<"password=$password
-url=redis://:$password@store-valkey:6379/0"
+url=rediss://:$password@store-valkey:6379/0"
 keep grafana <<<"username=admin
 password=$(random)"
 echo "The admin's name and password are in $PWD/secrets/admin.env"

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/test/certificates"
 	"merchstore.io/merchstore/test/kafka"
 )
 
@@ -79,6 +83,45 @@ func TestOnlyTheStoresServicesWrite(t *testing.T) {
 	}
 	if n := s.metric(t, "merchstore_logging_messages_received_total"); n != 2 {
 		t.Errorf("%v messages were received, want those of the two services", n)
+	}
+}
+
+// TestServicesWriteInTheirOwnName: all services have the keys that sign tokens.
+func TestServicesWriteInTheirOwnName(t *testing.T) {
+	t.Parallel()
+	authority, err := certificates.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(service string) (dir string) {
+		t.Helper()
+		dir = t.TempDir()
+		if err := authority.Issue(dir, service, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	broker := kafka.Shared(t)
+	s := start(t, broker, broker.Topic(t, 1), "TLS_DIR="+issue("logging"), "TLS_CALLERS="+certificates.URI("api")+","+certificates.URI("db"),
+		"LOG_ANONYMOUS_WRITERS=true")
+	s.identity, err = mtls.Load(mtls.Settings{Dir: issue("api")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]codes.Code{"REST API": codes.OK, "DB service": codes.Unauthenticated} {
+		t.Run(name, func(t *testing.T) {
+			conn := s.dial(t, token.Service{Keys: parseKeys(t, jwtKeys), Name: name, Pod: "api-0"})
+			stream, err := merchstorev1.NewLoggingServiceClient(conn).StreamLogs(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.Send(&merchstorev1.LogMessage{Text: "with the certificate of the API"}); err != nil && !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			if _, err := stream.CloseAndRecv(); status.Code(err) != want {
+				t.Errorf("%v, want %v", err, want)
+			}
+		})
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"merchstore.io/merchstore/internal/logstream"
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/rpc"
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/internal/token"
@@ -50,6 +51,7 @@ type service struct {
 	env       []string
 	log       *os.File
 	process   *subprocess.Process
+	identity  *mtls.Identity // of those who call
 }
 
 // start runs a logging service on a topic. When the test ends it is stopped and must exit with code
@@ -129,7 +131,8 @@ func parseKeys(t *testing.T, s string) *token.Keys {
 
 func (s *service) dial(t *testing.T, c credentials.PerRPCCredentials) *grpc.ClientConn {
 	t.Helper()
-	conn, err := rpc.Dial(s.addr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Credentials: c},
+	addr := strings.Replace(s.addr, "127.0.0.1", "localhost", 1) // the name in certificates
+	conn, err := rpc.Dial(addr, rpc.DialOptions{Service: merchstorev1.LoggingService_ServiceDesc.ServiceName, Credentials: c, Identity: s.identity},
 		rpc.NewClientMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)

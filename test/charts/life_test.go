@@ -105,15 +105,15 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 				t.Errorf("it became %s", got)
 			}
 			database := after["store-postgresql"]
-			want := fmt.Sprintf("postgres://merchstore:%s@store-postgresql:5432/merchstore?sslmode=disable", database["password"])
+			want := fmt.Sprintf("postgres://merchstore:%s@store-postgresql:5432/merchstore", database["password"])
 			if got := string(database["url"]); got != want {
 				t.Errorf("the address became %s", got)
 			}
-			want = fmt.Sprintf("postgres://merchstore_app:%s@store-postgresql:5432/merchstore?sslmode=disable", after["store-postgresql-app"]["password"])
+			want = fmt.Sprintf("postgres://merchstore_app:%s@store-postgresql:5432/merchstore", after["store-postgresql-app"]["password"])
 			if got := string(after["store-postgresql-app"]["url"]); got != want {
 				t.Errorf("the DB service's address became %s", got)
 			}
-			want = fmt.Sprintf("redis://:%s@store-valkey:6379/0", after["store-valkey"]["password"])
+			want = fmt.Sprintf("rediss://:%s@store-valkey:6379/0", after["store-valkey"]["password"])
 			if got := string(after["store-valkey"]["url"]); got != want {
 				t.Errorf("the cache's address became %s", got)
 			}

@@ -253,7 +253,7 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 			check: func(t *testing.T, o objects) { checkKept(t, o, false) },
 		},
 		"the operator can be disabled": {
-			set: []string{"operator.enabled=false"},
+			set: []string{"operator.enabled=false", "encryption.enabled=false", "infrastructure.tls.enabled=false"},
 			check: func(t *testing.T, o objects) {
 				if has[*appsv1.Deployment](o, "store-operator") || !has[*v1alpha1.KafkaTopic](o, "store-log-channel") {
 					t.Error("not just the operator is off")

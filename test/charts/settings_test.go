@@ -22,15 +22,16 @@ import (
 
 // sources are the packages with the settings structs of each program.
 var sources = map[string][]string{
-	"api": {"services/api", "services/api/transfer", "internal/logstream", "internal/tracing", "internal/process"},
+	"api": {"services/api", "services/api/transfer", "internal/logstream", "internal/mtls", "internal/tracing", "internal/process"},
 	"db": {
 		"services/db", "services/db/cache", "services/db/jobs", "services/db/logins", "services/db/postgres", "services/db/server",
-		"internal/logstream", "internal/rpcserver", "internal/tracing", "internal/process",
+		"internal/logstream", "internal/mtls", "internal/rpcserver", "internal/tracing", "internal/process",
 	},
 	"logging": {
-		"services/logging", "services/logging/kafka", "services/logging/server", "internal/rpcserver", "internal/tracing", "internal/process",
+		"services/logging", "services/logging/kafka", "services/logging/server", "internal/mtls", "internal/rpcserver", "internal/tracing",
+		"internal/process",
 	},
-	"operator": {"operator", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
+	"operator": {"operator", "operator/certificate", "operator/kafkatopic", "operator/databaseschema", "internal/process"},
 	"loadgen":  {"services/loadgen", "services/loadgen/faults", "internal/process"},
 }
 
@@ -38,8 +39,8 @@ var sources = map[string][]string{
 // sets them for `helm test`.
 var fixed = map[string][]string{
 	"api":      {"HTTP_ADDR", "OPS_ADDR", "CHECK_URL"},
-	"db":       {"GRPC_ADDR", "OPS_ADDR", "TLS_CALLERS"},
-	"logging":  {"GRPC_ADDR", "OPS_ADDR", "TLS_CALLERS", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
+	"db":       {"GRPC_ADDR", "OPS_ADDR"},
+	"logging":  {"GRPC_ADDR", "OPS_ADDR", "KAFKA_CREATE_TOPIC", "KAFKA_TOPIC_PARTITIONS", "KAFKA_TOPIC_REPLICATION"},
 	"operator": {"OPS_ADDR", "KUBECONFIG"},
 	"loadgen": { // faults are injected from a terminal
 		"FAULT_CONTEXT", "FAULT_DURATION", "FAULT_INTERVAL", "FAULT_COMPONENT", "FAULT_NAMESPACE", "FAULT_RELEASE", "KUBECTL",

@@ -110,6 +110,7 @@ func (c *cluster) dataObjects() dataObjects {
 	for _, s := range secrets.Items {
 		if s.Type != "helm.sh/release.v1" {
 			note(&s)
+			delete(s.Data, "url") // made of the password, and of whether the connection is encrypted
 			k.Secrets[s.Name] = s.Data
 		}
 	}

@@ -137,7 +137,7 @@ func (c cluster) restarts(pod string) string {
 // to forwarded ports.
 func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	c.t.Helper()
-	url, end := c.forward("pod/" + pod)
+	url, end := c.forward("pod/"+pod, "9090")
 	defer end()
 	read, err := metrics.Read(c.t.Context(), url)
 	if err != nil {
@@ -146,11 +146,11 @@ func (c cluster) sum(pod, metric string, labels map[string]string) float64 {
 	return read.Sum(metric, labels)
 }
 
-// forward forwards port 9090 of a pod or Service until end is called, and returns its URL.
-func (c cluster) forward(to string) (url string, end func()) {
+// forward forwards a port of a pod or Service until end is called, and returns its URL.
+func (c cluster) forward(to, port string) (url string, end func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", to, ":9090")
+	forward := exec.CommandContext(ctx, "kubectl", "--namespace", namespace, "port-forward", to, ":"+port)
 	output, err := forward.StdoutPipe()
 	if err == nil {
 		err = forward.Start()

@@ -23,6 +23,8 @@ func TestStore(t *testing.T) {
 	c := cluster{t: t}
 	c.settle()
 	t.Run("isolation", isolation)
+	t.Run("only pods with a certificate call, each in its own name", strangers)
+	t.Run("nobody on the network reads what customers do", secrecy)
 
 	s := openShop(t, c)
 	s.open()
@@ -32,6 +34,7 @@ func TestStore(t *testing.T) {
 	}{
 		{"calls are spread evenly over DB pods, also over new ones", evenDistribution},
 		{"rolling updates fail no request", updates},
+		{"renewing certificates fails no request", renewals},
 		{"scaling fails no request", scaling},
 		{"deleting pods fails no request", deletions},
 		{"losing the cache fails no request", cacheLoss},

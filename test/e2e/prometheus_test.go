@@ -23,7 +23,7 @@ type prometheus struct {
 func openPrometheus(t *testing.T) prometheus {
 	t.Helper()
 	c := cluster{t: t}
-	url, end := c.forward("service/store-prometheus")
+	url, end := c.forward("service/store-prometheus", "9090")
 	t.Cleanup(end)
 	client, err := api.NewClient(api.Config{Address: url})
 	if err != nil {

@@ -79,6 +79,7 @@ type Stack struct {
 	temporary bool
 	processes []*Process // in start order
 	client    *http.Client
+	authority *certificates.Authority // nil if calls are not encrypted
 }
 
 // Open starts the services and waits until all are ready.
@@ -133,7 +134,11 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 	}
 	host := "127.0.0.1"
 	if o.Encrypted {
-		if err := s.issueCertificates(); err != nil {
+		var err error
+		if s.authority, err = certificates.NewAuthority(); err != nil {
+			return err
+		}
+		if err := s.IssueCertificates(time.Now().Add(24 * time.Hour)); err != nil {
 			return err
 		}
 		host = "localhost" // the name in the certificates
@@ -152,18 +157,14 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 	return nil
 }
 
-// issueCertificates writes a certificate for each service into a folder of its name.
-func (s *Stack) issueCertificates() error {
-	authority, err := certificates.NewAuthority()
-	if err != nil {
-		return err
-	}
+// IssueCertificates writes a new certificate for each service, into a folder of its name.
+func (s *Stack) IssueCertificates(end time.Time) error {
 	for _, service := range []string{API, DB, Logging} {
 		dir := filepath.Join(s.dir, service)
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("create folder of certificates: %w", err)
 		}
-		if err := authority.Issue(dir, service, time.Now().Add(24*time.Hour)); err != nil {
+		if err := s.authority.Issue(dir, service, end); err != nil {
 			return err
 		}
 	}

@@ -128,6 +128,7 @@ securityContext:
 DRAIN_DELAY: "{{ eq .name "api" | ternary .root.Values.shutdown.drainDelaySeconds 0 }}s"
 SHUTDOWN_TIMEOUT: "{{ .root.Values.shutdown.timeoutSeconds }}s"
 {{- include (printf "merchstore.%s.config" .name) .root }}
+{{- include "merchstore.encryption.config" . }}
 {{- with .root.Values.tracing }}
 {{- if .endpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint | quote }}

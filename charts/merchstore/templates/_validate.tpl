@@ -1,8 +1,13 @@
 {{- /* Rules that the schema cannot express. A violation fails the install with an explanation;
        otherwise it would be a crash loop later. */}}
 {{- define "merchstore.validate" -}}
-{{- if not (kindIs "map" .Values.database.migrations) }}
+{{- if not (kindIs "map" .Values.encryption) }}
   {{- fail "values of an earlier version of the chart lack those that are new: use --reset-then-reuse-values instead of --reuse-values" }}
+{{- end }}
+{{- with .Values.encryption }}
+  {{- if and (not (or .issuerRef.name .operator $.Values.operator.enabled)) (include "merchstore.certificates" $ | fromJsonArray) }}
+    {{- fail "this release's operator is off, and encryption needs certificates: set encryption.operator to the service account of the operator that watches this namespace, or encryption.issuerRef.name, or encryption.enabled and infrastructure.tls.enabled to false" }}
+  {{- end }}
 {{- end }}
 {{- if gt (len .Release.Name) 40 }}
   {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}
@@ -21,6 +26,9 @@
       {{- printf "database: the Secret is that of a CloudNativePG Cluster %s, whose ServiceAccount and PodDisruptionBudget have its name, which is one of this chart's: give the Cluster another name, such as shop-pg" . | fail }}
     {{- end }}
   {{- end }}
+{{- end }}
+{{- if and $postgresql .Values.database.tls.existingSecret }}
+  {{- fail "database.tls.existingSecret is for a PostgreSQL of your own, which database.existingSecret names" }}
 {{- end }}
 {{- if and $postgresql .Values.database.migrations.existingSecret }}
   {{- fail "database.migrations.existingSecret is for a PostgreSQL of your own, which database.existingSecret names" }}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 
+	"merchstore.io/merchstore/internal/mtls"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/shop"
 )
@@ -38,8 +39,9 @@ const (
 
 // Settings configure a Cache.
 type Settings struct {
-	URL settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, or rediss:// for TLS; not shared with another store; no cache if empty"`
-	TTL time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"maximum age of cached products; accounts are cached for a second"`
+	URL    settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, or rediss:// for TLS; not shared with another store; no cache if empty"`
+	CAFile string          `env:"CACHE_CA_FILE" help:"file with the authority of the server's certificate for rediss://, read again for each connection; the public authorities if empty"`
+	TTL    time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"maximum age of cached products; accounts are cached for a second"`
 }
 
 // Validate implements settings.Validator.
@@ -80,6 +82,9 @@ func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (
 	option, err := rueidis.ParseURL(string(s.URL))
 	if err != nil { // the error contains the URL with its password
 		return nil, errors.New("read CACHE_URL: it must be like redis://user:password@host:6379/0, with special characters escaped as in %40")
+	}
+	if s.CAFile != "" && option.TLSConfig != nil {
+		mtls.VerifyWith(option.TLSConfig, s.CAFile)
 	}
 	option.ClientName = "merchstore-db"
 	option.CacheSizeEachConn = localBytes

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/rpc"
+	"merchstore.io/merchstore/internal/rpcserver"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 )
@@ -24,14 +26,21 @@ type caller struct{ service, pod string }
 
 type callerKey struct{}
 
+// names are those of services in tokens, by their names in certificates.
+var names = map[string]string{"api": "REST API", "db": "DB service"}
+
 // Authenticate returns an interceptor that admits only the store's services, before anything of the
-// stream is read. With anonymous, it admits writers without a token as well.
+// stream is read. If calls are encrypted, the token has to name the service of the certificate: all
+// services have the keys that sign tokens. With anonymous, it admits writers without a token as well.
 func Authenticate(keys *token.Keys, anonymous bool) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		ctx := stream.Context()
 		name, pod, err := keys.VerifyService(func(key string) []string { return metadata.ValueFromIncomingContext(ctx, key) })
-		open := !strings.HasPrefix(info.FullMethod, "/"+merchstorev1.LoggingService_ServiceDesc.ServiceName+"/") ||
-			anonymous && info.FullMethod != merchstorev1.LoggingService_TailLogs_FullMethodName
+		ours := strings.HasPrefix(info.FullMethod, "/"+merchstorev1.LoggingService_ServiceDesc.ServiceName+"/")
+		open := !ours || anonymous && info.FullMethod != merchstorev1.LoggingService_TailLogs_FullMethodName
+		if service := rpcserver.Caller(ctx); ours && err == nil && service != "" && names[service] != name {
+			open, err = false, fmt.Errorf("the token names %q, and the certificate is that of %q", name, service)
+		}
 		if err != nil && !open {
 			return failure.New(failure.Unauthenticated, failure.ReasonUnauthenticated,
 				"only the store's services may call this; their token is not valid").WithCause(err)

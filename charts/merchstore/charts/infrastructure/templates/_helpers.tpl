@@ -50,12 +50,12 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- /* The URL of the store's database for the role that owns it, and for that of the DB service. */}}
 {{- define "infrastructure.postgresql.url" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql" "key" "password") }}
-{{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
+{{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore%s" $password .Release.Name (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.appURL" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql-app" "key" "password") }}
-{{- printf "postgres://merchstore_app:%s@%s-postgresql:5432/merchstore?sslmode=disable" $password .Release.Name }}
+{{- printf "postgres://merchstore_app:%s@%s-postgresql:5432/merchstore%s" $password .Release.Name (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.appSecret" -}}
@@ -68,7 +68,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 
 {{- define "infrastructure.valkey.url" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "valkey" "key" "password") }}
-{{- printf "redis://:%s@%s-valkey:6379/0" $password .Release.Name }}
+{{- printf "%s://:%s@%s-valkey:6379/0" (.Values.tls.enabled | ternary "rediss" "redis") $password .Release.Name }}
 {{- end }}
 
 {{- define "infrastructure.valkey.secret" -}}
@@ -148,7 +148,49 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
-resources: {{- toYaml $values.resources | nindent 2 }}
+resources: {{- toYaml (.resources | default $values.resources) | nindent 2 }}
+{{- end }}
+
+{{- /* A container that runs a command when the certificate or its authority was renewed. Also takes
+       "command", and "more": lines of the container. */}}
+{{- define "infrastructure.reload" -}}
+{{- if .root.Values.tls.enabled -}}
+initContainers:
+  - name: reload
+    restartPolicy: Always # it runs beside the server
+    {{- $small := dict "requests" (dict "cpu" "5m" "memory" "8Mi") "limits" (dict "memory" "64Mi") }}
+    {{- include "infrastructure.container" (merge (dict "resources" $small) .) | nindent 4 }}
+    command: [/bin/sh, -c]
+    args:
+      - |
+        trap 'exit 0' TERM
+        last=
+        while :; do
+          now=$(cat /tls/tls.crt /tls/ca.crt)
+          [ "$now" = "$last" ] || { {{ .command }} && last=$now; }
+          sleep 60 & wait
+        done
+    {{- .more | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{- define "infrastructure.tlsMount" -}}
+{{- if .root.Values.tls.enabled -}}
+- {name: tls, mountPath: /tls, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "infrastructure.tlsVolume" -}}
+{{- if .root.Values.tls.enabled -}}
+- name: tls
+  secret:
+    secretName: {{ include "infrastructure.name" . }}-tls
+    defaultMode: 0440 # PostgreSQL refuses a key that all may read
+    items: # until the Secret has all of them, the pod waits
+      - {key: tls.crt, path: tls.crt}
+      - {key: tls.key, path: tls.key}
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
 {{- end }}
 
 {{- /* The data volume if it is not persistent, and a writable directory beside the read-only root

@@ -1,0 +1,161 @@
+// Package certificate fills Secrets with the certificates of the store's services, and renews them
+// before they end. A Secret with the label merchstore.io/certificate is declared by the chart, and
+// empty at first: one with the value "authority" gets the certificates and keys that sign, one with
+// the value "service" a certificate for the URI and the DNS names in its annotations.
+package certificate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"merchstore.io/merchstore/operator/requeue"
+)
+
+const (
+	label               = "merchstore.io/certificate"
+	authorityValue      = "authority"
+	serviceValue        = "service"
+	authorityAnnotation = "merchstore.io/authority" // the name of the Secret that signs
+	uriAnnotation       = "merchstore.io/uri"
+	namesAnnotation     = "merchstore.io/dns-names"
+)
+
+// Settings configure the controller.
+type Settings struct {
+	Lifetime time.Duration `env:"CERTIFICATE_LIFETIME" envDefault:"2160h" help:"how long a certificate for calls between services is valid; it is renewed after two thirds of that"`
+}
+
+// Validate returns an error if the settings cannot work.
+func (s Settings) Validate() error {
+	if s.Lifetime < time.Hour {
+		return errors.New("CERTIFICATE_LIFETIME must be at least 1h: pods see changed Secrets after minutes")
+	}
+	return nil
+}
+
+// Reconciler reconciles an authority's Secret, together with those of the certificates that it signs.
+type Reconciler struct {
+	client   client.Client
+	uncached client.Reader
+	events   events.EventRecorder
+	lifetime time.Duration
+}
+
+// New returns a Reconciler.
+func New(m manager.Manager, s Settings) *Reconciler {
+	return &Reconciler{client: m.GetClient(), uncached: m.GetAPIReader(), events: m.GetEventRecorder("operator"), lifetime: s.Lifetime}
+}
+
+// SetUp registers the Reconciler with the manager. It watches only the metadata of Secrets, as the
+// others do. Their permission to read Secrets suffices; the permission to write is given by the
+// store's chart, for the Secrets that it declares.
+func (r *Reconciler) SetUp(m manager.Manager, maxBackoff time.Duration) error {
+	err := ctrl.NewControllerManagedBy(m).Named("certificate").
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(authorityOf), builder.OnlyMetadata).
+		WithOptions(controller.Options{RateLimiter: requeue.Backoff(maxBackoff), UsePriorityQueue: new(false)}).Complete(r)
+	if err != nil {
+		return fmt.Errorf("build controller: %w", err)
+	}
+	return nil
+}
+
+// authorityOf returns the authority of a Secret with the label, which may be itself.
+func authorityOf(_ context.Context, secret client.Object) []reconcile.Request {
+	key := client.ObjectKeyFromObject(secret)
+	switch secret.GetLabels()[label] {
+	case authorityValue:
+	case serviceValue:
+		key.Name = secret.GetAnnotations()[authorityAnnotation]
+	default:
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	secret := new(corev1.Secret)
+	if err := r.uncached.Get(ctx, request.NamespacedName, secret); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err) //nolint:wrapcheck // names the Secret
+	}
+	if secret.Labels[label] != authorityValue { // of another owner, whatever others say
+		return reconcile.Result{}, nil
+	}
+	now := time.Now()
+	a, err := parseAuthority(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil {
+		r.events.Eventf(secret, nil, corev1.EventTypeWarning, "InvalidCertificate", "Reconcile", "%s", err)
+		return reconcile.Result{}, nil // until it is changed
+	}
+	a, changed, err := a.renew(secret.Name, now, r.lifetime)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if changed {
+		certificates, keys, err := encode(a...)
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		if err := r.write(ctx, secret, map[string][]byte{corev1.TLSCertKey: certificates, corev1.TLSPrivateKeyKey: keys}); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	if err := r.reconcileServices(ctx, request, a, now); err != nil {
+		return reconcile.Result{}, err
+	}
+	return requeue.After(max(r.lifetime/100, time.Second)), nil
+}
+
+// reconcileServices updates the certificates that an authority signs.
+func (r *Reconciler) reconcileServices(ctx context.Context, request reconcile.Request, a authority, now time.Time) error {
+	list := new(corev1.SecretList)
+	if err := r.uncached.List(ctx, list, client.InNamespace(request.Namespace), client.MatchingLabels{label: serviceValue}); err != nil {
+		return fmt.Errorf("list certificates: %w", err)
+	}
+	var errs []error
+	for i := range list.Items {
+		secret := &list.Items[i]
+		if secret.Annotations[authorityAnnotation] != request.Name {
+			continue
+		}
+		data, err := update(secret, a, now, r.lifetime)
+		if err != nil {
+			r.events.Eventf(secret, nil, corev1.EventTypeWarning, "InvalidCertificate", "Reconcile", "%s", err)
+			continue
+		}
+		errs = append(errs, r.write(ctx, secret, data))
+	}
+	return errors.Join(errs...)
+}
+
+// write changes the content of a Secret. It fails if the Secret was written since it was read.
+func (r *Reconciler) write(ctx context.Context, secret *corev1.Secret, data map[string][]byte) error {
+	before := secret.DeepCopy()
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	maps.Copy(secret.Data, data)
+	if equality.Semantic.DeepEqual(before.Data, secret.Data) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(r.client.Patch(ctx, secret, patch)); err != nil {
+		return fmt.Errorf("write certificate %s: %w", secret.Name, err)
+	}
+	r.events.Eventf(secret, nil, corev1.EventTypeNormal, "Renewed", "Reconcile", "the certificate or its authorities were renewed")
+	return nil
+}
