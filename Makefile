@@ -44,6 +44,13 @@ pictures: packages-test kubernetes $(BIN)/promtool ## Draw the pictures of docs/
 	@mkdir -p docs/dashboards
 	@go test -count=1 -vet=off -timeout=$(TEST_TIMEOUT) -run '^TestARunningStoreIsSeen$$' ./test/monitoring -pictures $(CURDIR)/docs/dashboards
 
+# How long event streams are open: make test-gateway STREAM=10m
+STREAM        ?= 20s
+.PHONY: test-gateway
+test-gateway: packages-test kubernetes $(BIN)/helm $(BIN)/traefik ## Test Ingress and HTTPRoute with a real gateway, in a network namespace (as root; first time: ten minutes)
+	@unshare --net bash -ec 'ip link set lo up; ip address add 198.18.1.1/24 dev lo; \
+		exec go test -race -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -v ./test/gateway -stream $(STREAM)'
+
 .PHONY: test-release
 test-release: $(RELEASE_TOOLS) ## Test `make release`: run it twice, compare, verify the signatures
 	@go test -race -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -run TestRelease ./release
@@ -326,6 +333,10 @@ $(BIN)/%:
 	@echo 'building $(@F) (only the first time)'
 	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
 	@touch $@
+
+$(BIN)/traefik: tools/traefik/go.mod tools/build-traefik
+	@echo 'building traefik (only the first time; five minutes)'
+	@tools/build-traefik $@
 
 # zig comes as a Python package.
 $(BIN)/ziglang/zig: tools/release/requirements.txt

@@ -50,8 +50,8 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
 
-// Pair returns a certificate of a service on localhost, and its key, in PEM.
-func (a *Authority) Pair(service string, end time.Time) (certificate, key []byte, err error) {
+// Pair returns a certificate of a service on localhost and hosts, and its key, in PEM.
+func (a *Authority) Pair(service string, end time.Time, hosts ...string) (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create key: %w", err)
@@ -62,7 +62,7 @@ func (a *Authority) Pair(service string, end time.Time) (certificate, key []byte
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
-		DNSNames: []string{"localhost"}, URIs: []*url.URL{uri},
+		DNSNames: append(hosts, "localhost"), URIs: []*url.URL{uri},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
