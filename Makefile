@@ -44,6 +44,13 @@ pictures: packages-test kubernetes $(BIN)/promtool ## Draw the pictures of docs/
 	@mkdir -p docs/dashboards
 	@go test -count=1 -vet=off -timeout=$(TEST_TIMEOUT) -run '^TestARunningStoreIsSeen$$' ./test/monitoring -pictures $(CURDIR)/docs/dashboards
 
+# How long event streams are open: make test-gateway STREAM=10m
+STREAM        ?= 20s
+.PHONY: test-gateway
+test-gateway: packages-test kubernetes $(BIN)/helm $(BIN)/traefik ## Test Ingress and HTTPRoute with a real gateway, in a network namespace (as root; first time: ten minutes)
+	@unshare --net bash -ec 'ip link set lo up; ip address add 198.18.1.1/24 dev lo; \
+		exec go test -race -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -v ./test/gateway -stream $(STREAM)'
+
 .PHONY: test-release
 test-release: $(RELEASE_TOOLS) ## Test `make release`: run it twice, compare, verify the signatures
 	@go test -race -vet=off -tags e2e -count=1 -timeout=$(TEST_TIMEOUT) -run TestRelease ./release
@@ -57,11 +64,12 @@ bench: packages-bench kubernetes build build-operator ## Measure the store besid
 	@go run ./test/bench
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm ## Write the files that are generated from proto/, the operator's types, the charts and the dashboards' code
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/controller-gen $(BIN)/helm $(BIN)/helm-docs ## Write the files that are generated from proto/, the operator's types, the charts and the dashboards' code
 	@buf generate
 	@tools/generate-operator .
 	@tools/generate-dashboards .
 	@tools/generate-charts .
+	@helm-docs --chart-search-root charts/merchstore --sort-values-order file --log-level warning
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
@@ -249,7 +257,7 @@ verify-operator: $(BIN)/controller-gen
 	@tools/verify-operator
 
 .PHONY: verify-charts
-verify-charts: $(BIN)/helm
+verify-charts: $(BIN)/helm $(BIN)/helm-docs
 	@tools/verify-charts
 
 .PHONY: verify-images
@@ -298,6 +306,7 @@ $(BIN)/govulncheck:         PACKAGE := golang.org/x/vuln/cmd/govulncheck
 $(BIN)/grpcurl:             PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl
 $(BIN)/promtool:            PACKAGE := github.com/prometheus/prometheus/cmd/promtool
 $(BIN)/helm:                PACKAGE := helm.sh/helm/v3/cmd/helm
+$(BIN)/helm-docs:           PACKAGE := github.com/norwoodj/helm-docs/cmd/helm-docs
 $(BIN)/kind:                PACKAGE := sigs.k8s.io/kind
 $(BIN)/protoc-gen-go:       PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
 $(BIN)/protoc-gen-go-grpc:  PACKAGE := google.golang.org/grpc/cmd/protoc-gen-go-grpc
@@ -308,8 +317,8 @@ $(BIN)/cosign $(BIN)/cyclonedx-gomod: MODULE := tools/release
 $(BIN)/cosign $(BIN)/cyclonedx-gomod: FLAGS := -gcflags=all=-dwarf=false -ldflags '-s -w'
 $(BIN)/cosign $(BIN)/cyclonedx-gomod: tools/release/go.mod
 $(BIN)/golangci-lint:       MODULE := tools/lint
-$(BIN)/helm:                MODULE := tools/helm
-$(BIN)/helm:                tools/helm/go.mod
+$(BIN)/helm $(BIN)/helm-docs: MODULE := tools/helm
+$(BIN)/helm $(BIN)/helm-docs: tools/helm/go.mod
 # Without a cluster, helm assumes the Kubernetes version that it was built with.
 $(BIN)/helm:                FLAGS := -ldflags '-s -w $(foreach part,pkg/chartutil pkg/lint/rules,\
 	-X helm.sh/helm/v3/$(part).k8sVersionMajor=1 -X helm.sh/helm/v3/$(part).k8sVersionMinor=36)'
@@ -334,6 +343,10 @@ $(BIN)/%:
 	@echo 'building $(@F) (only the first time)'
 	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
 	@touch $@
+
+$(BIN)/traefik: tools/traefik/go.mod tools/build-traefik
+	@echo 'building traefik (only the first time; five minutes)'
+	@tools/build-traefik $@
 
 # zig comes as a Python package.
 $(BIN)/ziglang/zig: tools/release/requirements.txt

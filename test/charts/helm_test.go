@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 	"merchstore.io/merchstore/test/controlplane"
@@ -39,10 +40,11 @@ var valueSets = map[string][]string{
 	"every other value": {"--values", store + "/ci/everything-values.yaml"},
 	"minimal":           {"--values", store + "/ci/small-values.yaml"},
 	"production":        {"--values", store + "/values-production.yaml"},
+	"OpenShift":         {"--values", store + "/values-openshift.yaml"},
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(controlplane.With(m, "../../charts/merchstore/charts/operator/crds").Run())
+	os.Exit(controlplane.With(m, "../../charts/merchstore/charts/operator/crds", controlplane.GatewayAPI).Run())
 }
 
 // helm runs the pinned helm, with no settings but those of the test.
@@ -135,7 +137,7 @@ func documents(t *testing.T, manifest string) [][]byte {
 func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), gatewayv1.Install(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	return scheme

@@ -4,6 +4,7 @@ package charts
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,12 +27,53 @@ func TestRenderedObjectsFollowTheValuesForProduction(t *testing.T) {
 			},
 		},
 		"an umbrella chart's globals are ignored": {
-			set: []string{"global.storageClass=fast", "global.postgresql.auth.database=other"},
+			set: []string{"global.storageClass=fast", "global.postgresql.auth.database=other", "global.security.allowInsecureImages=true"},
 			check: func(t *testing.T, o objects) {
 				if claims := find[*appsv1.StatefulSet](t, o, "store-postgresql").Spec.VolumeClaimTemplates; claims[0].Spec.StorageClassName != nil {
 					t.Errorf("%v", claims)
 				}
 			},
+		},
+		"an umbrella chart's registry, Secrets and labels are used by all pods": {
+			set: []string{
+				"global.imageRegistry=mirror.example.com:5000/hub", "global.imagePullSecrets={one}", "global.imagePullSecrets[1].name=two",
+				"global.commonLabels.team=store", "infrastructure.loadgen.enabled=true",
+			},
+			check: func(t *testing.T, o objects) {
+				secrets := []corev1.LocalObjectReference{{Name: "one"}, {Name: "two"}}
+				for _, w := range workloads(o) {
+					image := w.template.Spec.Containers[0].Image
+					path, ours := strings.CutPrefix(image, "mirror.example.com:5000/hub/")
+					if !ours || strings.Contains(path, "docker.io") || !slices.Equal(w.template.Spec.ImagePullSecrets, secrets) {
+						t.Errorf("%s: %s with %v", w.name, image, w.template.Spec.ImagePullSecrets)
+					}
+					if w.template.Labels["team"] != "store" {
+						t.Errorf("%s has the labels %v", w.name, w.template.Labels)
+					}
+				}
+				for _, object := range o {
+					if object.GetLabels()["team"] != "store" {
+						t.Errorf("%T %s has the labels %v", object, object.GetName(), object.GetLabels())
+					}
+				}
+			},
+		},
+		"a workload's security context changes that of the chart": {
+			set: []string{"api.securityContext.readOnlyRootFilesystem=false", "infrastructure.kafka.podSecurityContext.runAsUser=null"},
+			check: func(t *testing.T, o objects) {
+				api := find[*appsv1.Deployment](t, o, "store-api").Spec.Template.Spec.Containers[0].SecurityContext
+				kafka := find[*appsv1.StatefulSet](t, o, "store-kafka").Spec.Template.Spec.SecurityContext
+				if *api.ReadOnlyRootFilesystem || *api.AllowPrivilegeEscalation || kafka.RunAsUser != nil || *kafka.RunAsGroup != 1000 {
+					t.Errorf("the API has %v, Kafka %v", api, kafka)
+				}
+			},
+		},
+		"with other names, all objects that are referred to exist": {
+			set: []string{
+				"fullnameOverride=shop", "operator.nameOverride=controller", "infrastructure.nameOverride=base", "infrastructure.storeName=shop",
+				"infrastructure.loadgen.enabled=true",
+			},
+			check: checkReferences,
 		},
 		"the operator's pods are spread over nodes": {
 			check: func(t *testing.T, o objects) {
@@ -101,4 +143,44 @@ func TestRenderedObjectsFollowTheValuesForProduction(t *testing.T) {
 			},
 		},
 	})
+}
+
+// checkReferences finds names of objects, in pods and settings, that no object has.
+func checkReferences(t *testing.T, o objects) {
+	t.Helper()
+	for _, w := range workloads(o) {
+		if strings.HasPrefix(w.name, "store-") != strings.HasPrefix(w.name, "store-base-") && w.name != "store-controller" {
+			t.Errorf("a workload is named %s", w.name)
+		}
+		if !has[*corev1.ServiceAccount](o, w.template.Spec.ServiceAccountName) {
+			t.Errorf("%s: no service account %s", w.name, w.template.Spec.ServiceAccountName)
+		}
+		for _, v := range w.template.Spec.Volumes {
+			if v.ConfigMap != nil && !has[*corev1.ConfigMap](o, v.ConfigMap.Name) {
+				t.Errorf("%s: no ConfigMap %s", w.name, v.ConfigMap.Name)
+			}
+			if v.Secret != nil && !has[*corev1.Secret](o, v.Secret.SecretName) {
+				t.Errorf("%s: no Secret %s", w.name, v.Secret.SecretName)
+			}
+			if v.Projected != nil && !has[*corev1.ConfigMap](o, v.Projected.Sources[0].ConfigMap.Name) {
+				t.Errorf("%s: no ConfigMap %s", w.name, v.Projected.Sources[0].ConfigMap.Name)
+			}
+		}
+		settings := map[string]string{}
+		for _, from := range w.template.Spec.Containers[0].EnvFrom {
+			settings = find[*corev1.ConfigMap](t, o, from.ConfigMapRef.Name).Data
+		}
+		for name, v := range env(w.template) {
+			settings[name] = v.Value
+			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil && !has[*corev1.Secret](o, v.ValueFrom.SecretKeyRef.Name) {
+				t.Errorf("%s: no Secret %s", w.name, v.ValueFrom.SecretKeyRef.Name)
+			}
+		}
+		for _, name := range []string{"DB_SERVICE_ADDR", "LOGGING_SERVICE_ADDR", "KAFKA_BROKERS", "STORE_URL"} {
+			host, _, _ := strings.Cut(strings.TrimPrefix(settings[name], "http://"), ":")
+			if host != "" && !has[*corev1.Service](o, host) {
+				t.Errorf("%s: %s is %s", w.name, name, settings[name])
+			}
+		}
+	}
 }

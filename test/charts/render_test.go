@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"merchstore.io/merchstore/operator/api/v1alpha1"
 )
@@ -237,11 +238,36 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 			},
 		},
 		"an Ingress with TLS": {
-			set: []string{"ingress.enabled=true", "ingress.host=shop.example.com", "ingress.tlsSecret=certificate"},
+			set: []string{"ingress.enabled=true", "ingress.hosts={shop.example.com,www.example.com}", "ingress.tlsSecret=certificate"},
 			check: func(t *testing.T, o objects) {
 				s := find[*networkingv1.Ingress](t, o, "store-api").Spec
-				if s.Rules[0].Host != "shop.example.com" || s.TLS[0].SecretName != "certificate" || s.TLS[0].Hosts[0] != "shop.example.com" {
+				if s.Rules[0].Host != "shop.example.com" || s.TLS[0].SecretName != "certificate" || !slices.Equal(s.TLS[0].Hosts, []string{"shop.example.com", "www.example.com"}) || len(s.Rules) != 2 {
 					t.Errorf("%v", s)
+				}
+			},
+		},
+		"an HTTPRoute of a gateway that the cluster has": {
+			set: []string{"httpRoute.enabled=true", "httpRoute.hostnames={shop.example.com,www.example.com}", "httpRoute.parentRefs[0].name=public", "api.service.port=80"},
+			check: func(t *testing.T, o objects) {
+				s := find[*gatewayv1.HTTPRoute](t, o, "store-api").Spec
+				backend := s.Rules[0].BackendRefs[0]
+				if s.ParentRefs[0].Name != "public" || !slices.Equal(s.Hostnames, []gatewayv1.Hostname{"shop.example.com", "www.example.com"}) ||
+					backend.Name != "store-api" || *backend.Port != 80 || *s.Rules[0].Timeouts.Request != "0s" || len(all[*gatewayv1.Gateway](o)) > 0 {
+					t.Errorf("%v", s)
+				}
+			},
+		},
+		"an HTTPRoute with a Gateway and a certificate": {
+			set: []string{
+				"httpRoute.enabled=true", "gateway.enabled=true", "gateway.className=traefik", "gateway.tlsSecret=certificate",
+				"gateway.annotations.cert-manager\\.io/issuer=public",
+			},
+			check: func(t *testing.T, o objects) {
+				route, gateway := find[*gatewayv1.HTTPRoute](t, o, "store-api"), find[*gatewayv1.Gateway](t, o, "store-api")
+				l := gateway.Spec.Listeners[0]
+				if string(route.Spec.ParentRefs[0].Name) != gateway.Name || l.Protocol != gatewayv1.HTTPSProtocolType || l.Port != 443 ||
+					l.TLS.CertificateRefs[0].Name != "certificate" || *l.Hostname != route.Spec.Hostnames[0] || gateway.Annotations["cert-manager.io/issuer"] != "public" {
+					t.Errorf("%v for %v", gateway, route.Spec)
 				}
 			},
 		},

@@ -106,7 +106,7 @@ func TestNamesThatLookLikeOtherTypes(t *testing.T) {
 		"database.existingSecret=1.5,database.key=0x1,database.migrations.existingSecret=2.5,database.tls.existingSecret=3.5",
 		"kafka.existingSecret=1e3,kafka.sasl=PLAIN,kafka.topic.name=null",
 		"cache.existingSecret=12,cache.key=3,jwt.existingSecret=true,admin.existingSecret=no",
-		"infrastructure.grafana.existingSecret=0o7,ingress.host=*.example.com,ingress.className=1,ingress.tlsSecret=null",
+		"infrastructure.grafana.existingSecret=0o7,ingress.hosts[0]=*.example.com,ingress.className=1,ingress.tlsSecret=null",
 		"tracing.endpoint=http://x:1,tracing.headersSecret=9,spreadOver[0]=1,global.imagePullSecrets[0].name=7",
 		"infrastructure.prometheus.persistence.storageClass=1",
 	}, ","))

@@ -69,6 +69,13 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"an authority of a database that is not external": {"database.tls.existingSecret=mine", "is for a PostgreSQL of your own"},
 		"an approved plan that is not a hash":             {"database.approvedPlan=yes", "at '/database/approvedPlan'"},
 		"a runbook address that is not a URL":             {"monitoring.runbooks=docs", "at '/monitoring/runbooks'"},
+		"a typo in the values of all pods":                {"logging.podLabel.team=store", "at '/logging': additional properties 'podLabel'"},
+		"a name that the infrastructure does not know":    {"fullnameOverride=shop", "infrastructure.storeName must be shop as well"},
+		"a grace period below the shutdown's":             {"api.terminationGracePeriodSeconds=29", "api.terminationGracePeriodSeconds must be at least 30"},
+		"the same for the operator":                       {"operator.terminationGracePeriodSeconds=29", "must be at least the seconds of shutdown"},
+		"a Gateway without a class":                       {"httpRoute.enabled=true,gateway.enabled=true", "set gateway.className"},
+		"an HTTPRoute without a Gateway":                  {"httpRoute.enabled=true", "name your Gateways in httpRoute.parentRefs"},
+		"a host of an earlier version":                    {"ingress.host=store.example.com", "at '/ingress': additional properties 'host'"},
 		"a CloudNativePG Cluster with the name of the chart's objects": {
 			"infrastructure.postgresql.enabled=false,database.existingSecret=store-db-app", "give the Cluster another name",
 		},

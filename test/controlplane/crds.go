@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -24,11 +26,23 @@ const (
 	effectInterval = 10 * time.Millisecond
 )
 
-// InstallCRDs creates the CustomResourceDefinitions of a folder's YAML files and waits until their
-// objects are served. The API server delays the creation of such objects during the first two
+// GatewayAPI is the definitions of the Gateway API, for InstallCRDs.
+const GatewayAPI = "gateway-api"
+
+// InstallCRDs creates the CustomResourceDefinitions of a folder's YAML files, or those of GatewayAPI,
+// and waits until their objects are served. The API server delays the creation of such objects during the first two
 // seconds, for other API servers to catch up.
 func (p *ControlPlane) InstallCRDs(ctx context.Context, folder string) error {
-	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	pattern := filepath.Join(folder, "*.yaml")
+	if folder == GatewayAPI {
+		module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+		if err != nil {
+			return fmt.Errorf("find the Gateway API: %w", err)
+		}
+		// Not the policy for upgrades of the definitions.
+		pattern = filepath.Join(strings.TrimSpace(string(module)), "config/crd/standard/gateway.networking.k8s.io_[^v]*.yaml")
+	}
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return fmt.Errorf("find CustomResourceDefinitions: %w", err)
 	}

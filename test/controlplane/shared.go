@@ -11,17 +11,18 @@ import (
 var sharedPlane = shared.New[*ControlPlane]("control plane")
 
 // With returns a runner for TestMain that lets the tests of m call Shared, and stops the control
-// plane after them. crds is a folder of YAML files with the CustomResourceDefinitions to install,
-// or empty.
-func With(m shared.Runner, crds string) shared.Runner {
+// plane after them, and installs CustomResourceDefinitions, see [ControlPlane.InstallCRDs].
+func With(m shared.Runner, crds ...string) shared.Runner {
 	return sharedPlane.With(m, func(dir string) (*ControlPlane, error) {
 		ctx := context.Background() // outlives the test that calls Shared first
 		plane, err := Start(ctx, dir)
-		if err != nil || crds == "" {
-			return plane, err
+		if err != nil {
+			return nil, err
 		}
-		if err := plane.InstallCRDs(ctx, crds); err != nil {
-			return nil, errors.Join(err, plane.Stop())
+		for _, files := range crds {
+			if err := plane.InstallCRDs(ctx, files); err != nil {
+				return nil, errors.Join(err, plane.Stop())
+			}
 		}
 		return plane, nil
 	}, (*ControlPlane).Stop)

@@ -20,6 +20,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -61,6 +62,8 @@ type Options struct {
 	// Env has additional settings by the name of a service, or "" for all. Rate limits of logins
 	// and sign-ups are off by default.
 	Env map[string]map[string]string
+	// Host is the address on which the REST services listen, 127.0.0.1 if it is empty.
+	Host string
 	// Encrypted makes the services encrypt their calls of each other.
 	Encrypted bool
 	// Replicas is the number of replicas by the name of a service, by default 1. The n-th replica
@@ -123,6 +126,9 @@ func (s *Stack) prepare(ctx context.Context, o Options) error {
 				return fmt.Errorf("find ports of %s: %w", service, err)
 			}
 			p := &Process{addr: address(free[0]), ops: address(free[1])}
+			if service == API && o.Host != "" {
+				p.addr = net.JoinHostPort(o.Host, strconv.Itoa(free[0]))
+			}
 			if p.Name = service; i > 0 {
 				p.Name += "-" + strconv.Itoa(i+1)
 			}

@@ -20,7 +20,7 @@ spiffe://merchstore.io/{{ .root.Release.Namespace }}/{{ .root.Release.Name }}/{{
 
 {{- /* The Secret with the authority of PostgreSQL's certificate; "" if it is not verified. */}}
 {{- define "merchstore.database.authority" -}}
-{{- if include "merchstore.encrypts" (dict "root" . "name" "postgresql") }}{{ .Release.Name }}-postgresql-tls
+{{- if include "merchstore.encrypts" (dict "root" . "name" "postgresql") }}{{ include "infrastructure.name" (dict "root" .Subcharts.infrastructure "name" "postgresql") }}-tls
 {{- else }}{{ .Values.database.tls.existingSecret }}{{ end }}
 {{- end }}
 

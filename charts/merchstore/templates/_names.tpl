@@ -1,7 +1,12 @@
 {{- /* Most of these take the workload: dict "root" $ "name" "api" "values" .Values.api. */}}
 
+{{- /* What the names of all objects begin with. Takes $. */}}
+{{- define "merchstore.fullname" -}}
+{{ .Values.fullnameOverride | default (list .Release.Name .Values.nameOverride | compact | join "-") }}
+{{- end }}
+
 {{- define "merchstore.name" -}}
-{{ .root.Release.Name }}-{{ .name }}
+{{ include "merchstore.fullname" .root }}-{{ .name }}
 {{- end }}
 
 {{- define "merchstore.selector" -}}
@@ -10,11 +15,12 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
 {{- define "merchstore.labels" -}}
-{{ include "merchstore.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: merchstore
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- merge (include "merchstore.selector" . | fromYaml) (dict
+      "app.kubernetes.io/version" .root.Chart.AppVersion
+      "app.kubernetes.io/part-of" "merchstore"
+      "app.kubernetes.io/managed-by" .root.Release.Service
+      "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version)
+    ) .root.Values.global.commonLabels | toYaml }}
 {{- end }}
 
 {{- /* Name and labels of an object. It validates the values, because every object includes it. */}}

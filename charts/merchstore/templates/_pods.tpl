@@ -4,7 +4,7 @@
 {{- if not (dig "autoscaling" "enabled" false .values) }}
 replicas: {{ .values.replicas }}
 {{- end }}
-revisionHistoryLimit: 3
+revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit }}
 {{- if ne .name "api" }}
 minReadySeconds: {{ .root.Values.minReadySeconds }}
 {{- end }}
@@ -19,35 +19,36 @@ selector:
 {{- end }}
 
 {{- define "merchstore.podMetadata" -}}
-labels:
-  {{- include "merchstore.selector" . | nindent 2 }}
-  app.kubernetes.io/part-of: merchstore
-  {{- range .clients }}
-  merchstore.io/{{ . }}-client: "true" # the infrastructure chart's network policies select it
-  {{- end }}
-annotations:
-  {{- if not (include "merchstore.prometheusOperator" .root) }}
-  prometheus.io/scrape: "true"
-  prometheus.io/port: "9090"
-  prometheus.io/path: /metrics
-  {{- end }}
-  # Pods are replaced if one of these changes.
-  checksum/config: {{ include "merchstore.config" . | sha256sum }}
-  checksum/secrets: {{ include (printf "merchstore.%s.secrets" .name) .root | sha256sum }}
-  {{- with .values.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- $labels := include "merchstore.selector" . | fromYaml | merge (dict "app.kubernetes.io/part-of" "merchstore") }}
+{{- range .clients }}
+  {{- $_ := set $labels (printf "merchstore.io/%s-client" .) "true" }} {{- /* the infrastructure chart's network policies select it */}}
+{{- end -}}
+labels: {{- merge $labels (.values.podLabels | default dict) .root.Values.global.commonLabels | toYaml | nindent 2 }}
+annotations: {{- mergeOverwrite (include "merchstore.podAnnotations" . | fromYaml) (.values.podAnnotations | default dict) | toYaml | nindent 2 }}
+{{- end }}
+
+{{- define "merchstore.podAnnotations" -}}
+{{- if not (include "merchstore.prometheusOperator" .root) }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9090"
+prometheus.io/path: /metrics
+{{- end }}
+# Pods are replaced if one of these changes.
+checksum/config: {{ include "merchstore.config" . | sha256sum }}
+checksum/secrets: {{ include (printf "merchstore.%s.secrets" .name) .root | sha256sum }}
+{{- end }}
+
+{{- define "merchstore.serviceAccount" -}}
+{{ dig "serviceAccount" "name" "" .values | default (dig "serviceAccount" "create" true .values | ternary (include "merchstore.name" .) "default") | quote }}
 {{- end }}
 
 {{- define "merchstore.pod" -}}
-serviceAccountName: {{ include "merchstore.name" . }}
+serviceAccountName: {{ include "merchstore.serviceAccount" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false # their variables would look like settings
-terminationGracePeriodSeconds: {{ add .root.Values.shutdown.drainDelaySeconds .root.Values.shutdown.timeoutSeconds 5 }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
+terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds | default (add .root.Values.shutdown.drainDelaySeconds .root.Values.shutdown.timeoutSeconds 5) }}
+securityContext: {{- .values.podSecurityContext | default dict | mergeOverwrite (deepCopy .root.Values.podSecurityContext) | toYaml | nindent 2 }}
+{{- if not .values.topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- range .root.Values.spreadOver }}
   - topologyKey: {{ . | quote }}
@@ -57,14 +58,17 @@ topologySpreadConstraints:
       matchLabels: {{- include "merchstore.selector" $ | nindent 8 }}
     matchLabelKeys: [pod-template-hash] # do not count the old pods of a rolling update
   {{- end }}
+{{- end }}
 {{- with .root.Values.global.imagePullSecrets }}
-imagePullSecrets: {{- toYaml . | nindent 2 }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ kindIs "string" . | ternary (toString .) (get (kindIs "map" . | ternary . dict) "name") | quote }}
+  {{- end }}
 {{- end }}
-{{- with .values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
+{{- range $field := list "affinity" "nodeSelector" "priorityClassName" "tolerations" "topologySpreadConstraints" }}
+{{- with get $.values $field }}
+{{ $field }}: {{ toJson . }}
 {{- end }}
-{{- with .values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -75,6 +79,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 envFrom:
   - configMapRef:
       name: {{ include "merchstore.name" . }}
+  {{- with .values.extraEnvFrom }}{{ toYaml . | nindent 2 }}{{ end }}
 startupProbe:
   httpGet: {path: /healthz, port: ops}
   periodSeconds: 1
@@ -90,14 +95,16 @@ resources: {{- toYaml .values.resources | nindent 2 }}
 {{- /* The image, and the container's security context. */}}
 {{- define "merchstore.image" -}}
 {{- with .values.image -}}
-image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+image: {{ include "merchstore.registry" (list $.root .repository) }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
 imagePullPolicy: {{ .pullPolicy }}
 {{- end }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+securityContext: {{- .values.securityContext | default dict | mergeOverwrite (deepCopy .root.Values.securityContext) | toYaml | nindent 2 }}
+{{- end }}
+
+{{- /* An image in global.imageRegistry, which replaces the image's. Takes list $ IMAGE. */}}
+{{- define "merchstore.registry" -}}
+{{- $registry := (first .).Values.global.imageRegistry }}
+{{- empty $registry | ternary (last .) (regexReplaceAll "^(localhost/|[^/]+[.:][^/]*/)?" (last .) (print $registry "/")) }}
 {{- end }}
 
 {{- /* Also takes "goShare": GOMEMLIMIT as a percentage of the memory limit, so that Go collects

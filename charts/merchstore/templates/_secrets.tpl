@@ -34,11 +34,11 @@
 {{- end }}
 
 {{- define "merchstore.jwt.secret" -}}
-{{ .Values.jwt.existingSecret | default (printf "%s-jwt" .Release.Name) }}
+{{ .Values.jwt.existingSecret | default (include "merchstore.name" (dict "root" . "name" "jwt")) }}
 {{- end }}
 
 {{- define "merchstore.admin.secret" -}}
-{{ .Values.admin.existingSecret | default (printf "%s-admin" .Release.Name) }}
+{{ .Values.admin.existingSecret | default (include "merchstore.name" (dict "root" . "name" "admin")) }}
 {{- end }}
 
 {{- define "merchstore.database.secret" -}}

@@ -9,8 +9,14 @@
     {{- fail "this release's operator is off, and encryption needs certificates: set encryption.operator to the service account of the operator that watches this namespace, or encryption.issuerRef.name, or encryption.enabled and infrastructure.tls.enabled to false" }}
   {{- end }}
 {{- end }}
-{{- if gt (len .Release.Name) 40 }}
-  {{- fail "the release's name has more than 40 characters: names of Services made from it would be too long" }}
+{{- $fullname := include "merchstore.fullname" . }}
+{{- if gt (len $fullname) 40 }}
+  {{- printf "the name %s has more than 40 characters: names of Services made from it would be too long" $fullname | fail }}
+{{- end }}
+{{- with .Subcharts.infrastructure }}
+  {{- if ne $fullname (.Values.storeName | default .Release.Name) }}
+    {{- printf "infrastructure.storeName must be %s as well, as nameOverride or fullnameOverride is set" $fullname | fail }}
+  {{- end }}
 {{- end }}
 {{- $postgresql := include "merchstore.includes" (dict "root" . "name" "postgresql") }}
 {{- $kafka := include "merchstore.includes" (dict "root" . "name" "kafka") }}
@@ -21,7 +27,7 @@
 {{- end }}
 {{- $secrets := list .Values.database.existingSecret .Values.database.migrations.existingSecret .Values.database.tls.existingSecret }}
 {{- range $name := list "api" "db" "logging" "operator" "kafka" "valkey" "prometheus" "grafana" "loadgen" }}
-  {{- with printf "%s-%s" $.Release.Name $name }}
+  {{- with printf "%s-%s" $fullname $name }}
     {{- if or (has (print . "-app") $secrets) (has (print . "-superuser") $secrets) (has (print . "-ca") $secrets) }}
       {{- printf "database: the Secret is that of a CloudNativePG Cluster %s, whose ServiceAccount and PodDisruptionBudget have its name, which is one of this chart's: give the Cluster another name, such as shop-pg" . | fail }}
     {{- end }}
@@ -57,6 +63,20 @@
   {{- with (get $.Values $name).autoscaling }}
     {{- if gt (int .minReplicas) (int .maxReplicas) }}
       {{- printf "%s.autoscaling: minReplicas is more than maxReplicas" $name | fail }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- if and .Values.gateway.enabled (not (and .Values.gateway.className .Values.httpRoute.enabled)) }}
+  {{- fail "gateway.enabled: set gateway.className, and httpRoute.enabled" }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) (not .Values.gateway.enabled) }}
+  {{- fail "httpRoute.enabled: name your Gateways in httpRoute.parentRefs, or set gateway.enabled" }}
+{{- end }}
+{{- $shutdown := add .Values.shutdown.drainDelaySeconds .Values.shutdown.timeoutSeconds }}
+{{- range $name := list "api" "db" "logging" }}
+  {{- with (get $.Values $name).terminationGracePeriodSeconds }}
+    {{- if lt (int64 .) $shutdown }}
+      {{- printf "%s.terminationGracePeriodSeconds must be at least %d, the seconds of shutdown" $name $shutdown | fail }}
     {{- end }}
   {{- end }}
 {{- end }}

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(controlplane.With(database.With(m, nil), ""))
+	goleak.VerifyTestMain(controlplane.With(database.With(m, nil)))
 }
 
 // limit bounds each wait. It is far longer than a busy machine needs.

@@ -1,7 +1,16 @@
 {{- /* Most of these take dict "root" $ "name" "postgresql", or the name of another server. */}}
 
+{{- /* What the names of all objects begin with. Takes $. */}}
+{{- define "infrastructure.fullname" -}}
+{{ .Values.fullnameOverride | default (list .Release.Name .Values.nameOverride | compact | join "-") }}
+{{- end }}
+
+{{- define "infrastructure.storeName" -}}
+{{ .Values.storeName | default .Release.Name }}
+{{- end }}
+
 {{- define "infrastructure.name" -}}
-{{ .root.Release.Name }}-{{ .name }}
+{{ include "infrastructure.fullname" .root }}-{{ .name }}
 {{- end }}
 
 {{- define "infrastructure.selector" -}}
@@ -10,10 +19,11 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
 {{- define "infrastructure.labels" -}}
-{{ include "infrastructure.selector" . }}
-app.kubernetes.io/part-of: merchstore
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- merge (include "infrastructure.selector" . | fromYaml) (dict
+      "app.kubernetes.io/part-of" "merchstore"
+      "app.kubernetes.io/managed-by" .root.Release.Service
+      "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version)
+    ) .root.Values.global.commonLabels | toYaml }}
 {{- end }}
 
 {{- /* The value of a Secret's key: that of the cluster, otherwise a random one. It is stored in
@@ -50,39 +60,40 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- /* The URL of the store's database for the role that owns it, and for that of the DB service. */}}
 {{- define "infrastructure.postgresql.url" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql" "key" "password") }}
-{{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore%s" $password .Release.Name (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
+{{- printf "postgres://merchstore:%s@%s-postgresql:5432/merchstore%s" $password (include "infrastructure.fullname" .) (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.appURL" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "postgresql-app" "key" "password") }}
-{{- printf "postgres://merchstore_app:%s@%s-postgresql:5432/merchstore%s" $password .Release.Name (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
+{{- printf "postgres://merchstore_app:%s@%s-postgresql:5432/merchstore%s" $password (include "infrastructure.fullname" .) (.Values.tls.enabled | ternary "" "?sslmode=disable") }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.appSecret" -}}
-{{ .Values.postgresql.app.existingSecret | default (printf "%s-postgresql-app" .Release.Name) }}
+{{ .Values.postgresql.app.existingSecret | default (printf "%s-postgresql-app" (include "infrastructure.fullname" .)) }}
 {{- end }}
 
 {{- define "infrastructure.postgresql.secret" -}}
-{{ .Values.postgresql.existingSecret | default (printf "%s-postgresql" .Release.Name) }}
+{{ .Values.postgresql.existingSecret | default (printf "%s-postgresql" (include "infrastructure.fullname" .)) }}
 {{- end }}
 
 {{- define "infrastructure.valkey.url" -}}
 {{- $password := include "infrastructure.urlPassword" (dict "root" . "name" "valkey" "key" "password") }}
-{{- printf "%s://:%s@%s-valkey:6379/0" (.Values.tls.enabled | ternary "rediss" "redis") $password .Release.Name }}
+{{- printf "%s://:%s@%s-valkey:6379/0" (.Values.tls.enabled | ternary "rediss" "redis") $password (include "infrastructure.fullname" .) }}
 {{- end }}
 
 {{- define "infrastructure.valkey.secret" -}}
-{{ .Values.valkey.existingSecret | default (printf "%s-valkey" .Release.Name) }}
+{{ .Values.valkey.existingSecret | default (printf "%s-valkey" (include "infrastructure.fullname" .)) }}
 {{- end }}
 
 {{- define "infrastructure.kafka.bootstrapServers" -}}
-{{ .Release.Name }}-kafka:9092
+{{ include "infrastructure.fullname" . }}-kafka:9092
 {{- end }}
 
 {{- define "infrastructure.statefulSet" -}}
 {{- $values := get .root.Values .name -}}
 {{- $replicas := get $values "brokers" | default 1 | int -}}
 replicas: {{ $replicas }}
+revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit }}
 {{- if gt $replicas 1 }}
 podManagementPolicy: Parallel # no broker is ready before most of them run
 {{- end }}
@@ -108,47 +119,61 @@ volumeClaimTemplates:
 {{- end }}
 {{- end }}
 
-{{- /* Parts of all pods. It also takes "user", the user id that the image is made for, and "token":
-       whether the pod calls the API server. */}}
+{{- /* It also takes "labels" and "annotations". */}}
+{{- define "infrastructure.podMetadata" -}}
+{{- $values := get .root.Values .name -}}
+labels: {{- merge (include "infrastructure.selector" . | fromYaml) (.labels | default dict) ($values.podLabels | default dict) .root.Values.global.commonLabels | toYaml | nindent 2 }}
+{{- with mergeOverwrite (.annotations | default dict) ($values.podAnnotations | default dict) }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "infrastructure.serviceAccountName" -}}
+{{- $account := (get .root.Values .name).serviceAccount | default dict -}}
+{{ $account.name | default (dig "create" true $account | ternary (include "infrastructure.name" .) "default") | quote }}
+{{- end }}
+
+{{- /* Parts of all pods. It also takes "token": whether the pod calls the API server. */}}
 {{- define "infrastructure.pod" -}}
 {{- $values := get .root.Values .name -}}
 automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
-serviceAccountName: {{ include "infrastructure.name" . }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ .user }}
-  runAsGroup: {{ .user }}
-  fsGroup: {{ .user }}
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+serviceAccountName: {{ include "infrastructure.serviceAccountName" . }}
+terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | default 60 }}
+securityContext: {{- $values.podSecurityContext | default dict | mergeOverwrite (deepCopy .root.Values.podSecurityContext) | toYaml | nindent 2 }}
 {{- with .root.Values.global.imagePullSecrets }}
-imagePullSecrets: {{- toYaml . | nindent 2 }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ kindIs "string" . | ternary (toString .) (get (kindIs "map" . | ternary . dict) "name") | quote }}
+  {{- end }}
 {{- end }}
-{{- with $values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
+{{- range $field := list "affinity" "nodeSelector" "priorityClassName" "tolerations" "topologySpreadConstraints" }}
+{{- with get $values $field }}
+{{ $field }}: {{ toJson . }}
 {{- end }}
-{{- with $values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- /* An image in global.imageRegistry, which replaces the image's. Takes list $ IMAGE. */}}
+{{- define "infrastructure.registry" -}}
+{{- $registry := (first .).Values.global.imageRegistry }}
+{{- empty $registry | ternary (last .) (regexReplaceAll "^(localhost/|[^/]+[.:][^/]*/)?" (last .) (print $registry "/")) }}
 {{- end }}
 
 {{- define "infrastructure.container" -}}
 {{- $values := get .root.Values .name -}}
 {{- if kindIs "string" $values.image -}}
-image: {{ $values.image }}
+image: {{ include "infrastructure.registry" (list .root $values.image) }}
 imagePullPolicy: {{ $values.pullPolicy }}
 {{- else }}{{ with $values.image -}}
-image: {{ .repository }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+image: {{ include "infrastructure.registry" (list $.root .repository) }}:{{ .tag | default $.root.Values.global.imageTag | default $.root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
 imagePullPolicy: {{ .pullPolicy }}
 {{- end }}{{ end }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+securityContext: {{- $values.securityContext | default dict | mergeOverwrite (deepCopy .root.Values.securityContext) | toYaml | nindent 2 }}
 resources: {{- toYaml (.resources | default $values.resources) | nindent 2 }}
+{{- with $values.extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- /* A container that runs a command when the certificate or its authority was renewed. Also takes
@@ -205,15 +230,22 @@ initContainers:
   emptyDir: {sizeLimit: {{ .size }}}
 {{- end }}
 {{- end }}
+{{- with $values.extraVolumes }}{{ toYaml . | nindent 0 }}{{ end }}
 {{- end }}
 
 {{- define "infrastructure.serviceAccount" -}}
+{{- $account := (get .root.Values .name).serviceAccount | default dict -}}
+{{- if dig "create" true $account -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "infrastructure.name" . }}
+  name: {{ include "infrastructure.serviceAccountName" . }}
   labels: {{- include "infrastructure.labels" . | nindent 4 }}
+  {{- with $account.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: false
+{{- end }}
 {{- end }}
 
 {{- /* GOMEMLIMIT: nine tenths of a container's memory limit. Takes the limit. */}}
@@ -240,13 +272,13 @@ prometheus.io/path: /metrics
 
 To open Prometheus, with metrics and alerts, at http://127.0.0.1:9090:
 
-  {{ $kubectl }} port-forward service/{{ .Release.Name }}-prometheus 9090
+  {{ $kubectl }} port-forward service/{{ include "infrastructure.fullname" . }}-prometheus 9090
 {{- end }}
 {{- if .Values.grafana.enabled }}
 
 To open Grafana, with dashboards, at http://127.0.0.1:3000, and to get its username and password:
 
-  {{ $kubectl }} port-forward service/{{ .Release.Name }}-grafana 3000
-  {{ $kubectl }} get secret {{ .Values.grafana.existingSecret | default (printf "%s-grafana" .Release.Name) }} --template '{{ "{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}" }}'
+  {{ $kubectl }} port-forward service/{{ include "infrastructure.fullname" . }}-grafana 3000
+  {{ $kubectl }} get secret {{ .Values.grafana.existingSecret | default (printf "%s-grafana" (include "infrastructure.fullname" .)) }} --template '{{ "{{ .data.username | base64decode }} {{ .data.password | base64decode }}{{ \"\\n\" }}" }}'
 {{- end }}
 {{- end }}

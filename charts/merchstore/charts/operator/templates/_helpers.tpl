@@ -1,5 +1,5 @@
 {{- define "operator.name" -}}
-{{ .Release.Name }}-operator
+{{ .Values.fullnameOverride | default (printf "%s-%s" .Release.Name (.Values.nameOverride | default "operator")) }}
 {{- end }}
 
 {{- define "operator.selector" -}}
@@ -8,11 +8,33 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
-{{ include "operator.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: merchstore
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- merge (include "operator.selector" . | fromYaml) (dict
+      "app.kubernetes.io/version" .Chart.AppVersion
+      "app.kubernetes.io/part-of" "merchstore"
+      "app.kubernetes.io/managed-by" .Release.Service
+      "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version)
+    ) .Values.global.commonLabels | toYaml }}
+{{- end }}
+
+{{- define "operator.podLabels" -}}
+{{- merge (include "operator.selector" . | fromYaml) (dict
+      "app.kubernetes.io/part-of" "merchstore"
+      "merchstore.io/postgresql-client" "true"
+      "merchstore.io/kafka-client" "true"
+    ) .Values.podLabels .Values.global.commonLabels | toYaml }} {{- /* the infrastructure chart's network policies select them */}}
+{{- end }}
+
+{{- define "operator.podAnnotations" -}}
+{{- if not (include "operator.podMonitor" .) }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9090"
+prometheus.io/path: /metrics
+{{- end }}
+checksum/config: {{ include "operator.config" . | sha256sum }}
+{{- end }}
+
+{{- define "operator.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "operator.name" .) "default") }}
 {{- end }}
 
 {{- /* The namespaces to watch, as JSON. */}}
@@ -22,8 +44,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "operator.image" -}}
 {{- with .Values.image -}}
-{{ .repository }}:{{ .tag | default $.Values.global.imageTag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{ include "operator.registry" (list $ .repository) }}:{{ .tag | default $.Values.global.imageTag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end }}
+{{- end }}
+
+{{- /* An image in global.imageRegistry, which replaces the image's. Takes list $ IMAGE. */}}
+{{- define "operator.registry" -}}
+{{- $registry := (first .).Values.global.imageRegistry }}
+{{- empty $registry | ternary (last .) (regexReplaceAll "^(localhost/|[^/]+[.:][^/]*/)?" (last .) (print $registry "/")) }}
 {{- end }}
 
 {{- /* GOMEMLIMIT: nine tenths of the container's memory limit, so that Go collects garbage before
