@@ -29,12 +29,15 @@ var services = []string{"store-api", "store-db", "store-logging"}
 // renewals removes the certificates of all services, twice. The operator issues new ones, and pods use
 // them without a restart.
 func renewals(c cluster, _ *traffic) {
+	c.settleStore() // the autoscaler may just have added pods
+	var pods []string
+	for _, service := range services {
+		pods = append(pods, c.pods(service)...)
+	}
 	ends := func() map[string]float64 {
 		found := map[string]float64{}
-		for _, service := range services {
-			for _, pod := range c.pods(service) {
-				found[pod] = c.sum(pod, "merchstore_tls_certificate_expiry_timestamp_seconds", nil)
-			}
+		for _, pod := range pods {
+			found[pod] = c.sum(pod, "merchstore_tls_certificate_expiry_timestamp_seconds", nil)
 		}
 		return found
 	}
