@@ -5,10 +5,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
+	"merchstore.io/merchstore/internal/failure"
 	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/internal/token"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/shop"
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/valkey"
 )
@@ -41,6 +44,20 @@ func TestGuessingDoesNotLockTheOwnerOut(t *testing.T) {
 	} {
 		if got := s.loginFrom(step.address, step.password); got != step.want {
 			t.Errorf("login %d: %q, want %q", i+1, got, step.want)
+		}
+	}
+}
+
+func TestWrongCurrentPasswordsCountAsGuesses(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *Settings) { s.Logins.Failures = 2 })
+	peter := s.signUp("peter")
+	for i, want := range []failure.Reason{shop.ErrWrongPassword.Reason, shop.ErrWrongPassword.Reason, failure.ReasonTooMany} {
+		_, err := s.UpdateUser(peter.ctx, &merchstorev1.UpdateUserRequest{
+			Sid: peter.Sid, Password: proto.String("another password"), CurrentPassword: proto.String("wrong"),
+		})
+		if got := reason(err); got != want {
+			t.Errorf("change %d: %q, want %q", i+1, got, want)
 		}
 	}
 }
