@@ -13,12 +13,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -99,7 +101,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	a, err := parseAuthority(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
 		r.events.Eventf(secret, nil, corev1.EventTypeWarning, "InvalidCertificate", "Reconcile", "%s", err)
-		return reconcile.Result{}, nil // until it is changed
+		log.FromContext(ctx).Error(err, "invalid certificate authority", "secret", secret.Name)
+		return requeue.After(max(r.lifetime/100, time.Second)), nil
 	}
 	a, changed, err := a.renew(secret.Name, now, r.lifetime)
 	if err != nil {
@@ -135,6 +138,7 @@ func (r *Reconciler) reconcileServices(ctx context.Context, request reconcile.Re
 		data, err := update(secret, a, now, r.lifetime)
 		if err != nil {
 			r.events.Eventf(secret, nil, corev1.EventTypeWarning, "InvalidCertificate", "Reconcile", "%s", err)
+			log.FromContext(ctx).Error(err, "invalid certificate", "secret", secret.Name)
 			continue
 		}
 		errs = append(errs, r.write(ctx, secret, data))
@@ -153,7 +157,10 @@ func (r *Reconciler) write(ctx context.Context, secret *corev1.Secret, data map[
 		return nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(r.client.Patch(ctx, secret, patch)); err != nil {
+	switch err := r.client.Patch(ctx, secret, patch); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("write certificate %s: %w", secret.Name, err)
 	}
 	r.events.Eventf(secret, nil, corev1.EventTypeNormal, "Renewed", "Reconcile", "the certificate or its authorities were renewed")

@@ -32,7 +32,7 @@ func TestProduction(t *testing.T) {
 		{"the primary's pod is deleted", deletedPrimary, 15 * time.Second},
 		{"each broker is killed", killedBrokers, 5 * time.Second},
 		{"Kafka is restarted twice", restartedKafka, 5 * time.Second},
-		{"the primary's node is drained", drainedPrimary, 20 * time.Second},
+		{"the primary's node is drained", drainedPrimary, 40 * time.Second},
 		{"the primary's node is cut off", cutOffPrimary, 70 * time.Second},
 	} {
 		t.Run(part.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 // nothing does not wait. See decision 15.
 const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 
-// write runs f in a transaction and commits it. It may run f twice. If f returns a failure for the
+// write runs f in a transaction and commits it. It may run f several times. If f returns a failure for the
 // caller, write rolls back and returns the failure once it is durable: the failure may describe what
 // an earlier attempt committed without waiting.
 func (db *DB) write(ctx context.Context, operation string, f func(tx pgx.Tx) error) error {
@@ -46,7 +46,7 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx pgx.Tx) error) error {
 	})
 }
 
-// begin runs f in a transaction of a job and commits it. It may run f twice.
+// begin runs f in a transaction of a job and commits it. It may run f several times.
 func (db *DB) begin(ctx context.Context, f func(tx pgx.Tx) error) error {
 	return executed(ctx, func() error { return pgx.BeginFunc(ctx, db.background, f) })
 }
