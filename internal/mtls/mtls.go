@@ -84,6 +84,9 @@ func readAuthorities(file string) (*x509.CertPool, error) {
 func VerifyWith(config *tls.Config, file string) {
 	config.InsecureSkipVerify = true // VerifyConnection verifies
 	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if config.ServerName == "" { // without a name, only the authority would be verified
+			return errors.New("the client does not say which server it expects")
+		}
 		authorities, err := readAuthorities(file)
 		if err != nil {
 			return err

@@ -89,25 +89,23 @@ func (c *connection) Close() error {
 	return c.Conn.Close() //nolint:wrapcheck // as net.Conn does
 }
 
-// connectionOf returns the connection of a call, or nil if the server has other credentials.
-func connectionOf(ctx context.Context) *connection {
+// infoOf returns the connection of a call and how it is secured, or nothing if the server has other
+// credentials.
+func infoOf(ctx context.Context) connectionInfo {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil
+		return connectionInfo{}
 	}
-	info, _ := p.AuthInfo.(connectionInfo)
-	return info.connection
+	info, _ := p.AuthInfo.(connectionInfo) // none for other credentials
+	return info
 }
+
+func connectionOf(ctx context.Context) *connection { return infoOf(ctx).connection }
 
 // Caller returns the service whose certificate the caller of an RPC has, which is the last element of
 // its URI; "" if calls are not encrypted.
 func Caller(ctx context.Context) string {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return ""
-	}
-	info, _ := p.AuthInfo.(connectionInfo)
-	secured, ok := info.AuthInfo.(credentials.TLSInfo)
+	secured, ok := infoOf(ctx).AuthInfo.(credentials.TLSInfo)
 	if !ok {
 		return ""
 	}

@@ -94,7 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.uncached.Get(ctx, request.NamespacedName, secret); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err) //nolint:wrapcheck // names the Secret
 	}
-	if secret.Labels[label] != authorityValue { // of another owner, whatever others say
+	if secret.Labels[label] != authorityValue { // some other Secret, which a service names as its authority
 		return reconcile.Result{}, nil
 	}
 	now := time.Now()

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
@@ -22,15 +21,7 @@ func TestOnlyExpectedCallersReachAnEncryptedService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issue := func(service string) (dir string) {
-		t.Helper()
-		dir = t.TempDir()
-		if err := authority.Issue(dir, service, time.Now().Add(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
-	own, err := mtls.Load(mtls.Settings{Dir: issue("db")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	own, err := mtls.Load(mtls.Settings{Dir: authority.Folder(t, "db")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,15 +29,15 @@ func TestOnlyExpectedCallersReachAnEncryptedService(t *testing.T) {
 		t.Error("a server that nobody may call is started")
 	}
 	s := start(t, func(s *Settings) {
-		s.TLS.Dir, s.RPC.Callers = issue("db"), []string{certificates.URI("api"), certificates.URI("logging")}
+		s.TLS.Dir, s.RPC.Callers = authority.Folder(t, "db"), []string{certificates.URI("api"), certificates.URI("logging")}
 	})
 	for name, c := range map[string]struct {
 		dir  string
 		want codes.Code // Unauthenticated is the response of the service: there is no token
 	}{
-		"the API":             {issue("api"), codes.Unauthenticated},
-		"the logging service": {issue("logging"), codes.Unauthenticated},
-		"a caller of the store that has nothing to ask here": {issue("loadgen"), codes.Unavailable},
+		"the API":             {authority.Folder(t, "api"), codes.Unauthenticated},
+		"the logging service": {authority.Folder(t, "logging"), codes.Unauthenticated},
+		"a caller of the store that has nothing to ask here": {authority.Folder(t, "loadgen"), codes.Unavailable},
 		"a caller without a certificate":                     {"", codes.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -93,18 +93,10 @@ func TestServicesWriteInTheirOwnName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issue := func(service string) (dir string) {
-		t.Helper()
-		dir = t.TempDir()
-		if err := authority.Issue(dir, service, time.Now().Add(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
 	broker := kafka.Shared(t)
-	s := start(t, broker, broker.Topic(t, 1), "TLS_DIR="+issue("logging"), "TLS_CALLERS="+certificates.URI("api")+","+certificates.URI("db"),
+	s := start(t, broker, broker.Topic(t, 1), "TLS_DIR="+authority.Folder(t, "logging"), "TLS_CALLERS="+certificates.URI("api")+","+certificates.URI("db"),
 		"LOG_ANONYMOUS_WRITERS=true")
-	s.identity, err = mtls.Load(mtls.Settings{Dir: issue("api")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	s.identity, err = mtls.Load(mtls.Settings{Dir: authority.Folder(t, "api")}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 )
 
@@ -90,4 +91,14 @@ func (a *Authority) Issue(dir, service string, end time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Folder issues a certificate that is valid for an hour, and returns its folder.
+func (a *Authority) Folder(t testing.TB, service string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := a.Issue(dir, service, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -28,8 +28,8 @@ const cloudNativePGVersion = "1.28.0"
 
 const operatorImage = "test.merchstore.io/cloudnative-pg:" + cloudNativePGVersion
 
-// installCloudNativePG gives all nodes the images of CloudNativePG's operator and of a PostgreSQL that it
-// can run, and applies the operator's manifest. tools/build-kubernetes builds the program.
+// installCloudNativePG loads two images into all nodes, CloudNativePG's operator and a PostgreSQL for it,
+// and applies the operator's manifest. tools/build-kubernetes builds the operator.
 func installCloudNativePG(ctx context.Context, out io.Writer) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {

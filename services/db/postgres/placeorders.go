@@ -24,7 +24,7 @@ const rollbackTimeout = time.Second
 // statements, so a batch takes two round trips.
 func (db *DB) PlaceOrders(ctx context.Context, requests []shop.OrderRequest) ([]shop.Outcome, error) {
 	var d shop.Decision
-	err := executed(ctx, func() (err error) {
+	err := retryUnexecuted(ctx, func() (err error) {
 		d, err = db.placeBatch(ctx, requests)
 		return err
 	})

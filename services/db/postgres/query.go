@@ -24,7 +24,7 @@ func collect[T any](ctx context.Context, q querier, operation string, scan pgx.R
 		return err
 	}
 	if _, outsideTransaction := q.(*pgxpool.Pool); outsideTransaction {
-		return found, wrap(executed(ctx, run), operation)
+		return found, wrap(retryUnexecuted(ctx, run), operation)
 	}
 	return found, wrap(run(), operation)
 }
@@ -41,25 +41,29 @@ func collectOne[T any](ctx context.Context, q querier, operation string, notFoun
 	return found[0], nil
 }
 
-// executed calls f again if PostgreSQL has not executed it, for one of two reasons:
+// retryUnexecuted calls f again if PostgreSQL has not executed it, for one of two reasons:
 //   - A migration has changed the type of a column since one of f's statements was prepared. By then
 //     the pools have replaced their connections, which all had prepared it.
 //   - The server refuses new connections, because its password has just been replaced or it has too
 //     many. Open connections stay, so f waits a second for one of these.
 //
 // f must be a whole transaction.
-func executed(ctx context.Context, f func() error) error {
-	err := f()
-	if isStalePlan(err) {
-		err = f()
-	}
-	for pause := 10 * time.Millisecond; isRefused(err) && pause < time.Second; pause *= 2 {
-		select {
-		case <-ctx.Done():
+func retryUnexecuted(ctx context.Context, f func() error) error {
+	stale, pause := false, 10*time.Millisecond
+	for {
+		err := f()
+		switch {
+		case isStalePlan(err) && !stale:
+			stale = true
+		case isRefused(err) && pause < time.Second:
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(pause):
+				pause *= 2
+			}
+		default:
 			return err
-		case <-time.After(pause):
-			err = f()
 		}
 	}
-	return err
 }

@@ -73,7 +73,7 @@ func (db *DB) read(ctx context.Context, requests []readRequest) ([]readResult, e
 		ids[r.table] = append(ids[r.table], r.id)
 	}
 	users, products := map[int32]*shop.User{}, map[int32]*shop.Product{}
-	err := executed(ctx, func() error { return db.readByID(ctx, ids, users, products) })
+	err := retryUnexecuted(ctx, func() error { return db.readByID(ctx, ids, users, products) })
 	if err != nil {
 		return nil, wrap(err, fmt.Sprintf("read %d by id", len(requests)))
 	}

@@ -27,7 +27,7 @@ func (db *DB) write(ctx context.Context, operation string, f func(tx pgx.Tx) err
 		return wrap(err, operation)
 	}
 	defer db.writes.Release(1)
-	err := executed(ctx, func() error { return db.writeOnce(ctx, f) })
+	err := retryUnexecuted(ctx, func() error { return db.writeOnce(ctx, f) })
 	return wrap(err, operation)
 }
 
@@ -48,7 +48,7 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx pgx.Tx) error) error {
 
 // begin runs f in a transaction of a job and commits it. It may run f several times.
 func (db *DB) begin(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return executed(ctx, func() error { return pgx.BeginFunc(ctx, db.background, f) })
+	return retryUnexecuted(ctx, func() error { return pgx.BeginFunc(ctx, db.background, f) })
 }
 
 // unreplicatedKey marks a connection on which a commit did not wait for a standby.
