@@ -22,8 +22,8 @@ const (
 	growthTime    = 2 * time.Second
 )
 
-// smallStore is a hundredth of the largest store.
-var smallStore = size{products: 2_000, accounts: 5_000, orders: 20_000}
+// smallStore is a thousandth of the largest store: pages are full, and all else is nearly empty.
+var smallStore = size{products: 200, accounts: 500, orders: 2_000}
 
 // endpoint is an endpoint of the growing stores. path is called for each request.
 type endpoint struct {
@@ -34,11 +34,14 @@ type endpoint struct {
 	change       func(*fasthttp.Request)
 }
 
-// growth measures each endpoint of three stores side by side, of which the second has ten times as
-// many rows as the first and the third a hundred times. In the largest it also measures orders
-// beside searches, and while the idempotency keys are deleted, all of which have expired.
+// growth measures each endpoint of four stores side by side, each of which has ten times as many rows
+// as the one before. In the largest it also measures orders beside searches, and while the idempotency
+// keys are deleted, all of which have expired.
 func (b *bench) growth(ctx context.Context) (err error) {
-	sizes := []size{smallStore.times(b.scale), smallStore.times(10 * b.scale), smallStore.times(100 * b.scale)}
+	var sizes []size
+	for n := 1; n <= 1000; n *= 10 {
+		sizes = append(sizes, smallStore.times(n*b.scale))
+	}
 	admin, err := b.keys.Sign(token.Account{ID: b.users[0].id, SID: b.users[0].sid, Username: b.users[0].username, Role: token.RoleAdmin}, time.Hour)
 	if err != nil {
 		return err
@@ -63,7 +66,8 @@ func (b *bench) growth(ctx context.Context) (err error) {
 		}
 		b.report.note("filled with %d products, %d accounts, %d orders and keys in %.0f s", s.products, s.accounts, s.orders, time.Since(start).Seconds())
 	}
-	b.report.note("| p50 / p99 in ms, %d clients | %d orders | %d | %d |\n|---|---|---|---|", growthClients, sizes[0].orders, sizes[1].orders, sizes[2].orders)
+	b.report.note("| p50 / p99 in ms, %d clients | %d orders | %d | %d | %d |\n|---|---|---|---|---|",
+		growthClients, sizes[0].orders, sizes[1].orders, sizes[2].orders, sizes[3].orders)
 	for _, e := range b.endpoints(admin) {
 		row := "| " + e.name
 		for i, s := range sizes {

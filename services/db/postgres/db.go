@@ -24,7 +24,7 @@ import (
 // Settings configures the connections to the database.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 5: one is for orders, a fifth for jobs, 3 in 10 for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 5: one is for orders, a fifth for jobs, and a fifth for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"minimum number of open connections; one more for lists and searches"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
@@ -135,12 +135,12 @@ func (db *DB) openPools(ctx context.Context, s Settings, config *pgxpool.Config)
 		return pool
 	}
 	standard, listing := db.primary.session, session{s.ListTimeout, s.LockTimeout}
-	lists, background := max(1, s.MaxConns*3/10), max(1, s.MaxConns/5)
-	general := s.MaxConns - 1 - lists - background
+	fifth := max(1, s.MaxConns/5) // with more for lists, searches slow down orders on the same cores
+	general := s.MaxConns - 1 - 2*fifth
 	db.pool = open("", standard, s.MinConns, general)
 	db.orders = open("-orders", standard, s.MinConns, 1)
-	db.lists = open("-lists", listing, min(s.MinConns, 1), lists)
-	db.background = open("-jobs", standard, 0, background)
+	db.lists = open("-lists", listing, min(s.MinConns, 1), fifth)
+	db.background = open("-jobs", standard, 0, fifth)
 	config.ConnConfig.Tracer = nil // metrics are not measured, so that an idle store looks idle
 	db.metrics = open("-metrics", session{scrapeTimeout, scrapeTimeout / 10}, 0, 1)
 	if err != nil {
