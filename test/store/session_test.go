@@ -1,12 +1,9 @@
 package store
 
 import (
-	"bufio"
-	"context"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // session logs in as the store's pages do, and returns the header that a browser would send
@@ -132,23 +129,8 @@ func TestAdminsFollowTheLog(t *testing.T) {
 		t.Errorf("HEAD of the stream has type %q", got)
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/logs?service=REST+API", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+admin)
-	response, err := s.http.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.Header.Get("Content-Type") != "text/event-stream" || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %v", response.Status, response.Header)
-	}
+	lines := s.follow(admin, "service=REST+API")
 	s.do(call{method: "GET", path: "/api/v1", status: 200})
-	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
 		if line := lines.Text(); strings.HasPrefix(line, "data: {") && strings.Contains(line, `"text":"Accessed the welcome endpoint"`) &&
 			strings.Contains(line, `"level":"info"`) && strings.Contains(line, `"service":"REST API"`) {

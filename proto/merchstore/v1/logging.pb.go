@@ -103,7 +103,10 @@ type LogMessage struct {
 	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The span of that trace in which it was logged, so that the trace shows how the message was
 	// stored. The span id itself is not stored. Both ids are hexadecimal; an invalid one is ignored.
-	SpanId        string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	SpanId string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	// Set by TailLogs: where another call goes on after this message. Empty among the latest messages,
+	// which are not sent in the order of the log. Ignored in messages to store.
+	Position      string `protobuf:"bytes,10,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -197,6 +200,13 @@ func (x *LogMessage) GetRequestId() string {
 func (x *LogMessage) GetSpanId() string {
 	if x != nil {
 		return x.SpanId
+	}
+	return ""
+}
+
+func (x *LogMessage) GetPosition() string {
+	if x != nil {
+		return x.Position
 	}
 	return ""
 }
@@ -414,7 +424,13 @@ type TailLogsRequest struct {
 	MinLevel LogLevel `protobuf:"varint,3,opt,name=min_level,json=minLevel,proto3,enum=merchstore.v1.LogLevel" json:"min_level,omitempty"`
 	// Start with this many of the latest messages that match, in the order of their time. Only recent
 	// messages are searched, so there may be fewer. Cannot be combined with from_beginning.
-	Last          int32 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Last int32 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	// Start after this position, which is that of a message of an earlier call. Cannot be combined with
+	// from_beginning and last.
+	After string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	// Also send messages that have only a position, and no level: one at the start, after the latest
+	// messages, and then while no message matches. A caller needs them to go on if the call ends.
+	Positions     bool `protobuf:"varint,6,opt,name=positions,proto3" json:"positions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -477,11 +493,25 @@ func (x *TailLogsRequest) GetLast() int32 {
 	return 0
 }
 
+func (x *TailLogsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *TailLogsRequest) GetPositions() bool {
+	if x != nil {
+		return x.Positions
+	}
+	return false
+}
+
 var File_merchstore_v1_logging_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x02\n" +
+	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n" +
 	"\n" +
 	"LogMessage\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x12#\n" +
@@ -493,7 +523,9 @@ const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\btrace_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\atraceId\x12'\n" +
 	"\n" +
 	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\x12 \n" +
-	"\aspan_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06spanId\"%\n" +
+	"\aspan_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06spanId\x12\x1a\n" +
+	"\bposition\x18\n" +
+	" \x01(\tR\bposition\"%\n" +
 	"\vLogResponse\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\x03R\x06stored\"T\n" +
 	"\x10WriteLogsRequest\x12@\n" +
@@ -505,13 +537,15 @@ const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\n" +
 	"RefusedLog\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xbb\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf9\x01\n" +
 	"\x0fTailLogsRequest\x12%\n" +
 	"\x0efrom_beginning\x18\x01 \x01(\bR\rfromBeginning\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\aservice\x12>\n" +
 	"\tmin_level\x18\x03 \x01(\x0e2\x17.merchstore.v1.LogLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\bminLevel\x12\x1e\n" +
 	"\x04last\x18\x04 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x04last*w\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x04last\x12\x1e\n" +
+	"\x05after\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x05after\x12\x1c\n" +
+	"\tpositions\x18\x06 \x01(\bR\tpositions*w\n" +
 	"\bLogLevel\x12\x19\n" +
 	"\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n" +

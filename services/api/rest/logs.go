@@ -46,8 +46,8 @@ type logMessage struct {
 }
 
 // tailLogs streams the log as server-sent events. The stream ends when the client disconnects, the
-// API shuts down, or the caller is no longer an admin; browsers reconnect by themselves. The response
-// to HEAD has no events.
+// API shuts down, the log cannot be read for some seconds, or the caller is no longer an admin; browsers
+// reconnect by themselves. The response to HEAD has no events.
 func (h *Handler) tailLogs(c *call) (any, error) {
 	query := c.Request.URL.Query()
 	level, known := logLevels[strings.ToLower(query.Get("level"))]
@@ -61,17 +61,10 @@ func (h *Handler) tailLogs(c *call) (any, error) {
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	defer context.AfterFunc(h.shutdown, cancel)()
-	tail, err := h.logs.TailLogs(ctx, &merchstorev1.TailLogsRequest{
-		Service: query.Get("service"), MinLevel: level, FromBeginning: query.Get("from_beginning") == "true", Last: last,
-	})
-	if err != nil {
-		return nil, err
-	}
-	header, err := tail.Header() // the response can still be an error until it arrives
-	if err == nil && header == nil {
-		_, err = tail.Recv() // returns why the stream ended without a header
-	}
-	if err != nil {
+	tail := logTail{client: h.logs, request: &merchstorev1.TailLogsRequest{
+		Service: query.Get("service"), MinLevel: level, FromBeginning: query.Get("from_beginning") == "true", Last: last, Positions: true,
+	}}
+	if err := tail.open(ctx); err != nil { // the response can still be an error
 		return nil, err
 	}
 	c.Header("Content-Type", "text/event-stream")
@@ -83,7 +76,7 @@ func (h *Handler) tailLogs(c *call) (any, error) {
 	go func() {
 		defer close(messages)
 		for {
-			m, err := tail.Recv()
+			m, err := tail.next(ctx)
 			if err != nil {
 				return
 			}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -88,123 +87,6 @@ func TestCloseReportsUndeliveredRecords(t *testing.T) {
 	}
 }
 
-func TestReadFollowsTheTopic(t *testing.T) {
-	t.Parallel()
-	b := broker.Shared(t)
-	s := settingsFor(b.Addr(), b.Topic(t, 2))
-	p := newProducer(t, s)
-	put(t, p, "before")
-
-	// In this order: each case leaves a message, and the order of two partitions is undefined.
-	for _, test := range []struct {
-		name          string
-		fromBeginning bool
-	}{{"from the beginning", true}, {"from now on", false}} {
-		name := test.name
-		started := make(chan struct{})
-		got := make(chan string)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- NewReader(s, quiet).Read(ctx, record.Query{FromBeginning: test.fromBeginning},
-				func() error { close(started); return nil },
-				func(m record.Message) error { got <- m.Text; return nil })
-		}()
-		await(t, started)
-		if test.fromBeginning {
-			if text := await(t, got); text != "before" {
-				t.Errorf("%s: %q", name, text)
-			}
-		}
-		put(t, p, name)
-		for text := await(t, got); text != name; text = await(t, got) { // skip the message of the other case
-			if !test.fromBeginning {
-				t.Errorf("%s: got %q as well", name, text)
-			}
-		}
-		cancel()
-		if err := await(t, ended); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: Read returned %v", name, err)
-		}
-	}
-}
-
-func TestReadBeginsWithTheLatestMessages(t *testing.T) {
-	t.Parallel()
-	b := broker.Shared(t)
-	s := settingsFor(b.Addr(), b.Topic(t, 2))
-	p := newProducer(t, s)
-	for i := range 40 { // pods choose the partition
-		delivered := make(deliveries, 1)
-		m := record.Message{Service: "A", Level: record.Info, Text: fmt.Sprint(i), Pod: fmt.Sprint("pod-", i%7)}
-		if i%2 == 1 {
-			m.Service = "B"
-		}
-		if err := p.Put(new(record.Encoder).Encode(&m), delivered); err != nil {
-			t.Fatal(err)
-		}
-		if err := await(t, delivered); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, test := range map[string]struct {
-		query record.Query
-		want  []string
-	}{
-		"of all services":      {record.Query{Last: 3}, []string{"37", "38", "39"}},
-		"of one service":       {record.Query{Last: 3, Service: "A"}, []string{"34", "36", "38"}},
-		"fewer than asked for": {record.Query{Last: 1000, Service: "B", MinLevel: record.Error}, nil},
-		"all there are":        {record.Query{Last: 1000}, numbers(40)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := make(chan string, 100)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			ended := make(chan error, 1)
-			go func() {
-				ended <- NewReader(s, quiet).Read(ctx, test.query, func() error { return nil },
-					func(m record.Message) error { got <- m.Text; return nil })
-			}()
-			for _, want := range test.want {
-				if text := await(t, got); text != want {
-					t.Errorf("got %s, want %s", text, want)
-				}
-			}
-			cancel()
-			if err := await(t, ended); !errors.Is(err, context.Canceled) {
-				t.Errorf("Read returned %v", err)
-			}
-			if len(got) > 0 {
-				t.Errorf("got %s as well", <-got)
-			}
-		})
-	}
-}
-
-func numbers(n int) (all []string) {
-	for i := range n {
-		all = append(all, fmt.Sprint(i))
-	}
-	return all
-}
-
-func TestReadFailsWithoutTopicOrBroker(t *testing.T) {
-	t.Parallel()
-	for name, s := range map[string]Settings{
-		"no topic":  settingsFor(broker.Shared(t).Addr(), "there-is-no-such-topic"),
-		"no broker": settingsFor("127.0.0.1:1", "log-channel"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			err := NewReader(s, quiet).Read(t.Context(), record.Query{},
-				func() error { return errors.New("started") }, func(record.Message) error { return errors.New("read") })
-			if err == nil || !strings.Contains(err.Error(), "query topic") {
-				t.Errorf("%v", err)
-			}
-		})
-	}
-}
-
 func TestValidateRejectsInvalidSettings(t *testing.T) {
 	t.Parallel()
 	good := settingsFor("127.0.0.1:9092", "log-channel")
@@ -262,11 +144,16 @@ func recordOf(text string) record.Record {
 	return new(record.Encoder).Encode(&record.Message{ID: "1", Service: "A", Text: text})
 }
 
-// put puts a record and waits until Kafka has stored it.
 func put(t *testing.T, p *Producer, text string) {
 	t.Helper()
+	putMessage(t, p, record.Message{ID: "1", Service: "A", Text: text})
+}
+
+// putMessage waits until Kafka has stored the message.
+func putMessage(t *testing.T, p *Producer, m record.Message) {
+	t.Helper()
 	delivered := make(deliveries, 1)
-	if err := p.Put(recordOf(text), delivered); err != nil {
+	if err := p.Put(new(record.Encoder).Encode(&m), delivered); err != nil {
 		t.Fatal(err)
 	}
 	if err := await(t, delivered); err != nil {

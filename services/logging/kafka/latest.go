@@ -23,11 +23,12 @@ func (c *consumer) sendLatest(ctx context.Context, each func(record.Message) err
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := c.next(found.add); err != nil {
+		if err := c.poll(found.add); err != nil {
 			return err
 		}
 	}
 	for _, m := range found.sorted() {
+		m.Position = "" // they are not in the order of the log
 		if err := each(m.Message); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 const (
 	pollTimeout        = 100 * time.Millisecond // delay until a canceled context is noticed
 	partitionsInterval = 30 * time.Second       // between lookups of new partitions
+	positionInterval   = 10 * time.Second       // between positions while no message matches
 )
 
 // Reader reads the topic. Each call of Read uses a consumer of its own and commits no offsets.
@@ -31,7 +31,8 @@ func NewReader(s Settings, log *slog.Logger) *Reader { return &Reader{settings: 
 
 // Read calls each with every message that q selects, until ctx is done or each returns an error. It
 // calls started once no later message will be missed. It reads ahead only a bounded amount while
-// each is busy.
+// each is busy. Messages without a level have only a position: one comes at the start, after the
+// latest messages, and others while no message matches.
 func (r *Reader) Read(ctx context.Context, q record.Query, started func() error, each func(record.Message) error) (err error) {
 	logs := make(chan confluent.LogEvent, 100)
 	var forwarding sync.WaitGroup
@@ -49,10 +50,10 @@ func (r *Reader) Read(ctx context.Context, q record.Query, started func() error,
 		}
 	}()
 
-	c := &consumer{client: client, topic: r.settings.Topic, query: q, unread: map[int32]confluent.Offset{}}
+	c := &consumer{client: client, topic: r.settings.Topic, query: q, next: record.Position{}, unread: map[int32]confluent.Offset{}}
 	depth := int64(0)
 	switch {
-	case q.FromBeginning:
+	case q.FromBeginning || q.After != nil:
 		depth = wholeTopic
 	case q.Last > 0:
 		depth = latestDepth
@@ -76,10 +77,10 @@ const wholeTopic = math.MaxInt64
 
 // consumer is the consumer of one call of Read.
 type consumer struct {
-	client   *confluent.Consumer
-	topic    string
-	query    record.Query
-	assigned []int32
+	client *confluent.Consumer
+	topic  string
+	query  record.Query
+	next   record.Position // of the assigned partitions
 	// unread has the partitions that have not been read up to where they ended at first.
 	unread map[int32]confluent.Offset
 }
@@ -87,8 +88,21 @@ type consumer struct {
 // follow calls each with the messages that arrive.
 func (c *consumer) follow(ctx context.Context, log *slog.Logger, each func(record.Message, time.Time) error) error {
 	nextLookup := time.Now().Add(partitionsInterval)
+	var reported string
+	var nextReport time.Time
+	report := func(m record.Message, at time.Time) error {
+		reported, nextReport = m.Position, time.Now().Add(positionInterval)
+		return each(m, at)
+	}
 	for ctx.Err() == nil {
-		if err := c.next(each); err != nil {
+		if time.Now().After(nextReport) {
+			if position := c.next.String(); position != reported {
+				if err := report(record.Message{Position: position}, time.Time{}); err != nil {
+					return err
+				}
+			}
+		}
+		if err := c.poll(report); err != nil {
 			return err
 		}
 		if time.Now().After(nextLookup) {
@@ -103,9 +117,9 @@ func (c *consumer) follow(ctx context.Context, log *slog.Logger, each func(recor
 	return ctx.Err()
 }
 
-// assign starts reading the partitions that are not assigned yet, at most depth records before
-// their end. It queries their end offsets itself, because librdkafka would resolve OffsetEnd only
-// some time after assign has returned.
+// assign starts reading the partitions that are not assigned yet: where the query says, or at most
+// depth records before their end. It queries their end offsets itself, because librdkafka would
+// resolve OffsetEnd only some time after assign has returned.
 func (c *consumer) assign(depth int64) error {
 	ids, err := partitions(c.client, c.topic)
 	if err != nil {
@@ -113,22 +127,21 @@ func (c *consumer) assign(depth int64) error {
 	}
 	var added []confluent.TopicPartition
 	for _, id := range ids {
-		if slices.Contains(c.assigned, id) {
+		if _, assigned := c.next[id]; assigned {
 			continue
 		}
-		from := confluent.OffsetBeginning
-		if depth != wholeTopic {
-			low, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
-			if err != nil {
-				return fmt.Errorf("query end offset of %s[%d]: %w", c.topic, id, err)
-			}
-			start := max(low, end-depth)
-			if from = confluent.Offset(start); start < end {
-				c.unread[id] = confluent.Offset(end)
-			}
+		low, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
+		if err != nil {
+			return fmt.Errorf("query offsets of %s[%d]: %w", c.topic, id, err)
 		}
-		added = append(added, confluent.TopicPartition{Topic: &c.topic, Partition: id, Offset: from})
-		c.assigned = append(c.assigned, id)
+		start := max(low, end-depth)
+		if after, found := c.query.After[id]; found && low <= after && after <= end { // otherwise it is of an earlier topic, or deleted
+			start = after
+		}
+		if start < end {
+			c.unread[id] = confluent.Offset(end)
+		}
+		added = append(added, confluent.TopicPartition{Topic: &c.topic, Partition: id, Offset: confluent.Offset(start)})
 	}
 	if len(added) == 0 {
 		return nil
@@ -136,23 +149,28 @@ func (c *consumer) assign(depth int64) error {
 	if err := c.client.IncrementalAssign(added); err != nil {
 		return fmt.Errorf("read %s: %w", c.topic, err)
 	}
+	for _, p := range added {
+		c.next[p.Partition] = int64(p.Offset)
+	}
 	return nil
 }
 
-// next calls each with the next message, if one arrives in time and the query selects it, and with
+// poll calls each with the next message, if one arrives in time and the query selects it, and with
 // the time at which it was written.
-func (c *consumer) next(each func(record.Message, time.Time) error) error {
+func (c *consumer) poll(each func(record.Message, time.Time) error) error {
 	switch e := c.client.Poll(int(pollTimeout.Milliseconds())).(type) {
 	case *confluent.Message:
 		if e.TopicPartition.Error != nil {
 			return fmt.Errorf("read %s: %w", c.topic, e.TopicPartition.Error)
 		}
+		c.next[e.TopicPartition.Partition] = int64(e.TopicPartition.Offset) + 1
 		c.markRead(e.TopicPartition.Partition, e.TopicPartition.Offset+1)
 		stored := record.Record{Key: e.Key, Value: e.Value}
 		for _, h := range e.Headers {
 			stored.Headers = append(stored.Headers, record.Header(h))
 		}
 		if m := record.Decode(stored, e.Timestamp); c.query.Matches(m) {
+			m.Position = c.next.String()
 			return each(m, e.Timestamp)
 		}
 	case confluent.PartitionEOF:

@@ -48,6 +48,8 @@ type Message struct {
 	Pod       string
 	TraceID   string
 	RequestID string
+	// Position is set in what is read: where another reader goes on after this message.
+	Position string
 }
 
 // Header is one of a record's headers.

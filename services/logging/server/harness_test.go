@@ -103,7 +103,7 @@ func (s *source) Read(ctx context.Context, q record.Query, started func() error,
 	for {
 		select {
 		case m := <-s.messages:
-			if !q.Matches(m) {
+			if m.Level != record.Unknown && !q.Matches(m) {
 				continue
 			}
 			if err := each(m); err != nil {

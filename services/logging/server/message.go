@@ -48,6 +48,6 @@ func messageFromProto(m *merchstorev1.LogMessage, id string, now time.Time) reco
 func messageToProto(m record.Message) *merchstorev1.LogMessage {
 	return &merchstorev1.LogMessage{
 		Id: m.ID, Service: m.Service, Level: merchstorev1.LogLevel(m.Level), Text: m.Text,
-		Time: &timestamppb.Timestamp{Seconds: m.Seconds}, Pod: m.Pod, TraceId: m.TraceID, RequestId: m.RequestID,
+		Time: &timestamppb.Timestamp{Seconds: m.Seconds}, Pod: m.Pod, TraceId: m.TraceID, RequestId: m.RequestID, Position: m.Position,
 	}
 }

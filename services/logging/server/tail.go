@@ -20,8 +20,9 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 	if err := rpcserver.Validate(protovalidate.GlobalValidator, request); err != nil {
 		return err
 	}
-	if request.GetFromBeginning() && request.GetLast() > 0 {
-		return failure.InvalidField("last", "cannot be combined with from_beginning")
+	query, err := queryFromProto(request)
+	if err != nil {
+		return err
 	}
 	if err := s.requireAdmin(stream.Context()); err != nil {
 		return err
@@ -41,13 +42,14 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 	})()
 	go s.recheckAdmin(ctx, cancel)
 
-	query := record.Query{
-		FromBeginning: request.GetFromBeginning(), Last: int(request.GetLast()),
-		Service: request.GetService(), MinLevel: record.Level(request.GetMinLevel()), //nolint:gosec // the values of an enum
-	}
-	err := s.Source.Read(ctx, query,
+	err = s.Source.Read(ctx, query,
 		func() error { return stream.SendHeader(metadata.MD{}) },
-		func(m record.Message) error { return stream.Send(messageToProto(m)) })
+		func(m record.Message) error {
+			if m.Level == record.Unknown && !request.GetPositions() {
+				return nil
+			}
+			return stream.Send(messageToProto(m))
+		})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -56,6 +58,26 @@ func (s *Server) TailLogs(request *merchstorev1.TailLogsRequest, stream grpc.Ser
 			"the log cannot be read now; try again in a moment").WithCause(err)
 	}
 	return err
+}
+
+// queryFromProto returns the query of a request with valid fields.
+func queryFromProto(request *merchstorev1.TailLogsRequest) (q record.Query, err error) {
+	q = record.Query{
+		FromBeginning: request.GetFromBeginning(), Last: int(request.GetLast()),
+		Service: request.GetService(), MinLevel: record.Level(request.GetMinLevel()), //nolint:gosec // the values of an enum
+	}
+	switch {
+	case q.FromBeginning && q.Last > 0:
+		return q, failure.InvalidField("last", "cannot be combined with from_beginning")
+	case request.GetAfter() == "":
+		return q, nil
+	case q.FromBeginning || q.Last > 0:
+		return q, failure.InvalidField("after", "cannot be combined with from_beginning or last")
+	}
+	if q.After, err = record.ParsePosition(request.GetAfter()); err != nil {
+		return q, failure.InvalidField("after", "must be the position of a message").WithCause(err)
+	}
+	return q, nil
 }
 
 // recheckAdmin cancels a call when its caller is no longer an active admin.

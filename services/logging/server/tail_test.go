@@ -77,6 +77,19 @@ func TestTailLogsFiltersByServiceAndLevel(t *testing.T) {
 	}
 }
 
+func TestTailLogsSendsPositionsOnlyIfAskedFor(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[bool]string{true: "0:7", false: "0:8"} {
+		f := start(t, nil)
+		stream := tail(t, f, &merchstorev1.TailLogsRequest{Positions: asked})
+		f.source.messages <- record.Message{Position: "0:7"}
+		f.source.messages <- record.Message{Level: record.Info, Service: "A", Text: "x", Position: "0:8"}
+		if got, err := stream.Recv(); err != nil || got.GetPosition() != want {
+			t.Errorf("asked %v: got %v, %v", asked, got, err)
+		}
+	}
+}
+
 func TestTailLogsEndsWhenItsCallerIsDeactivated(t *testing.T) {
 	t.Parallel()
 	f := start(t, func(o *server.Options) { o.RecheckEvery = time.Millisecond })
@@ -148,6 +161,9 @@ func TestTailLogsRejectsInvalidRequests(t *testing.T) {
 		"too many of the latest":            {&merchstorev1.TailLogsRequest{Last: 1001}, "1000"},
 		"fewer than none":                   {&merchstorev1.TailLogsRequest{Last: -1}, "0"},
 		"the latest and all from the start": {&merchstorev1.TailLogsRequest{Last: 1, FromBeginning: true}, "cannot be combined"},
+		"the latest and a position":         {&merchstorev1.TailLogsRequest{Last: 1, After: "0:1"}, "cannot be combined"},
+		"a position without an offset":      {&merchstorev1.TailLogsRequest{After: "0:1,1"}, "position of a message"},
+		"a position that is too long":       {&merchstorev1.TailLogsRequest{After: strings.Repeat("1", 9000)}, "8192"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream, err := f.client.TailLogs(asAdmin(t), test.request)
