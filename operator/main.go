@@ -39,10 +39,10 @@ type Settings struct {
 	Namespaces []string      `env:"WATCH_NAMESPACES,required" help:"comma-separated namespaces whose objects are reconciled"`
 	Namespace  string        `env:"LEASE_NAMESPACE" help:"namespace of the lease for leader election; the first of WATCH_NAMESPACES if empty"`
 	Kubeconfig string        `env:"KUBECONFIG" help:"kubeconfig file; empty inside a cluster"`
-	Resync     time.Duration `env:"RESYNC" envDefault:"30s" help:"how often topics and databases are checked when no object changes"`
-	MaxBackoff time.Duration `env:"MAX_BACKOFF" envDefault:"1m" help:"maximum delay of a retry"`
-	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" help:"how long the lease of a crashed operator stays valid"`
-	Workers    int           `env:"WORKERS" envDefault:"4" help:"how many objects of a kind are reconciled at a time"`
+	Resync     time.Duration `env:"RESYNC" envDefault:"30s" min:"1s" help:"how often topics and databases are checked when no object changes"`
+	MaxBackoff time.Duration `env:"MAX_BACKOFF" envDefault:"1m" min:"1s" help:"maximum delay of a retry"`
+	Lease      time.Duration `env:"LEASE_DURATION" envDefault:"15s" min:"3s" help:"how long the lease of a crashed operator stays valid"`
+	Workers    int           `env:"WORKERS" envDefault:"4" min:"1" help:"how many objects of a kind are reconciled at a time"`
 
 	Certificate    certificate.Settings
 	KafkaTopic     kafkatopic.Settings
@@ -52,14 +52,8 @@ type Settings struct {
 
 // Validate returns an error if the settings cannot work.
 func (s Settings) Validate() error {
-	if s.Resync < time.Second || s.MaxBackoff < time.Second || s.Workers < 1 {
-		return errors.New("RESYNC and MAX_BACKOFF must be at least 1s, and WORKERS at least 1")
-	}
 	if len(s.Namespaces) == 0 || slices.ContainsFunc(s.Namespaces, func(n string) bool { return n == "" || strings.TrimSpace(n) != n }) {
 		return errors.New("WATCH_NAMESPACES must name at least one namespace, several separated by commas and nothing else")
-	}
-	if s.Lease < 3*time.Second {
-		return errors.New("LEASE_DURATION must be at least 3s")
 	}
 	return errors.Join(s.Certificate.Validate(), s.KafkaTopic.Validate(), s.DatabaseSchema.Validate())
 }

@@ -30,7 +30,7 @@ type Settings struct {
 	OpsAddr         string        `env:"OPS_ADDR" envDefault:":9090" help:"address of /metrics, /healthz and /readyz"`
 	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR; can be changed at /loglevel on the operations port"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"time to continue serving as not ready after SIGTERM, so that load balancers notice"`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time after that to finish requests and log messages"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" min:"1ms" help:"time after that to finish requests and log messages"`
 	Profiling       bool          `env:"PROFILING" envDefault:"false" help:"serve /debug/pprof on the operations port"`
 	MeasureCalls    bool          `env:"MEASURE_CALLS" envDefault:"true" help:"measure each request, call and SQL statement; other metrics are always on"`
 }

@@ -32,17 +32,16 @@ import (
 // Settings are the settings of every gRPC server.
 type Settings struct {
 	MaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"1m" help:"maximum age of a connection; clients then reconnect, which balances them over new pods"`
-	MaxStreams       uint32        `env:"GRPC_MAX_CONCURRENT_STREAMS" envDefault:"256" help:"maximum number of concurrent calls on a connection; clients make further calls wait"`
+	MaxStreams       uint32        `env:"GRPC_MAX_CONCURRENT_STREAMS" envDefault:"256" min:"1" help:"maximum number of concurrent calls on a connection; clients make further calls wait"`
 	MaxConnections   int64         `env:"GRPC_MAX_CONNECTIONS" envDefault:"1024" help:"maximum number of connections; further ones are closed"`
-	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"16" help:"maximum number of connections from one address"`
+	PerAddress       int64         `env:"GRPC_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"16" min:"1" help:"maximum number of connections from one address"`
 	Callers          []string      `env:"TLS_CALLERS" help:"comma-separated URIs of the certificates whose owners may call, if calls are encrypted"`
 }
 
 // Validate reports settings with which no call could succeed.
 func (s Settings) Validate() error {
-	if s.MaxStreams < 1 || s.PerAddress < 1 || s.MaxConnections < s.PerAddress {
-		return errors.New("GRPC_MAX_CONCURRENT_STREAMS and GRPC_MAX_CONNECTIONS_PER_ADDRESS must be at least 1, " +
-			"and GRPC_MAX_CONNECTIONS at least GRPC_MAX_CONNECTIONS_PER_ADDRESS")
+	if s.MaxConnections < s.PerAddress {
+		return errors.New("GRPC_MAX_CONNECTIONS must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS")
 	}
 	return nil
 }

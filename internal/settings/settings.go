@@ -3,12 +3,15 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -38,19 +41,60 @@ func (s Secret) GoString() string { return s.String() }
 // Validator is implemented by settings with rules that struct tags cannot express.
 type Validator interface{ Validate() error }
 
-// Parse parses a struct whose fields have the tags `env`, `envDefault` and `help`. Nested structs
-// may have `envPrefix`. environ has the format of os.Environ.
+// Parse parses a struct whose fields have the tags `env`, `envDefault` and `help`. A number or
+// duration must be at least its tag `min`, or 0 without one. Nested structs may have `envPrefix`.
+// environ has the format of os.Environ.
 func Parse[S any](environ []string) (S, error) {
 	s, err := env.ParseAsWithOptions[S](env.Options{Environment: env.ToMap(environ)})
 	if err != nil {
 		return s, fmt.Errorf("read settings: %w", err)
 	}
+	var errs []error
+	walk(reflect.ValueOf(s), "", func(name string, f reflect.StructField, v reflect.Value) {
+		errs = append(errs, checkMinimum(name, f.Tag.Get("min"), v))
+	})
 	if v, ok := any(s).(Validator); ok {
-		if err := v.Validate(); err != nil {
-			return s, fmt.Errorf("read settings: %w", err)
-		}
+		errs = append(errs, v.Validate())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return s, fmt.Errorf("read settings: %w", err)
 	}
 	return s, nil
+}
+
+// checkMinimum returns an error if v is a number or a duration that is less than a minimum.
+func checkMinimum(name, minimum string, v reflect.Value) error {
+	if minimum == "" {
+		minimum = "0"
+	}
+	var value, least float64
+	var err error
+	switch d, isDuration := v.Interface().(time.Duration); {
+	case isDuration:
+		var parsed time.Duration
+		parsed, err = time.ParseDuration(minimum)
+		value, least = d.Seconds(), parsed.Seconds()
+	case v.Type().PkgPath() != "": // a type with another meaning, such as slog.Level
+		return nil
+	case v.CanInt():
+		value = float64(v.Int())
+		least, err = strconv.ParseFloat(minimum, 64)
+	case v.CanUint():
+		value = float64(v.Uint())
+		least, err = strconv.ParseFloat(minimum, 64)
+	case v.CanFloat():
+		value = v.Float()
+		least, err = strconv.ParseFloat(minimum, 64)
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("parse the minimum of %s: %w", name, err)
+	}
+	if !(value >= least) { // NaN is less as well
+		return fmt.Errorf("%s must be at least %s", name, minimum)
+	}
+	return nil
 }
 
 // Help writes a table of all settings of S with their defaults and meanings.

@@ -11,7 +11,11 @@ import (
 )
 
 type inner struct {
-	Wait time.Duration `env:"WAIT" envDefault:"3s" help:"how long to wait"`
+	Wait  time.Duration `env:"WAIT" envDefault:"3s" help:"how long to wait"`
+	Check time.Duration `env:"CHECK" envDefault:"1m" min:"1s" help:"interval of checks"`
+	Count int           `env:"COUNT" envDefault:"7" min:"2" help:"how many"`
+	Rate  float64       `env:"RATE" envDefault:"0.5" help:"how many per second"`
+	Level slog.Level    `env:"LEVEL" envDefault:"DEBUG" help:"below 0"`
 }
 
 type example struct {
@@ -21,8 +25,8 @@ type example struct {
 }
 
 func (e example) Validate() error {
-	if e.Inner.Wait < 0 {
-		return errors.New("WAIT must not be negative")
+	if e.Inner.Wait > e.Inner.Check {
+		return errors.New("CHECK must be at least WAIT")
 	}
 	return nil
 }
@@ -36,7 +40,13 @@ func TestParse(t *testing.T) {
 		"only required settings":     {[]string{"PASSWORD=x"}, ""},
 		"missing required setting":   {nil, "PASSWORD"},
 		"value of the wrong type":    {[]string{"PASSWORD=x", "WAIT=long"}, "Wait"},
-		"value rejected by Validate": {[]string{"PASSWORD=x", "WAIT=-1s"}, "WAIT must not be negative"},
+		"value rejected by Validate": {[]string{"PASSWORD=x", "WAIT=2m"}, "CHECK must be at least WAIT"},
+		"negative duration":          {[]string{"PASSWORD=x", "WAIT=-1s"}, "WAIT must be at least 0"},
+		"duration below its minimum": {[]string{"PASSWORD=x", "WAIT=0", "CHECK=0"}, "CHECK must be at least 1s"},
+		"number below its minimum":   {[]string{"PASSWORD=x", "COUNT=1"}, "COUNT must be at least 2"},
+		"negative number":            {[]string{"PASSWORD=x", "RATE=-0.1"}, "RATE must be at least 0"},
+		"no number":                  {[]string{"PASSWORD=x", "RATE=NaN"}, "RATE must be at least 0"},
+		"smallest values":            {[]string{"PASSWORD=x", "WAIT=0", "CHECK=1s", "COUNT=2", "RATE=0"}, ""},
 		"unrelated variables":        {[]string{"PASSWORD=x", "HOME=/", "odd"}, ""},
 	} {
 		_, err := Parse[example](tt.environ)

@@ -19,13 +19,13 @@ type Settings struct {
 	LoggingAddr      string          `env:"LOGGING_SERVICE_ADDR" envDefault:"127.0.0.1:50052" help:"host:port of the logging service"`
 	JWTKeys          settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first signs, all verify; the same as the DB service's"`
 	PodName          string          `env:"POD_NAME" help:"name of this pod in log records; the host name if empty"`
-	BodyLimit        int64           `env:"BODY_LIMIT" envDefault:"8192" help:"maximum size of a request body in bytes; an order of 50 products has up to 5 KB"`
+	BodyLimit        int64           `env:"BODY_LIMIT" envDefault:"8192" min:"1" help:"maximum size of a request body in bytes; an order of 50 products has up to 5 KB"`
 	ProductBodyLimit int64           `env:"PRODUCT_BODY_LIMIT" envDefault:"32768" help:"maximum size of a request body with a product in bytes"`
 	UploadLimit      int64           `env:"UPLOAD_LIMIT" envDefault:"10551296" help:"maximum size of a request body with a picture in bytes; a picture may have 10 MB"`
 	UploadTimeout    time.Duration   `env:"UPLOAD_TIMEOUT" envDefault:"2m" help:"timeout of a request with a picture, and of a response with a picture or a list without pages"`
-	RequestTimeout   time.Duration   `env:"REQUEST_TIMEOUT" envDefault:"10s" help:"timeout of a request, including calls to other services"`
-	ReadTimeout      time.Duration   `env:"READ_TIMEOUT" envDefault:"15s" help:"timeout for reading a request"`
-	IdleTimeout      time.Duration   `env:"IDLE_TIMEOUT" envDefault:"120s" help:"time after which an idle connection is closed"`
+	RequestTimeout   time.Duration   `env:"REQUEST_TIMEOUT" envDefault:"10s" min:"1ms" help:"timeout of a request, including calls to other services"`
+	ReadTimeout      time.Duration   `env:"READ_TIMEOUT" envDefault:"15s" min:"1ms" help:"timeout for reading a request"`
+	IdleTimeout      time.Duration   `env:"IDLE_TIMEOUT" envDefault:"120s" min:"1ms" help:"time after which an idle connection is closed"`
 	TrustedProxies   []string        `env:"TRUSTED_PROXIES" help:"comma-separated addresses or networks whose X-Forwarded-For is trusted; none if empty"`
 	CORSOrigins      []string        `env:"CORS_ORIGINS" help:"comma-separated origins whose scripts may use the API, or *; none if empty"`
 	CheckURL         string          `env:"CHECK_URL" envDefault:"http://127.0.0.1:8081" help:"URL of the store for the task check, which uses it as a customer would"`
@@ -54,8 +54,6 @@ func (s Settings) Validate() error {
 		return errors.New("UPLOAD_LIMIT must be at least PRODUCT_BODY_LIMIT, and that at least BODY_LIMIT")
 	case s.UploadTimeout < s.RequestTimeout:
 		return errors.New("UPLOAD_TIMEOUT must be at least REQUEST_TIMEOUT")
-	case s.BodyLimit <= 0 || s.RequestTimeout <= 0 || s.ReadTimeout <= 0 || s.IdleTimeout <= 0:
-		return errors.New("BODY_LIMIT, REQUEST_TIMEOUT, READ_TIMEOUT and IDLE_TIMEOUT must be greater than 0")
 	}
 	return s.Transfer.Validate(s.UploadLimit)
 }

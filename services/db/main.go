@@ -36,7 +36,7 @@ import (
 type Settings struct {
 	Addr     string          `env:"GRPC_ADDR" envDefault:":50051" help:"address of the gRPC service"`
 	JWTKeys  settings.Secret `env:"JWT_KEYS,required" help:"kid:secret,kid:secret; the first key signs, all verify; at least 32 bytes each"`
-	TokenTTL time.Duration   `env:"TOKEN_TTL" envDefault:"1h" help:"how long a login lasts"`
+	TokenTTL time.Duration   `env:"TOKEN_TTL" envDefault:"1h" min:"1s" help:"how long a login lasts"`
 
 	AdminUsername string          `env:"ADMIN_USERNAME" help:"admin account to create at the start, or to activate if it was deactivated; if empty, the first account created is an admin"`
 	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"password of the admin account; an existing account keeps its own"`
@@ -46,14 +46,14 @@ type Settings struct {
 	PodName     string `env:"POD_NAME" help:"name of this pod in log records"`
 	Log         logstream.Settings
 
-	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" help:"passwords hashed at the same time, 19 MiB each; at least 2, or logins wait for sign-ups"`
+	PasswordConcurrency int64         `env:"PASSWORD_CONCURRENCY" envDefault:"2" min:"1" help:"passwords hashed at the same time, 19 MiB each; at least 2, or logins wait for sign-ups"`
 	PasswordQueue       int64         `env:"PASSWORD_QUEUE" envDefault:"256" help:"maximum number of logins and sign-ups that wait to hash a password; more are rejected"`
-	PasswordPerAccount  int64         `env:"PASSWORD_QUEUE_PER_ACCOUNT" envDefault:"4" help:"maximum number of passwords of one account that are checked or wait"`
+	PasswordPerAccount  int64         `env:"PASSWORD_QUEUE_PER_ACCOUNT" envDefault:"4" min:"1" help:"maximum number of passwords of one account that are checked or wait"`
 	MaxMessageBytes     int           `env:"GRPC_MAX_MESSAGE_BYTES" envDefault:"65536" help:"maximum size of a request or of a part of a picture in bytes"`
 	UploadBytes         int64         `env:"PICTURE_UPLOAD_BYTES" envDefault:"33554432" help:"memory for pictures that are being received; an account may use half of it"`
-	CallTimeout         time.Duration `env:"GRPC_CALL_TIMEOUT" envDefault:"30s" help:"time after which calls end whose clients allow more, or do not finish their request"`
-	OrderBatchSize      int           `env:"ORDER_BATCH_SIZE" envDefault:"200" help:"maximum number of orders per transaction"`
-	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" help:"timeout for committing a batch of orders"`
+	CallTimeout         time.Duration `env:"GRPC_CALL_TIMEOUT" envDefault:"30s" min:"1s" help:"time after which calls end whose clients allow more, or do not finish their request"`
+	OrderBatchSize      int           `env:"ORDER_BATCH_SIZE" envDefault:"200" min:"1" help:"maximum number of orders per transaction"`
+	OrderTimeout        time.Duration `env:"ORDER_TIMEOUT" envDefault:"8s" min:"1s" help:"timeout for committing a batch of orders"`
 
 	Logins   logins.Settings
 	Quotas   server.QuotaSettings
@@ -77,17 +77,13 @@ func (s Settings) Validate() error {
 	if s.OrderTimeout >= s.Process.ShutdownTimeout {
 		return errors.New("ORDER_TIMEOUT must be less than SHUTDOWN_TIMEOUT, or a shutdown could interrupt orders")
 	}
-	if s.OrderBatchSize < 1 || s.PasswordConcurrency < 1 || s.PasswordQueue < s.PasswordConcurrency {
-		return errors.New("ORDER_BATCH_SIZE and PASSWORD_CONCURRENCY must be at least 1, and PASSWORD_QUEUE at least PASSWORD_CONCURRENCY")
+	if s.PasswordQueue < s.PasswordConcurrency {
+		return errors.New("PASSWORD_QUEUE must be at least PASSWORD_CONCURRENCY")
 	}
-	if s.TokenTTL < time.Second {
-		return errors.New("TOKEN_TTL must be at least 1s")
+	if s.UploadBytes < 2*picture.MaxBytes || s.MaxMessageBytes < minMessageBytes {
+		return fmt.Errorf("PICTURE_UPLOAD_BYTES must be at least %d, and GRPC_MAX_MESSAGE_BYTES %d", 2*picture.MaxBytes, minMessageBytes)
 	}
-	if s.PasswordPerAccount < 1 || s.CallTimeout < time.Second || s.UploadBytes < 2*picture.MaxBytes || s.MaxMessageBytes < minMessageBytes {
-		return fmt.Errorf("PASSWORD_QUEUE_PER_ACCOUNT must be at least 1, GRPC_CALL_TIMEOUT 1s, PICTURE_UPLOAD_BYTES %d and GRPC_MAX_MESSAGE_BYTES %d",
-			2*picture.MaxBytes, minMessageBytes)
-	}
-	return errors.Join(s.Cache.Validate(), s.Jobs.Validate(), s.RPC.Validate(), s.Postgres.Validate())
+	return s.RPC.Validate()
 }
 
 // serviceName is the service in the DB service's log records.

@@ -37,7 +37,7 @@ type Settings struct {
 	AdminPassword settings.Secret `env:"ADMIN_PASSWORD" help:"password of the admin account"`
 	SeedProducts  bool            `env:"SEED_PRODUCTS" envDefault:"true" help:"create three products in a new store"`
 
-	StartTimeout    time.Duration `env:"START_TIMEOUT" envDefault:"2m" help:"timeout for the start of everything"`
+	StartTimeout    time.Duration `env:"START_TIMEOUT" envDefault:"2m" min:"1s" help:"timeout for the start of everything"`
 	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" help:"time a service continues serving after SIGTERM"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" help:"time after that for each service to finish requests and log messages"`
 }

@@ -43,7 +43,7 @@ func (s Settings) Validate() error {
 	if s.MaxMessageBytes < minMessageBytes {
 		return fmt.Errorf("GRPC_MAX_MESSAGE_BYTES must be at least %d", minMessageBytes)
 	}
-	return errors.Join(s.Kafka.Validate(), s.Server.Validate(), s.RPC.Validate())
+	return errors.Join(s.Kafka.Validate(), s.RPC.Validate())
 }
 
 // minMessageBytes has room for the largest batch of the store's services.

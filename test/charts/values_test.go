@@ -56,6 +56,8 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"a body limit that leaves no room for bodies":     {"api.settings.BODY_MEMORY=40000000", "must be at least four times UPLOAD_LIMIT"},
 		"an upload limit above a share of the memory":     {"api.settings.UPLOAD_LIMIT=20000000", "must be at least four times UPLOAD_LIMIT"},
 		"a body limit above that of products":             {"api.settings.BODY_LIMIT=65536", "UPLOAD_LIMIT must be at least PRODUCT_BODY_LIMIT"},
+		"a request timeout above that of uploads":         {"api.settings.REQUEST_TIMEOUT=3m", "UPLOAD_TIMEOUT must be at least REQUEST_TIMEOUT"},
+		"no time in which wrong passwords are counted":    {"db.settings.LOGIN_FAILURE_WINDOW=0s", "at '/db/settings/LOGIN_FAILURE_WINDOW'"},
 		"messages too small for a product":                {"db.settings.GRPC_MAX_MESSAGE_BYTES=8192", "at '/db/settings/GRPC_MAX_MESSAGE_BYTES'"},
 		"messages too small for a batch of log records":   {"logging.settings.GRPC_MAX_MESSAGE_BYTES=65536", "at '/logging/settings/GRPC_MAX_MESSAGE_BYTES'"},
 		"too little memory for two pictures":              {"db.settings.PICTURE_UPLOAD_BYTES=10485760", "at '/db/settings/PICTURE_UPLOAD_BYTES'"},

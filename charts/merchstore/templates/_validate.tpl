@@ -89,6 +89,10 @@
 {{- if or (lt $upload $product) (lt $product (get $api "BODY_LIMIT" | default 8192 | int)) }}
   {{- fail "api.settings: UPLOAD_LIMIT must be at least PRODUCT_BODY_LIMIT, and that at least BODY_LIMIT" }}
 {{- end }}
+{{- $epoch := toDate "2006-01-02" "1970-01-01" }}
+{{- if ($epoch | dateModify (get $api "UPLOAD_TIMEOUT" | default "2m")).Before ($epoch | dateModify (get $api "REQUEST_TIMEOUT" | default "10s")) }}
+  {{- fail "api.settings: UPLOAD_TIMEOUT must be at least REQUEST_TIMEOUT" }}
+{{- end }}
 {{- range $name := list "db" "logging" }}
   {{- $settings := (get $.Values $name).settings }}
   {{- if lt (get $settings "GRPC_MAX_CONNECTIONS" | default 1024 | int) (get $settings "GRPC_MAX_CONNECTIONS_PER_ADDRESS" | default 16 | int) }}

@@ -41,15 +41,7 @@ const (
 type Settings struct {
 	URL    settings.Secret `env:"CACHE_URL" help:"redis://user:password@host:6379/0 of a Valkey or Redis, or rediss:// for TLS; not shared with another store; no cache if empty"`
 	CAFile string          `env:"CACHE_CA_FILE" help:"file with the authority of the server's certificate for rediss://, read again for each connection; the public authorities if empty"`
-	TTL    time.Duration   `env:"CACHE_TTL" envDefault:"10s" help:"maximum age of cached products; accounts are cached for a second"`
-}
-
-// Validate implements settings.Validator.
-func (s Settings) Validate() error {
-	if s.TTL < accountTTL {
-		return fmt.Errorf("CACHE_TTL must be at least %s", accountTTL)
-	}
-	return nil
+	TTL    time.Duration   `env:"CACHE_TTL" envDefault:"10s" min:"1s" help:"maximum age of cached products; accounts are cached for a second"`
 }
 
 // Reader reads from PostgreSQL, or through a Cache. Callers must not modify the results, which are

@@ -6,7 +6,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -24,17 +23,9 @@ import (
 
 // Settings configures the jobs.
 type Settings struct {
-	PictureConcurrency int           `env:"PICTURE_CONCURRENCY" envDefault:"1" help:"number of pictures scaled at the same time, each with PICTURE_MEMORY"`
-	PictureMemory      int64         `env:"PICTURE_MEMORY" envDefault:"268435456" help:"bytes of memory that decoding a picture may take; a picture that takes more is rejected"`
-	Timeout            time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" help:"timeout for a job; a job whose process was killed is retried after 1.5 times as long"`
-}
-
-// Validate implements settings.Validator.
-func (s Settings) Validate() error {
-	if s.PictureConcurrency < 1 || s.PictureMemory < 1<<20 || s.Timeout < time.Second {
-		return errors.New("PICTURE_CONCURRENCY must be at least 1, PICTURE_MEMORY 1048576 and JOB_TIMEOUT 1s")
-	}
-	return nil
+	PictureConcurrency int           `env:"PICTURE_CONCURRENCY" envDefault:"1" min:"1" help:"number of pictures scaled at the same time, each with PICTURE_MEMORY"`
+	PictureMemory      int64         `env:"PICTURE_MEMORY" envDefault:"268435456" min:"1048576" help:"bytes of memory that decoding a picture may take; a picture that takes more is rejected"`
+	Timeout            time.Duration `env:"JOB_TIMEOUT" envDefault:"30s" min:"1s" help:"timeout for a job; a job whose process was killed is retried after 1.5 times as long"`
 }
 
 // Store reads and writes what the jobs are about. Package postgres implements it.

@@ -27,7 +27,7 @@ const (
 // Settings configure a Guard.
 type Settings struct {
 	Failures int           `env:"LOGIN_FAILURES_PER_ACCOUNT" envDefault:"100" help:"wrong passwords for one account, from addresses that have not logged in to it before, after which such addresses wait; 0: no limit"`
-	Window   time.Duration `env:"LOGIN_FAILURE_WINDOW" envDefault:"1h" help:"time in which wrong passwords are counted"`
+	Window   time.Duration `env:"LOGIN_FAILURE_WINDOW" envDefault:"1h" min:"1s" help:"time in which wrong passwords are counted"`
 }
 
 // Shared is memory that all processes share, such as a Valkey. Its methods report false if it does

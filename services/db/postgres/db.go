@@ -24,23 +24,15 @@ import (
 // Settings configures the connections to the database.
 type Settings struct {
 	URL              settings.Secret `env:"DATABASE_URL,required" help:"postgres://user:password@host:5432/database"`
-	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" help:"maximum number of pooled connections, at least 5: one is for orders, a fifth for jobs, and a fifth for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
+	MaxConns         int32           `env:"DB_MAX_CONNS" envDefault:"10" min:"5" help:"maximum number of pooled connections, at least 5: one is for orders, a fifth for jobs, and a fifth for lists and searches; metrics, readiness and the job queue use one more each; orders are batched, so more are rarely faster"`
 	MinConns         int32           `env:"DB_MIN_CONNS" envDefault:"2" help:"minimum number of open connections; one more for lists and searches"`
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
-	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" help:"interval between checks of idle connections"`
+	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" min:"1ms" help:"interval between checks of idle connections"`
 	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"2s" help:"timeout for opening a connection"`
-	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" help:"timeout for a statement"`
-	ListTimeout      time.Duration   `env:"DB_LIST_TIMEOUT" envDefault:"2s" help:"timeout for a statement that lists or searches"`
-	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" help:"timeout for waiting for a lock of another transaction"`
-}
-
-// Validate implements settings.Validator.
-func (s Settings) Validate() error {
-	if s.MaxConns < 5 || s.StatementTimeout < time.Millisecond || s.ListTimeout < time.Millisecond || s.LockTimeout < time.Millisecond {
-		return errors.New("DB_MAX_CONNS must be at least 5, and DB_STATEMENT_TIMEOUT, DB_LIST_TIMEOUT and DB_LOCK_TIMEOUT 1ms")
-	}
-	return nil
+	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" min:"1ms" help:"timeout for a statement"`
+	ListTimeout      time.Duration   `env:"DB_LIST_TIMEOUT" envDefault:"2s" min:"1ms" help:"timeout for a statement that lists or searches"`
+	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" min:"1ms" help:"timeout for waiting for a lock of another transaction"`
 }
 
 // DB is a PostgreSQL database. It is safe for concurrent use.

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,28 +20,14 @@ import (
 
 // Settings bound the memory used by the service.
 type Settings struct {
-	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"16384" help:"unacknowledged messages per stream; a stream at this limit is not read further"`
-	InFlightBytes int64 `env:"LOG_IN_FLIGHT_BYTES" envDefault:"67108864" help:"memory for the messages of all streams that Kafka has not stored yet"`
-	MaxTails      int64 `env:"LOG_MAX_TAILS" envDefault:"16" help:"concurrent TailLogs calls; each uses a Kafka consumer"`
+	Window        int   `env:"LOG_STREAM_WINDOW" envDefault:"16384" min:"1" help:"unacknowledged messages per stream; a stream at this limit is not read further"`
+	InFlightBytes int64 `env:"LOG_IN_FLIGHT_BYTES" envDefault:"67108864" min:"1048576" help:"memory for the messages of all streams that Kafka has not stored yet"`
+	MaxTails      int64 `env:"LOG_MAX_TAILS" envDefault:"16" min:"1" help:"concurrent TailLogs calls; each uses a Kafka consumer"`
 }
 
-// Validate reports settings with which no message could be processed.
-func (s Settings) Validate() error {
-	if s.Window < 1 || s.MaxTails < 1 {
-		return errors.New("LOG_STREAM_WINDOW and LOG_MAX_TAILS must be at least 1")
-	}
-	if s.InFlightBytes < minInFlight {
-		return fmt.Errorf("LOG_IN_FLIGHT_BYTES must be at least %d", minInFlight)
-	}
-	return nil
-}
-
-const (
-	minInFlight = 1 << 20 // bytes: room for a chunk of messages that are escaped entirely
-	// messageCost approximates the memory in bytes of a message besides its text: headers, id, and
-	// structures here and in librdkafka.
-	messageCost = 1 << 10
-)
+// messageCost approximates the memory in bytes of a message besides its text: headers, id, and
+// structures here and in librdkafka.
+const messageCost = 1 << 10
 
 // Store stores records. Put does not call handler if it returns an error.
 type Store interface {
