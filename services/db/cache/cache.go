@@ -75,8 +75,11 @@ func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (
 	if err != nil { // the error contains the URL with its password
 		return nil, errors.New("read CACHE_URL: it must be like redis://user:password@host:6379/0, with special characters escaped as in %40")
 	}
-	if s.CAFile != "" && option.TLSConfig != nil {
+	switch {
+	case s.CAFile != "" && option.TLSConfig != nil:
 		mtls.VerifyWith(option.TLSConfig, s.CAFile)
+	case s.CAFile != "": // an upgrade to a setting that has no effect should not stop the store
+		log.Warn("connections to the cache are not encrypted, and CACHE_CA_FILE is ignored: CACHE_URL has to begin with rediss://")
 	}
 	option.ClientName = "merchstore-db"
 	option.CacheSizeEachConn = localBytes

@@ -1,12 +1,17 @@
 package cache_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"merchstore.io/merchstore/internal/settings"
 	"merchstore.io/merchstore/services/db/cache"
 	"merchstore.io/merchstore/test/certificates"
 	"merchstore.io/merchstore/test/eventually"
@@ -63,4 +68,21 @@ func TestTheServersCertificateIsVerified(t *testing.T) {
 	load()
 	do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	eventually.True(t, limit, "a command on a new connection", func() bool { return p.Set(t.Context(), "renewed", time.Minute) })
+}
+
+func TestAnAuthorityWithoutEncryptionIsReported(t *testing.T) {
+	t.Parallel()
+	server := valkey.Start(t)
+	for file, want := range map[string]bool{"/cache/ca.crt": true, "": false} {
+		var log bytes.Buffer
+		c, err := cache.New(cache.Settings{URL: settings.Secret(server.URL()), CAFile: file, TTL: time.Minute}, newDatabase(),
+			prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if strings.Contains(log.String(), "CACHE_CA_FILE is ignored") != want {
+			t.Errorf("with CACHE_CA_FILE=%q: %s", file, &log)
+		}
+	}
 }
