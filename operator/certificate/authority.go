@@ -58,6 +58,7 @@ func (a authority) renew(name string, now time.Time, lifetime time.Duration) (au
 	}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		MaxPathLenZero: true, // it signs no other authority
 	}
 	setLifetime(template, now, authorityLifetimes*lifetime)
 	certificate, err := issue(template, nil)

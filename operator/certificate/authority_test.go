@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"crypto/x509"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,30 @@ func newAuthority(t *testing.T) [2]string {
 		t.Fatal(err)
 	}
 	return [2]string{string(certificate), string(key)}
+}
+
+func TestAnAuthorityCannotSignAnother(t *testing.T) {
+	now := time.Now()
+	a, _, err := authority{}.renew("authority", now, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	between, err := issue(&x509.Certificate{
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: now, NotAfter: now.Add(time.Hour),
+	}, &a[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := issue(&x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour)}, &between)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
+	options.Roots.AddCert(a[0].Leaf)
+	options.Intermediates.AddCert(between.Leaf)
+	if _, err := service.Leaf.Verify(options); err == nil || !strings.Contains(err.Error(), "too many intermediates") {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestAnAuthorityIsKnownBeforeItSigns goes through the days of three years.
