@@ -103,7 +103,7 @@ func verify(t *testing.T, one, other map[string][]byte, options x509.VerifyOptio
 func TestCertificatesAreIssued(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.operate(c.issuing(time.Hour))
+	o := c.operate(c.issuing(time.Hour))
 	c.declareCertificate("db")
 	c.declareCertificate("authority")
 	c.declareCertificate("api")
@@ -117,6 +117,19 @@ func TestCertificatesAreIssued(t *testing.T) {
 	if len(issued.URIs) != 1 || issued.URIs[0].String() != "spiffe://merchstore.io/shop/store/db" || issued.IsCA || time.Until(issued.NotAfter) > time.Hour {
 		t.Errorf("the certificate is for %v until %v, and may sign: %t", issued.URIs, issued.NotAfter, issued.IsCA)
 	}
+
+	t.Log("metrics say when it ends, also of those that cannot be renewed")
+	ends := func(name string) int64 {
+		return int64(o.metric(t, "merchstore_operator_certificate_expiry_timestamp_seconds", map[string]string{"kind": "Secret", "namespace": c.namespace, "name": name}))
+	}
+	eventually.True(t, limit, "the end of the certificate", func() bool { return ends("db") == issued.NotAfter.Unix() })
+	extra := c.declareCertificate("extra") // which the operator may not write
+	change(c, extra, func(s *corev1.Secret) { s.Data = maps.Clone(api) })
+	eventually.True(t, limit, "the end of the other certificate", func() bool { return ends("extra") == leaf(t, api).NotAfter.Unix() })
+	if err := c.Delete(t.Context(), extra); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, limit, "no metric of a deleted Secret", func() bool { return ends("extra") == 0 })
 
 	t.Log("another URI")
 	change(c, c.readSecret("db"), func(s *corev1.Secret) { s.Annotations["merchstore.io/uri"] = "spiffe://merchstore.io/shop/other/db" })

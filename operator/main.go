@@ -92,7 +92,7 @@ func run(ctx context.Context, s Settings, p *process.Process) error {
 	if err := schemas.SetUp(ctx, manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of DatabaseSchemas: %w", err)
 	}
-	if err := certificate.New(manager, s.Certificate).SetUp(manager, s.MaxBackoff); err != nil {
+	if err := certificate.New(manager, s.Certificate, metrics).SetUp(manager, s.MaxBackoff); err != nil {
 		return fmt.Errorf("set up the controller of certificates: %w", err)
 	}
 	p.CheckReady("cache", func(ctx context.Context) error {

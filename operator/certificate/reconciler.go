@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"merchstore.io/merchstore/operator/report"
 	"merchstore.io/merchstore/operator/requeue"
 )
 
@@ -54,12 +55,15 @@ type Reconciler struct {
 	client   client.Client
 	uncached client.Reader
 	events   events.EventRecorder
+	metrics  *report.Metrics
 	lifetime time.Duration
 }
 
 // New returns a Reconciler.
-func New(m manager.Manager, s Settings) *Reconciler {
-	return &Reconciler{client: m.GetClient(), uncached: m.GetAPIReader(), events: m.GetEventRecorder("operator"), lifetime: s.Lifetime}
+func New(m manager.Manager, s Settings, metrics *report.Metrics) *Reconciler {
+	return &Reconciler{
+		client: m.GetClient(), uncached: m.GetAPIReader(), events: m.GetEventRecorder("operator"), metrics: metrics, lifetime: s.Lifetime,
+	}
 }
 
 // SetUp registers the Reconciler with the manager. It watches only the metadata of Secrets, as the
@@ -90,6 +94,11 @@ func authorityOf(_ context.Context, secret client.Object) []reconcile.Request {
 
 // Reconcile implements reconcile.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	services := new(corev1.SecretList)
+	if err := r.uncached.List(ctx, services, client.InNamespace(request.Namespace), client.MatchingLabels{label: serviceValue}); err != nil {
+		return reconcile.Result{}, fmt.Errorf("list certificates: %w", err)
+	}
+	defer func() { r.metrics.Certificates(request.Namespace, services.Items) }() // also of those that could not be renewed
 	secret := new(corev1.Secret)
 	if err := r.uncached.Get(ctx, request.NamespacedName, secret); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err) //nolint:wrapcheck // names the Secret
@@ -117,22 +126,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			return reconcile.Result{}, err
 		}
 	}
-	if err := r.reconcileServices(ctx, request, a, now); err != nil {
+	if err := r.reconcileServices(ctx, request.Name, services.Items, a, now); err != nil {
 		return reconcile.Result{}, err
 	}
 	return requeue.After(max(r.lifetime/100, time.Second)), nil
 }
 
-// reconcileServices updates the certificates that an authority signs.
-func (r *Reconciler) reconcileServices(ctx context.Context, request reconcile.Request, a authority, now time.Time) error {
-	list := new(corev1.SecretList)
-	if err := r.uncached.List(ctx, list, client.InNamespace(request.Namespace), client.MatchingLabels{label: serviceValue}); err != nil {
-		return fmt.Errorf("list certificates: %w", err)
-	}
+// reconcileServices updates those of the Secrets that the authority with that name signs.
+func (r *Reconciler) reconcileServices(ctx context.Context, name string, secrets []corev1.Secret, a authority, now time.Time) error {
 	var errs []error
-	for i := range list.Items {
-		secret := &list.Items[i]
-		if secret.Annotations[authorityAnnotation] != request.Name {
+	for i := range secrets {
+		secret := &secrets[i]
+		if secret.Annotations[authorityAnnotation] != name {
 			continue
 		}
 		data, err := update(secret, a, now, r.lifetime)
@@ -146,23 +151,25 @@ func (r *Reconciler) reconcileServices(ctx context.Context, request reconcile.Re
 	return errors.Join(errs...)
 }
 
-// write changes the content of a Secret. It fails if the Secret was written since it was read.
+// write changes the content of a Secret. It fails, and leaves secret as it is, if the Secret was
+// written since it was read.
 func (r *Reconciler) write(ctx context.Context, secret *corev1.Secret, data map[string][]byte) error {
-	before := secret.DeepCopy()
-	if secret.Data == nil {
-		secret.Data = map[string][]byte{}
+	changed := secret.DeepCopy()
+	if changed.Data == nil {
+		changed.Data = map[string][]byte{}
 	}
-	maps.Copy(secret.Data, data)
-	if equality.Semantic.DeepEqual(before.Data, secret.Data) {
+	maps.Copy(changed.Data, data)
+	if equality.Semantic.DeepEqual(changed.Data, secret.Data) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	switch err := r.client.Patch(ctx, secret, patch); {
+	patch := client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{})
+	switch err := r.client.Patch(ctx, changed, patch); {
 	case apierrors.IsNotFound(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("write certificate %s: %w", secret.Name, err)
 	}
+	*secret = *changed
 	r.events.Eventf(secret, nil, corev1.EventTypeNormal, "Renewed", "Reconcile", "the certificate or its authorities were renewed")
 	return nil
 }

@@ -40,7 +40,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, object),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "merchstore_operator_certificate_expiry_timestamp_seconds",
-			Help: "Unix time at which the first certificate in the connection's Secret expires; absent if it has none.",
+			Help: "Unix time at which the first certificate in the connection's Secret, or in that Secret, expires; absent if it has none.",
 		}, object),
 	}
 	r.MustRegister(m.ready, m.corrections, m.calls, m.released, m.changed, m.expiry)

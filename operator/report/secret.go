@@ -27,6 +27,17 @@ func (r *Reporter) Credentials(obj Object, secret *corev1.Secret) {
 	}
 }
 
+// Certificates sets when the certificates in Secrets of a namespace expire, and removes what was set
+// before. A Secret without a certificate has none.
+func (m *Metrics) Certificates(namespace string, secrets []corev1.Secret) {
+	m.expiry.DeletePartialMatch(prometheus.Labels{"kind": "Secret", "namespace": namespace})
+	for i := range secrets {
+		if expiry, ok := firstExpiry(secrets[i].Data[corev1.TLSCertKey]); ok {
+			m.expiry.WithLabelValues("Secret", namespace, secrets[i].Name).Set(float64(expiry.Unix()))
+		}
+	}
+}
+
 // lastChange returns when the data was last written. It may be too late: the API server keeps one
 // time for all fields of a manager.
 func lastChange(secret *corev1.Secret) time.Time {
