@@ -114,12 +114,14 @@ func (r *release) edit(chart string) error {
 	version := replacement{`(?m)^((?:    )?(?:version|appVersion): ).*$`, "${1}" + r.Version}
 	for file, replacements := range map[string][]replacement{
 		"Chart.yaml":                        append(r.annotations(), version),
-		"README.md":                         {{`oci://REGISTRY`, "oci://" + r.Registry}},
+		"README.md":                         {{`oci://REGISTRY`, "oci://" + r.Registry}, r.row("api"), r.row("db"), r.row("logging")},
 		"charts/operator/Chart.yaml":        {version},
 		"charts/infrastructure/Chart.yaml":  {version},
 		"values.yaml":                       {r.image("api"), r.image("db"), r.image("logging")},
 		"charts/operator/values.yaml":       {r.image("operator")},
+		"charts/operator/README.md":         {r.row("operator")},
 		"charts/infrastructure/values.yaml": {r.image("loadgen")},
+		"charts/infrastructure/README.md":   {r.row("loadgen")},
 	} {
 		if err := replace(filepath.Join(chart, file), replacements); err != nil {
 			return err
@@ -145,6 +147,14 @@ func (r *release) image(program string) replacement {
 	return replacement{
 		`(?s)repository: merchstore/` + program + `\n(.*?)digest: ""`,
 		"repository: " + r.Registry + "/" + program + "\n${1}digest: " + r.digest(program),
+	}
+}
+
+// row sets a program's image in the table of values.
+func (r *release) row(program string) replacement {
+	return replacement{
+		`(?s)"merchstore/` + program + `"(.*?image\.digest \| string \| .)""`,
+		`"` + r.Registry + "/" + program + `"${1}"` + r.digest(program) + `"`,
 	}
 }
 
