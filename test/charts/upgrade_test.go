@@ -4,6 +4,7 @@ package charts
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +51,9 @@ func upgradeFrom(t *testing.T, previous string) {
 			c.helm(append([]string{"install", "store", previous, "--set", "operator.checkDefinitions=false"}, values...)...)
 			before := c.dataObjects()
 
+			if out, err := c.tryHelm("upgrade", "store", store, "--reuse-values"); err == nil || !strings.Contains(out+err.Error(), "use --reset-then-reuse-values") {
+				t.Errorf("with the defaults of the previous chart: %v\n%s", err, out)
+			}
 			c.helm(append([]string{"upgrade", "store", store}, values...)...)
 			if diff := cmp.Diff(before, c.dataObjects().of(before)); diff != "" {
 				t.Errorf("before -, after +\n%s", diff)

@@ -77,7 +77,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"the same for the operator":                       {"operator.terminationGracePeriodSeconds=29", "must be at least the seconds of shutdown"},
 		"a Gateway without a class":                       {"httpRoute.enabled=true,gateway.enabled=true", "set gateway.className"},
 		"an HTTPRoute without a Gateway":                  {"httpRoute.enabled=true", "name your Gateways in httpRoute.parentRefs"},
-		"a host of an earlier version":                    {"ingress.host=store.example.com", "at '/ingress': additional properties 'host'"},
+		"a host of an earlier version":                    {"ingress.host=store.example.com", "ingress.host has become ingress.hosts"},
 		"a CloudNativePG Cluster with the name of the chart's objects": {
 			"infrastructure.postgresql.enabled=false,database.existingSecret=store-db-app", "give the Cluster another name",
 		},

@@ -4,6 +4,9 @@
 {{- if not (kindIs "map" .Values.encryption) }}
   {{- fail "values of an earlier version of the chart lack those that are new: use --reset-then-reuse-values instead of --reuse-values" }}
 {{- end }}
+{{- if hasKey .Values.ingress "host" }}{{- /* which the schema allows, so that the error is this one */}}
+  {{- fail "ingress.host has become ingress.hosts, a list" }}
+{{- end }}
 {{- with .Values.encryption }}
   {{- if and (not (or .issuerRef.name .operator $.Values.operator.enabled)) (include "merchstore.certificates" $ | fromJsonArray) }}
     {{- fail "this release's operator is off, and encryption needs certificates: set encryption.operator to the service account of the operator that watches this namespace, or encryption.issuerRef.name, or encryption.enabled and infrastructure.tls.enabled to false" }}
