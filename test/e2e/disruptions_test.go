@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -55,6 +59,31 @@ func scaling(c cluster, _ *traffic) {
 	for _, p := range c.pods("store-api") {
 		c.eventually("pod "+p+" gets requests", func() bool { return c.sum(p, "http_requests_total", nil) > 0 })
 	}
+	c.replicas("store-api", 2)
+}
+
+// autoscaling reads until the autoscaler has added pods, and waits until it has removed them.
+func autoscaling(c cluster, s *traffic) {
+	// More CPU than the buyers need, less than the readers take, and a shorter wait than usual.
+	c.kubectl("patch", "horizontalpodautoscaler", "store-api", "--type=merge", `--patch={"spec":{"minReplicas":2,"maxReplicas":4,
+		"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":150}}}],
+		"behavior":{"scaleDown":{"stabilizationWindowSeconds":15}}}}`)
+	replicas := func() string { return c.kubectl("get", "deployment/store-api", "--template={{.status.readyReplicas}}") }
+	ctx, stop := context.WithCancel(c.t.Context())
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer stop()
+	for _, b := range s.buyers {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				s.insist(b, http.MethodGet, fmt.Sprintf("/api/v1/products/%d", s.product), "", "", http.StatusOK, nil)
+			}
+		})
+	}
+	c.eventually("load adds pods", func() bool { return slices.Contains([]string{"3", "4"}, replicas()) })
+	c.t.Logf("%s pods under load", replicas())
+	stop()
+	c.eventually("its end removes them", func() bool { return replicas() == "2" })
 	c.replicas("store-api", 2)
 }
 

@@ -36,6 +36,7 @@ func TestStore(t *testing.T) {
 		{"rolling updates fail no request", updates},
 		{"renewing certificates fails no request", renewals},
 		{"scaling fails no request", scaling},
+		{"load adds pods, and its end removes them, without a failed request", autoscaling},
 		{"deleting pods fails no request", deletions},
 		{"losing the cache fails no request", cacheLoss},
 		{"draining a node fails no request", drain},
