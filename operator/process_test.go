@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/ports"
+	"merchstore.io/merchstore/test/stack"
 )
 
 // program is an operator in a separate process.
@@ -32,13 +32,9 @@ type program struct {
 // when the test ends.
 func (c *cluster) start(settings ...string) *program {
 	c.t.Helper()
-	path, err := filepath.Abs("../build/race/operator")
+	programs, err := stack.Build(c.t.Context(), stack.Operator)
 	if err != nil {
 		c.t.Fatal(err)
-	}
-	build := exec.CommandContext(c.t.Context(), "go", "build", "-race", "-buildvcs=false", "-o", path, ".")
-	if output, err := build.CombinedOutput(); err != nil {
-		c.t.Fatalf("build the operator: %v\n%s", err, output)
 	}
 	free, err := ports.Free(c.t.Context(), 1)
 	if err != nil {
@@ -51,7 +47,7 @@ func (c *cluster) start(settings ...string) *program {
 		c.t.Fatal(err)
 	}
 	defer log.Close()
-	p.child, err = subprocess.Start(subprocess.Command{Path: path, Output: log, Env: append([]string{
+	p.child, err = subprocess.Start(subprocess.Command{Path: filepath.Join(programs, stack.Operator), Output: log, Env: append([]string{
 		"WATCH_NAMESPACES=" + c.namespace, "KUBECONFIG=" + plane.Kubeconfig(c.t, plane.Grant(c.t, c.namespace, "../k8s/operator/role.yaml")),
 		"RESYNC=1s", "MAX_BACKOFF=2s", "LEASE_DURATION=3s", fmt.Sprintf("OPS_ADDR=127.0.0.1:%d", free[0]), "SHUTDOWN_TIMEOUT=20s",
 	}, settings...)})
