@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -59,7 +60,8 @@ func helm(t *testing.T, args ...string) (string, error) {
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Env = []string{"HOME=" + t.TempDir()}
+	// Without a limit on requests: with helm's own, an installation waits for seconds.
+	cmd.Env = []string{"HOME=" + t.TempDir(), "HELM_QPS=-1", "GOGC=400"}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("helm %v: %w\n%s", args, err, stderr.String())
@@ -134,13 +136,18 @@ func documents(t *testing.T, manifest string) [][]byte {
 	}
 }
 
+var scheme = sync.OnceValues(func() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	return s, errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s), gatewayv1.Install(s))
+})
+
 func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), gatewayv1.Install(scheme)); err != nil {
+	s, err := scheme()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return scheme
+	return s
 }
 
 // all returns the objects of a kind.

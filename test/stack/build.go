@@ -7,12 +7,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
+// built has the names of the programs that this process has built.
+var built sync.Map
+
 // Build builds programs of the store, named as in services/, or [Operator], with the race detector,
-// and returns their folder. The folder is kept, so that building takes a second if nothing has
-// changed.
+// once in a process, and returns their folder. The folder is kept, so that building takes a second
+// if nothing has changed.
 func Build(ctx context.Context, programs ...string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -34,17 +38,27 @@ func Build(ctx context.Context, programs ...string) (string, error) {
 		return "", fmt.Errorf("lock folder of programs: %w", err)
 	}
 	arguments := []string{"build", "-race", "-buildvcs=false", "-o", folder + "/"}
+	flags := len(arguments)
 	for _, program := range programs {
+		if _, found := built.Load(program); found {
+			continue
+		}
 		if program == Operator {
 			arguments = append(arguments, "./operator")
 			continue
 		}
 		arguments = append(arguments, "./services/"+program)
 	}
+	if len(arguments) == flags {
+		return folder, nil
+	}
 	build := exec.CommandContext(ctx, "go", arguments...)
 	build.Dir = module
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", strings.Join(programs, ", "), err, output)
+	}
+	for _, program := range programs {
+		built.Store(program, true)
 	}
 	return folder, nil
 }
