@@ -17,7 +17,7 @@ const (
 	toResolve = 18 * time.Minute
 )
 
-// TestAlerts injects three faults, one after the other and under traffic. Each time an alert fires,
+// TestAlerts injects four faults, one after the other and under traffic. Each time an alert fires,
 // and ends after the recovery. MerchstoreRestarting ends a quarter of an hour after the last
 // restart, so it is the first to be injected and the last to be checked.
 func TestAlerts(t *testing.T) {
@@ -40,6 +40,7 @@ func TestAlerts(t *testing.T) {
 		fault(p.in(t), kafkaUnavailable, "MerchstoreLogMessagesDelayed", "MerchstoreKafkaTopicUnreachable")
 	})
 	t.Run("a table is locked", func(t *testing.T) { fault(p.in(t), productsLocked, "MerchstoreLocksHeld") })
+	t.Run("the API's certificate ends", func(t *testing.T) { certificateEnds(p.in(t), s) })
 	t.Run("the process no longer restarts", func(t *testing.T) {
 		p := p.in(t)
 		p.within(toResolve, restarting+" is resolved", func() bool { return !p.fires(restarting) })
