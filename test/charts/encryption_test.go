@@ -106,7 +106,7 @@ func TestCallsAreEncrypted(t *testing.T) {
 					t.Errorf("the certificate is for %s", names)
 				}
 				properties := find[*corev1.ConfigMap](t, o, "store-kafka").Data["server.properties"]
-				for _, want := range []string{"CONTROLLER:SSL\n", "inter.broker.listener.name=SSL\n", "ssl.client.auth=required\n", "advertised.listeners=SASL_SSL://"} {
+				for _, want := range []string{"CONTROLLER:SSL\n", "inter.broker.listener.name=SSL\n", "listener.name.controller.ssl.client.auth=required\n", "advertised.listeners=SASL_SSL://"} {
 					if !strings.Contains(properties, want) {
 						t.Errorf("no %q in %s", want, properties)
 					}

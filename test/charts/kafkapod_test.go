@@ -112,7 +112,16 @@ func newKafkaPods(t *testing.T, c *cluster, number int) *kafkaPods {
 			k.file(p, "/opt/kafka/bin/"+filepath.Base(script), p.paths.Replace(content(t, script)))
 		}
 	}
-	t.Cleanup(k.stop)
+	t.Cleanup(func() {
+		for _, pod := range k.pods {
+			for _, p := range pod.containers {
+				p.Kill() // the last brokers would wait for the others
+				if t.Failed() {
+					t.Logf("%s of %s: %s", p.Name, pod.name, p.Log())
+				}
+			}
+		}
+	})
 	return k
 }
 
@@ -173,9 +182,6 @@ func (k *kafkaPods) stop() {
 		for _, p := range pod.containers { // what uses Kafka first
 			if err := p.Stop(); err != nil {
 				k.t.Error(err)
-			}
-			if k.t.Failed() {
-				k.t.Logf("%s of %s: %s", p.Name, pod.name, p.Log())
 			}
 		}
 		pod.containers = nil
