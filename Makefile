@@ -36,7 +36,7 @@ test-unit: ## Run the tests that need only Go, and PostgreSQL where it is instal
 	@go test -vet=off $$(tools/list-packages unit)
 
 .PHONY: test-charts
-test-charts: kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server
+test-charts: packages-test kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server, and Kafka's scripts with a real Kafka
 	@go test -race -shuffle=on -vet=off -tags e2e ./test/charts
 
 .PHONY: pictures
