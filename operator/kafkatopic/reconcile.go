@@ -54,14 +54,17 @@ func (r *Reconciler) lockTopic(ctx context.Context, s *scope, k *kafkaClient) (c
 // withClient calls do with a client for the object's connection.
 func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaClient) error) error {
 	spec := s.Spec.Connection
-	secret, err := r.secret(ctx, s.Namespace, spec.SecretName)
+	var secret, authority *corev1.Secret
+	var err error
+	if spec.SecretName != "" {
+		secret, err = r.secret(ctx, s.Namespace, spec.SecretName)
+	}
 	if err == nil || errors.As(err, new(*problem)) {
 		r.report.Credentials(s, secret)
 	}
 	if err != nil {
 		return err
 	}
-	var authority *corev1.Secret
 	if spec.CA != nil {
 		if authority, err = r.secret(ctx, s.Namespace, spec.CA.SecretName); err != nil {
 			return err
@@ -84,11 +87,8 @@ func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaCli
 	return err
 }
 
-// secret returns a Secret, or nil if it has no name. One that does not exist is a problem.
+// secret returns a Secret. One that does not exist is a problem.
 func (r *Reconciler) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	if name == "" {
-		return nil, nil
-	}
 	secret, err := r.references.Secret(ctx, client.ObjectKey{Namespace: namespace, Name: name})
 	if apierrors.IsNotFound(err) {
 		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist.", name)}
