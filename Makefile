@@ -39,7 +39,7 @@ test-unit: ## Run the tests that need only Go, and PostgreSQL where it is instal
 # Without the race detector: other processes are tested, and decoding manifests would take longer than
 # they do.
 .PHONY: test-charts
-test-charts: kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server
+test-charts: packages-test kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server, and Kafka's scripts with a real Kafka
 	@go test -shuffle=on -vet=off -tags e2e ./test/charts
 
 .PHONY: pictures

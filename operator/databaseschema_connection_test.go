@@ -142,7 +142,7 @@ func TestCertificateOfAPrivateAuthority(t *testing.T) {
 	c.must(&corev1.Secret{ObjectMeta: c.meta("ca"), Data: map[string][]byte{"ca.crt": []byte("none")}})
 	s := c.declared(address, up("CREATE TABLE a AS SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
 		func(spec *v1alpha1.DatabaseSchemaSpec) {
-			spec.Connection.CA = &v1alpha1.DatabaseAuthority{SecretName: "ca"}
+			spec.Connection.CA = &v1alpha1.Authority{SecretName: "ca"}
 		})
 	refused := func(reason, words string) {
 		t.Helper()

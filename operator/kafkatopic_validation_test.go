@@ -126,6 +126,7 @@ func TestTopicValidation(t *testing.T) {
 		"brokers without a port":            {object{"spec/connection/bootstrapServers": "kafka"}, "bootstrapServers must be a comma-separated list of host:port"},
 		"brokers with a space":              {object{"spec/connection/bootstrapServers": "a:1, b:2"}, "bootstrapServers must be a comma-separated list of host:port"},
 		"empty brokers":                     {object{"spec/connection/bootstrapServers": ""}, "should be at least 1 chars long"},
+		"an authority without TLS":          {object{"spec/connection/ca": object{"secretName": "s"}}, "connection with ca needs tls"},
 		"SASL without a Secret":             {object{"spec/connection/sasl": "PLAIN"}, "connection with sasl needs a secretName whose Secret has the keys username and password"},
 		"an unknown SASL mechanism":         {object{"spec/connection/sasl": "GSSAPI", "spec/connection/secretName": "s"}, `Unsupported value: "GSSAPI"`},
 		"TLS that is not a boolean":         {object{"spec/connection/tls": "yes"}, "must be of type boolean"},
@@ -171,6 +172,7 @@ func TestTopicValidation(t *testing.T) {
 
 func TestTopicUpdateValidation(t *testing.T) {
 	t.Parallel()
+	const another = "connection cannot change to another cluster: bootstrapServers, or secretName without it, is immutable; create another KafkaTopic"
 	type object = map[string]any
 	c := newCluster(t)
 	for name, tt := range map[string]struct {
@@ -183,9 +185,16 @@ func TestTopicUpdateValidation(t *testing.T) {
 		"another topic":                    {object{"spec/topicName": "a"}, object{"spec/topicName": "b"}, "topicName cannot be changed; create another KafkaTopic"},
 		"a topic's name that is added":     {nil, object{"spec/topicName": "a"}, "topicName cannot be changed; create another KafkaTopic"},
 		"a topic's name that is removed":   {object{"spec/topicName": "a"}, object{"spec/topicName": nil}, "topicName cannot be changed; create another KafkaTopic"},
-		"other brokers":                    {nil, object{"spec/connection/bootstrapServers": "other:1"}, "connection cannot be changed; create another KafkaTopic"},
-		"TLS":                              {nil, object{"spec/connection/tls": true}, "connection cannot be changed; create another KafkaTopic"},
-		"another Secret":                   {nil, object{"spec/connection/secretName": "s"}, "connection cannot be changed; create another KafkaTopic"},
+		"other brokers":                    {nil, object{"spec/connection/bootstrapServers": "other:1"}, another},
+		"brokers in the Secret instead":    {nil, object{"spec/connection": object{"secretName": "s"}}, another},
+		"brokers in the spec instead":      {object{"spec/connection": object{"secretName": "s"}}, object{"spec/connection/bootstrapServers": "kafka:9092"}, another},
+		"another Secret with the brokers":  {object{"spec/connection": object{"secretName": "s"}}, object{"spec/connection/secretName": "t"}, another},
+		"TLS and a password": {
+			nil, object{"spec/connection": object{
+				"bootstrapServers": "kafka:9092", "secretName": "s", "sasl": "SCRAM-SHA-512", "tls": true, "ca": object{"secretName": "t"},
+			}}, "",
+		},
+		"another Secret": {object{"spec/connection/secretName": "s"}, object{"spec/connection/secretName": "t"}, ""},
 		"fewer replicas than must be in sync": {
 			object{"spec/replicationFactor": int64(3), "spec/config": object{"min.insync.replicas": "2"}},
 			object{"spec/replicationFactor": int64(1)},

@@ -47,9 +47,9 @@ func (c connection) GoString() string { return c.String() }
 
 var serverList = regexp.MustCompile(`^[^,:\s]+:[0-9]{1,5}(,[^,:\s]+:[0-9]{1,5})*$`)
 
-// newConnection combines the spec with its Secret, which is nil if the spec names none. An invalid
-// Secret is a problem.
-func newConnection(spec v1alpha1.KafkaConnection, secret *corev1.Secret) (connection, error) {
+// newConnection combines the spec with its Secrets, which are nil if the spec does not name them. An
+// invalid Secret is a problem.
+func newConnection(spec v1alpha1.KafkaConnection, secret, authority *corev1.Secret) (connection, error) {
 	c := connection{servers: spec.BootstrapServers, tls: spec.TLS, mechanism: spec.SASL}
 	s := secretReader{secret: secret}
 	if c.servers == "" {
@@ -60,6 +60,16 @@ func newConnection(spec v1alpha1.KafkaConnection, secret *corev1.Secret) (connec
 	}
 	if c.tls {
 		c.ca, c.certificate, c.key = s.optional(keyCA), s.optional(keyCert), settings.Secret(s.optional(keyKey))
+		if spec.CA != nil {
+			a := secretReader{secret: authority}
+			c.ca = a.require(spec.CA.Key)
+			if !x509.NewCertPool().AppendCertsFromPEM([]byte(c.ca)) {
+				a.invalid("its %s holds no certificate in PEM format", spec.CA.Key)
+			}
+			if a.err != nil {
+				return c, a.err
+			}
+		}
 		if _, err := c.tlsConfig(); err != nil {
 			s.invalid("%v", err)
 		}

@@ -43,9 +43,11 @@ func TestConnection(t *testing.T) {
 	with := v1alpha1.KafkaConnection{SecretName: "kafka", BootstrapServers: "a:1"}
 	withTLS, withSASL := with, with
 	withTLS.TLS, withSASL.SASL = true, "SCRAM-SHA-512"
+	withCA := v1alpha1.KafkaConnection{BootstrapServers: "a:1", TLS: true, CA: &v1alpha1.Authority{SecretName: "authority", Key: "ca.crt"}}
 	for name, tt := range map[string]struct {
 		declared v1alpha1.KafkaConnection
 		data     data
+		ca       string // in another Secret
 		want     connection
 		reason   string
 		message  string
@@ -94,6 +96,11 @@ func TestConnection(t *testing.T) {
 			declared: withTLS, data: data{"ca.crt": cert, "tls.crt": cert, "tls.key": key},
 			want: connection{servers: "a:1", tls: true, ca: cert, certificate: cert, key: settings.Secret(key)},
 		},
+		"an authority in another Secret": {declared: withCA, ca: cert, want: connection{servers: "a:1", tls: true, ca: cert}},
+		"an invalid authority in another Secret": {
+			declared: withCA, ca: "hello",
+			reason: v1alpha1.ReasonSecretInvalid, message: "Secret authority: its ca.crt holds no certificate in PEM format",
+		},
 		"an invalid authority": {
 			declared: withTLS, data: data{"ca.crt": "hello"},
 			reason: v1alpha1.ReasonSecretInvalid, message: "Secret kafka: its ca.crt holds no certificate in PEM format",
@@ -117,7 +124,8 @@ func TestConnection(t *testing.T) {
 					secret.Data[k] = []byte(v)
 				}
 			}
-			got, err := newConnection(tt.declared, secret)
+			authority := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "authority"}, Data: map[string][]byte{"ca.crt": []byte(tt.ca)}}
+			got, err := newConnection(tt.declared, secret, authority)
 			var p *problem
 			if errors.As(err, &p) {
 				if p.reason != tt.reason || !strings.HasPrefix(p.message, tt.message) {

@@ -2,6 +2,7 @@ package kafkatopic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,19 +53,24 @@ func (r *Reconciler) lockTopic(ctx context.Context, s *scope, k *kafkaClient) (c
 
 // withClient calls do with a client for the object's connection.
 func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaClient) error) error {
-	var secret *corev1.Secret
-	if name := s.Spec.Connection.SecretName; name != "" {
-		var err error
-		secret, err = r.references.Secret(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name})
-		if apierrors.IsNotFound(err) {
-			r.report.Credentials(s, nil)
-			return &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist.", name)}
-		} else if err != nil {
-			return fmt.Errorf("read Secret: %w", err)
+	spec := s.Spec.Connection
+	var secret, authority *corev1.Secret
+	var err error
+	if spec.SecretName != "" {
+		secret, err = r.secret(ctx, s.Namespace, spec.SecretName)
+	}
+	if err == nil || errors.As(err, new(*problem)) {
+		r.report.Credentials(s, secret)
+	}
+	if err != nil {
+		return err
+	}
+	if spec.CA != nil {
+		if authority, err = r.secret(ctx, s.Namespace, spec.CA.SecretName); err != nil {
+			return err
 		}
 	}
-	r.report.Credentials(s, secret)
-	c, err := newConnection(s.Spec.Connection, secret)
+	c, err := newConnection(spec, secret, authority)
 	if err != nil {
 		return err
 	}
@@ -79,6 +85,18 @@ func (r *Reconciler) withClient(ctx context.Context, s *scope, do func(*kafkaCli
 	err = do(k)
 	k.circuit.leave(err)
 	return err
+}
+
+// secret returns a Secret. One that does not exist is a problem.
+func (r *Reconciler) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	secret, err := r.references.Secret(ctx, client.ObjectKey{Namespace: namespace, Name: name})
+	if apierrors.IsNotFound(err) {
+		return nil, &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist.", name)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret: %w", err)
+	}
+	return secret, nil
 }
 
 // syncTopic compares the topic with the spec and corrects differences.

@@ -84,13 +84,18 @@ const (
 
 // SetUp registers the Reconciler with the manager.
 func (r *Reconciler) SetUp(ctx context.Context, m manager.Manager, maxBackoff time.Duration) error {
-	for name, value := range map[string]func(*v1alpha1.KafkaTopic) string{
-		secretIndex: func(t *v1alpha1.KafkaTopic) string { return t.Spec.Connection.SecretName },
-		topicIndex:  (*v1alpha1.KafkaTopic).Topic,
+	for name, values := range map[string]func(*v1alpha1.KafkaTopic) []string{
+		secretIndex: func(t *v1alpha1.KafkaTopic) []string {
+			if ca := t.Spec.Connection.CA; ca != nil {
+				return []string{t.Spec.Connection.SecretName, ca.SecretName}
+			}
+			return []string{t.Spec.Connection.SecretName}
+		},
+		topicIndex: func(t *v1alpha1.KafkaTopic) []string { return []string{t.Topic()} },
 	} {
 		index := func(obj client.Object) []string {
 			if t, ok := obj.(*v1alpha1.KafkaTopic); ok {
-				return []string{value(t)}
+				return values(t)
 			}
 			return nil
 		}

@@ -58,7 +58,7 @@ func TestCallsAreEncrypted(t *testing.T) {
 			slices.Sort(declared)
 			slices.Sort(role.Rules[0].ResourceNames)
 			want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: declared, Verbs: []string{"patch"}}}
-			if diff := cmp.Diff(want, role.Rules); diff != "" || len(declared) != 6 {
+			if diff := cmp.Diff(want, role.Rules); diff != "" || len(declared) != 7 {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 			if s := find[*rbacv1.RoleBinding](t, o, role.Name).Subjects[0]; s.Namespace != "shop" || s.Name != "store-operator" {
@@ -99,11 +99,46 @@ func TestCallsAreEncrypted(t *testing.T) {
 				}
 			}
 		}},
-		"PostgreSQL and Valkey without TLS": {
+		"Kafka has a certificate for each broker, and clients log in": {
+			set: []string{"infrastructure.kafka.brokers=3", "infrastructure.kafka.existingSecret=mine"},
+			check: func(t *testing.T, o objects) {
+				if names := find[*corev1.Secret](t, o, "store-kafka-tls").Annotations["merchstore.io/dns-names"]; names != "store-kafka,store-kafka.shop.svc,*.store-kafka.shop.svc" {
+					t.Errorf("the certificate is for %s", names)
+				}
+				properties := find[*corev1.ConfigMap](t, o, "store-kafka").Data["server.properties"]
+				for _, want := range []string{"CONTROLLER:SSL\n", "inter.broker.listener.name=SSL\n", "listener.name.controller.ssl.client.auth=required\n", "advertised.listeners=SASL_SSL://"} {
+					if !strings.Contains(properties, want) {
+						t.Errorf("no %q in %s", want, properties)
+					}
+				}
+				want := v1alpha1.KafkaConnection{BootstrapServers: "store-kafka:9092", SecretName: "mine", TLS: true, SASL: "SCRAM-SHA-512"}
+				connection := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection
+				want.CA = &v1alpha1.Authority{SecretName: "store-kafka-tls"}
+				if diff := cmp.Diff(want, connection); diff != "" || has[*corev1.Secret](o, "store-kafka") {
+					t.Errorf("the operator's connection: want -, got +\n%s", diff)
+				}
+				pod := find[*appsv1.Deployment](t, o, "store-logging").Spec.Template
+				for _, v := range []corev1.EnvVar{env(pod)["KAFKA_SASL_PASSWORD"], env(pod)["KAFKA_SASL_USERNAME"]} {
+					if v.ValueFrom == nil || v.ValueFrom.SecretKeyRef.Name != "mine" {
+						t.Errorf("the logging service has %v", v)
+					}
+				}
+				config := find[*corev1.ConfigMap](t, o, "store-logging").Data
+				if ca := pod.Spec.Containers[0].VolumeMounts[0].MountPath + "/ca.crt"; config["KAFKA_CA_FILE"] != ca || pod.Spec.Volumes[0].Secret.SecretName != "store-kafka-tls" ||
+					config["KAFKA_SECURITY_PROTOCOL"] != "SASL_SSL" {
+					t.Errorf("the logging service has %v and %v", config, pod.Spec.Volumes[0])
+				}
+			},
+		},
+		"PostgreSQL, Kafka and Valkey without TLS": {
 			set: []string{"infrastructure.tls.enabled=false"},
 			check: func(t *testing.T, o objects) {
 				variables := env(find[*appsv1.Deployment](t, o, "store-db").Spec.Template)
 				database, cache := find[*corev1.Secret](t, o, "store-postgresql-app").Data["url"], find[*corev1.Secret](t, o, "store-valkey").Data["url"]
+				topic := find[*v1alpha1.KafkaTopic](t, o, "store-log-channel").Spec.Connection
+				if protocol := find[*corev1.ConfigMap](t, o, "store-logging").Data["KAFKA_SECURITY_PROTOCOL"]; protocol != "PLAINTEXT" || topic.TLS || topic.SecretName != "" {
+					t.Errorf("the logging service uses %s, the operator %+v", protocol, topic)
+				}
 				if variables["PGSSLMODE"].Value+variables["CACHE_CA_FILE"].Value != "" || has[*corev1.Secret](o, "store-valkey-tls") ||
 					!strings.HasSuffix(string(database), "?sslmode=disable") || !strings.HasPrefix(string(cache), "redis://") {
 					t.Errorf("the DB service has %v, %s and %s", variables, database, cache)
@@ -180,7 +215,7 @@ func TestCertManagerIssuesCertificates(t *testing.T) {
 			t.Errorf("%s: Secret %s, issuer's kind %s, URIs %v", object.GetName(), secret, kind, uris)
 		}
 	}
-	if number != 5 {
+	if number != 6 {
 		t.Errorf("%d Certificates, want one of each service and server", number)
 	}
 }

@@ -19,8 +19,9 @@ import (
 
 // elsewhere are the values without effect on what is rendered without a cluster, and their tests.
 var elsewhere = []string{
-	"global.generateSecrets",    // TestSecretsAreNotGeneratedWithoutACluster
-	"operator.checkDefinitions", // TestDifferentDefinitionsAreRejected
+	"global.generateSecrets",              // TestSecretsAreNotGeneratedWithoutACluster
+	"operator.checkDefinitions",           // TestDifferentDefinitionsAreRejected
+	"infrastructure.kafka.existingSecret", // TestCallsAreEncrypted
 	// Others have to change with them, see TestInvalidValuesAreRejected.
 	"infrastructure.enabled", "infrastructure.prometheus.enabled",
 }

@@ -20,7 +20,7 @@ import (
 func (c *cluster) secrets() map[string]map[string][]byte {
 	c.t.Helper()
 	contents := map[string]map[string][]byte{}
-	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-postgresql-app", "store-valkey", "store-grafana"} {
+	for _, name := range []string{"store-jwt", "store-admin", "store-postgresql", "store-postgresql-app", "store-kafka", "store-valkey", "store-grafana"} {
 		secret := new(corev1.Secret)
 		c.get(secret, name)
 		contents[name] = secret.Data
@@ -80,6 +80,7 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true, "store-logging": true},
 		},
 		"a new password of the cache":                      {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
+		"a new password of Kafka":                          {"store-kafka", "password", "changed", map[string]bool{"store-logging": true}},
 		"a new password of the DB service in the database": {"store-postgresql-app", "password", "changed", map[string]bool{"store-db": true}},
 		"a new password of migrations":                     {"store-postgresql", "password", "changed", map[string]bool{}},
 	} {

@@ -115,7 +115,7 @@ func TestRenderedObjectsFollowTheValuesForProduction(t *testing.T) {
 					volume.SecretName != "shop-pg-ca" || len(volume.Items) != 1 || volume.Items[0].Key != "ca.crt" { // its key is not for the pod
 					t.Errorf("variables %v, volume %v", variables, volume)
 				}
-				want := &v1alpha1.DatabaseAuthority{SecretName: "shop-pg-ca", Key: "ca.crt"}
+				want := &v1alpha1.Authority{SecretName: "shop-pg-ca", Key: "ca.crt"}
 				if got := find[*v1alpha1.DatabaseSchema](t, o, "store-database").Spec.Connection.CA; !reflect.DeepEqual(got, want) {
 					t.Errorf("the operator uses %v", got)
 				}

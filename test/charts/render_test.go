@@ -201,7 +201,7 @@ func TestRenderedObjectsFollowTheValues(t *testing.T) {
 				if servers != want || declared != want {
 					t.Errorf("the logging service uses %s, the operator %s", servers, declared)
 				}
-				const advertised = "advertised.listeners=PLAINTEXT://store-kafka-0.store-kafka.shop.svc:9092\n"
+				const advertised = "advertised.listeners=SASL_SSL://store-kafka-0.store-kafka.shop.svc:9092,"
 				if properties := find[*corev1.ConfigMap](t, o, "store-kafka").Data["server.properties"]; !strings.Contains(properties, advertised) {
 					t.Errorf("Kafka has the properties %s", properties)
 				}

@@ -67,7 +67,7 @@ func TestUpgradesKeepSecretsWithAnyCharacters(t *testing.T) {
 // existing names a Secret of one's own for each that the chart would generate.
 var existing = []string{
 	"jwt.existingSecret=mine", "admin.existingSecret=mine", "infrastructure.postgresql.existingSecret=mine",
-	"infrastructure.postgresql.app.existingSecret=mine",
+	"infrastructure.postgresql.app.existingSecret=mine", "infrastructure.kafka.existingSecret=mine",
 	"infrastructure.valkey.existingSecret=mine", "infrastructure.grafana.existingSecret=mine",
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 // openPorts are those of connections that the store does not encrypt: those of the API, in front of
-// which an ingress does, and those of the chart's Kafka.
-var openPorts = []uint16{8081, 30081, 9092}
+// which an ingress does.
+var openPorts = []uint16{8081, 30081}
 
 // capture looks for words in the packets of the cluster's nodes.
 type capture struct {

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,8 +28,8 @@ import (
 // services have a certificate, in a Secret of their name and "-tls".
 var services = []string{"store-api", "store-db", "store-logging"}
 
-// renewals removes the certificates of all services, twice. The operator issues new ones, and pods use
-// them without a restart.
+// renewals removes the certificates of all services and of Kafka, twice. The operator issues new ones,
+// and pods use them without a restart.
 func renewals(c cluster, _ *traffic) {
 	c.settleStore() // the autoscaler may just have added pods
 	var pods []string
@@ -39,11 +41,12 @@ func renewals(c cluster, _ *traffic) {
 		for _, pod := range pods {
 			found[pod] = c.sum(pod, "merchstore_tls_certificate_expiry_timestamp_seconds", nil)
 		}
+		found["store-kafka-0"] = float64(c.served("store-kafka-0", "9092").NotAfter.Unix())
 		return found
 	}
 	for range 2 {
 		before := ends()
-		for _, service := range services {
+		for _, service := range append(services, "store-kafka") {
 			c.kubectl("patch", "secret", service+"-tls", "--type=json", `--patch=[{"op":"remove","path":"/data/tls.crt"}]`)
 		}
 		c.eventually("all pods have another certificate", func() bool {
@@ -55,6 +58,19 @@ func renewals(c cluster, _ *traffic) {
 			return true
 		})
 	}
+}
+
+// served returns the certificate of a pod's port.
+func (c cluster) served(pod, port string) *x509.Certificate {
+	c.t.Helper()
+	url, end := c.forward("pod/"+pod, port)
+	defer end()
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(url, "http://"), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec,noctx // only looked at
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0]
 }
 
 // secrecy captures the traffic of all nodes while new customers sign up, log in and buy.

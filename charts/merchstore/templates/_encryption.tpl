@@ -7,7 +7,7 @@ spiffe://merchstore.io/{{ .root.Release.Namespace }}/{{ .root.Release.Name }}/{{
 {{- /* What has a certificate, as JSON. */}}
 {{- define "merchstore.certificates" -}}
 {{- $names := .Values.encryption.enabled | ternary (list "api" "db" "logging") list }}
-{{- range list "postgresql" "valkey" }}
+{{- range list "postgresql" "kafka" "valkey" }}
   {{- if include "merchstore.encrypts" (dict "root" $ "name" .) }}{{ $names = append $names . }}{{ end }}
 {{- end }}
 {{- toJson $names }}

@@ -69,6 +69,18 @@
 {{ ne .Values.cache.existingSecret "" | ternary .Values.cache.key "url" }}
 {{- end }}
 
+{{- /* How Kafka is connected to, as JSON: "tls"; "authority", the Secret with the authority of its
+       certificate; "sasl"; "secret", with username and password. */}}
+{{- define "merchstore.kafka" -}}
+{{- if include "merchstore.encrypts" (dict "root" . "name" "kafka") }}
+{{- with .Subcharts.infrastructure }}
+{{- dict "tls" true "authority" (print (include "infrastructure.name" (dict "root" . "name" "kafka")) "-tls") "sasl" "SCRAM-SHA-512" "secret" (include "infrastructure.kafka.secret" .) | toJson }}
+{{- end }}
+{{- else }}{{ with .Values.kafka }}
+{{- dict "tls" .tls.enabled "authority" (and .tls.enabled .tls.privateAuthority | ternary .existingSecret "") "sasl" .sasl "secret" .existingSecret | toJson }}
+{{- end }}{{ end }}
+{{- end }}
+
 {{- /* The content of a Secret that is not this chart's, if it can be looked up. */}}
 {{- define "merchstore.existing" -}}
 {{ (lookup "v1" "Secret" .root.Release.Namespace .secret).data | toJson }}
@@ -100,6 +112,14 @@
 {{- end }}
 {{- end }}
 
+{{- define "merchstore.kafka.content" -}}
+{{- if .Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .Values.kafka.existingSecret) }}
+{{- else if include "merchstore.encrypts" (dict "root" . "name" "kafka") }}
+{{- with .Subcharts.infrastructure.Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}
+{{- else }}{{ include "infrastructure.generated" (dict "root" .Subcharts.infrastructure "name" "kafka" "key" "password") }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "merchstore.api.secrets" -}}
 {{ include "merchstore.jwt.content" . }}
 {{- end }}
@@ -109,5 +129,5 @@
 {{- end }}
 
 {{- define "merchstore.logging.secrets" -}}
-{{ include "merchstore.jwt.content" . }} {{ with .Values.kafka.existingSecret }}{{ include "merchstore.existing" (dict "root" $ "secret" .) }}{{ end }}
+{{ include "merchstore.jwt.content" . }} {{ include "merchstore.kafka.content" . }}
 {{- end }}

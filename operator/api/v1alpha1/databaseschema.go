@@ -81,11 +81,11 @@ type DatabaseConnection struct {
 	// CA is the authority that has signed the server's certificate, which is then verified together
 	// with the server's name, unless the URL has an sslmode.
 	// +optional
-	CA *DatabaseAuthority `json:"ca,omitempty"`
+	CA *Authority `json:"ca,omitempty"`
 }
 
-// DatabaseAuthority refers to the certificates of an authority.
-type DatabaseAuthority struct {
+// Authority refers to the certificates of an authority.
+type Authority struct {
 	// SecretName names a Secret in the same namespace.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

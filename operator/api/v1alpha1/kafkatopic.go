@@ -40,8 +40,9 @@ func (t *KafkaTopic) Topic() string {
 // +kubebuilder:validation:XValidation:rule="!has(self.config) || !('min.insync.replicas' in self.config) || self.config['min.insync.replicas'].matches('^[1-9][0-9]{0,4}$')",message="config min.insync.replicas must be a whole number of at least 1"
 // +kubebuilder:validation:XValidation:rule="!has(self.config) || !('min.insync.replicas' in self.config) || !self.config['min.insync.replicas'].matches('^[1-9][0-9]{0,4}$') || int(self.config['min.insync.replicas']) <= self.replicationFactor",message="config min.insync.replicas must not be more than replicationFactor, or nothing could be written with acks=all"
 type KafkaTopicSpec struct {
-	// Connection identifies the Kafka cluster. It is immutable; the content of its Secret is not.
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connection cannot be changed; create another KafkaTopic"
+	// Connection identifies the Kafka cluster by bootstrapServers, or else by secretName. That is
+	// immutable; how to connect, and the content of Secrets, is not.
+	// +kubebuilder:validation:XValidation:rule="has(self.bootstrapServers) ? has(oldSelf.bootstrapServers) && self.bootstrapServers == oldSelf.bootstrapServers : !has(oldSelf.bootstrapServers) && self.secretName == oldSelf.secretName",message="connection cannot change to another cluster: bootstrapServers, or secretName without it, is immutable; create another KafkaTopic"
 	Connection KafkaConnection `json:"connection"`
 
 	// TopicName is the topic's name in Kafka: letters, digits, '.', '_' and '-'. It defaults to the
@@ -105,6 +106,7 @@ const (
 // KafkaConnection is the address of a Kafka cluster and the credentials for it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.bootstrapServers) || has(self.secretName)",message="connection needs bootstrapServers, or a secretName whose Secret has that key"
+// +kubebuilder:validation:XValidation:rule="!has(self.ca) || has(self.tls) && self.tls",message="connection with ca needs tls"
 // +kubebuilder:validation:XValidation:rule="!has(self.sasl) || has(self.secretName)",message="connection with sasl needs a secretName whose Secret has the keys username and password"
 type KafkaConnection struct {
 	// BootstrapServers is a comma-separated list of brokers as host:port. Without it the Secret
@@ -122,6 +124,10 @@ type KafkaConnection struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
+
+	// CA is the authority of the brokers' certificates, instead of the Secret's ca.crt.
+	// +optional
+	CA *Authority `json:"ca,omitempty"`
 
 	// TLS encrypts the connection and verifies the brokers' certificates.
 	// +optional

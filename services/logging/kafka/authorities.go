@@ -1,7 +1,11 @@
 package kafka
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"os"
 	"strings"
 	"sync"
 
@@ -19,3 +23,12 @@ var publicAuthorities = sync.OnceValue(func() string {
 	}
 	return all.String()
 })
+
+// errRenewed is why a client is replaced after its CA file has changed: it reads the file once.
+var errRenewed = errors.New("the authority of the brokers' certificates was renewed")
+
+// renewed reports whether the CA file has other authorities than the client.
+func (p *Producer) renewed() bool {
+	ca, err := os.ReadFile(p.settings.CAFile)
+	return err == nil && !bytes.Equal(ca, p.ca) && x509.NewCertPool().AppendCertsFromPEM(ca)
+}

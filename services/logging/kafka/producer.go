@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -41,7 +42,9 @@ type Producer struct {
 
 	lifetime sync.Mutex // held while a client is closed, or used by others than Put
 
-	limit limit // used by handleEvents only
+	// Used by handleEvents only.
+	limit limit
+	ca    []byte // what the client's CA file contained
 }
 
 // NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
@@ -67,6 +70,7 @@ func NewProducer(s Settings, onIdle func(), metrics prometheus.Registerer, log *
 }
 
 func (p *Producer) newClient() (*confluent.Producer, error) {
+	p.ca, _ = os.ReadFile(p.settings.CAFile) // before the client does, which reports what is wrong with it
 	config := p.settings.ProducerConfig(p.logs)
 	(*config)["statistics.interval.ms"] = int(statisticsInterval.Milliseconds())
 	(*config)["message.max.bytes"], (*config)["batch.size"] = p.limit.bytes, p.limit.bytes
@@ -131,6 +135,9 @@ func (p *Producer) serve(client *confluent.Producer) error {
 		case *confluent.Stats:
 			if err := p.statistics.update(e.String()); err != nil {
 				p.log.Warn("Kafka client statistics", "error", err)
+			}
+			if p.renewed() {
+				return errRenewed
 			}
 		case confluent.Error:
 			if e.IsFatal() {

@@ -85,6 +85,10 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{ .Values.valkey.existingSecret | default (printf "%s-valkey" (include "infrastructure.fullname" .)) }}
 {{- end }}
 
+{{- define "infrastructure.kafka.secret" -}}
+{{ .Values.kafka.existingSecret | default (printf "%s-kafka" (include "infrastructure.fullname" .)) }}
+{{- end }}
+
 {{- define "infrastructure.kafka.bootstrapServers" -}}
 {{ include "infrastructure.fullname" . }}-kafka:9092
 {{- end }}
@@ -176,15 +180,15 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* A container that runs a command when the certificate or its authority was renewed. Also takes
-       "command", and "more": lines of the container. */}}
+{{- /* A container that runs a command at its start, and when the certificate or its authority was
+       renewed. Also takes "command", "more": lines of the container, and "resources". */}}
 {{- define "infrastructure.reload" -}}
 {{- if .root.Values.tls.enabled -}}
 initContainers:
   - name: reload
     restartPolicy: Always # it runs beside the server
     {{- $small := dict "requests" (dict "cpu" "5m" "memory" "8Mi") "limits" (dict "memory" "64Mi") }}
-    {{- include "infrastructure.container" (merge (dict "resources" $small) .) | nindent 4 }}
+    {{- include "infrastructure.container" (merge (dict "resources" (.resources | default $small)) .) | nindent 4 }}
     command: [/bin/sh, -c]
     args:
       - |
@@ -192,7 +196,7 @@ initContainers:
         last=
         while :; do
           now=$(cat /tls/tls.crt /tls/ca.crt)
-          [ "$now" = "$last" ] || { {{ .command }} && last=$now; }
+          [ "$now" = "$last" ] || { {{ .command }} & wait $! && last=$now; }
           sleep 60 & wait
         done
     {{- .more | nindent 4 }}
