@@ -46,7 +46,9 @@ func (k *kafkaPods) producer() *kafka.Producer {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // tests wait for the deliveries they need
 		_ = component.Stop(ctx)
-		<-ended
+		if err := <-ended; err != nil {
+			k.t.Error(err)
+		}
 		_ = p.Close(ctx)
 	})
 	eventually.NoError(k.t, limit, "the topic", func() error { return monitor.Ready(k.t.Context()) })
