@@ -17,6 +17,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -24,6 +25,7 @@ import (
 
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/operator/certificate"
+	"merchstore.io/merchstore/operator/report"
 	"merchstore.io/merchstore/test/controlplane"
 	"merchstore.io/merchstore/test/eventually"
 	"merchstore.io/merchstore/test/kafka/jars"
@@ -41,7 +43,7 @@ func (c *cluster) issueCertificates() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := certificate.New(manager, certificate.Settings{Lifetime: time.Hour}).SetUp(manager, time.Second); err != nil {
+	if err := certificate.New(manager, certificate.Settings{Lifetime: time.Hour}, report.NewMetrics(prometheus.NewRegistry())).SetUp(manager, time.Second); err != nil {
 		c.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(c.t.Context())
