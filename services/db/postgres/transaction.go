@@ -17,9 +17,9 @@ import (
 // nothing does not wait. See decision 15.
 const awaitDurable = `SELECT pg_logical_emit_message(true, '', '')`
 
-// write runs f in a transaction and commits it. It may run f several times. If f returns a failure for the
-// caller, write rolls back and returns the failure once it is durable: the failure may describe what
-// an earlier attempt committed without waiting.
+// write runs f in a transaction and commits it. It may run f several times. If f returns a failure
+// for the caller, write rolls back and returns the failure once it is durable: the failure may
+// describe what an earlier attempt committed without waiting.
 func (db *DB) write(ctx context.Context, operation string, f func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.writeTimeout)
 	defer cancel()
