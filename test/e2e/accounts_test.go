@@ -70,16 +70,16 @@ func (s *traffic) read(t *testing.T, b *buyer, path string, into any) {
 	}
 }
 
-// checkLog checks that the log channel has a message of each request that was answered. run runs a
-// command where it can connect to the broker.
+// checkLog checks that the log channel has a message of each request that was answered, and prints
+// those of requests that failed. run runs a command where it can connect to the broker.
 func (s *traffic) checkLog(t *testing.T, broker string, run func(command string) (string, error)) {
 	if len(s.ids) == 0 {
 		t.Fatal("no request was answered")
 	}
 	c := cluster{t: t}
-	read := "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server " + broker + " --topic log-channel --from-beginning " +
-		"--timeout-ms 10000 --formatter-property print.headers=true --formatter-property print.value=false 2>/dev/null | " +
-		"grep -o 'request_id:[^,[:space:]]*' | cut -d : -f 2 | sort -u"
+	consume := "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server " + broker + " --topic log-channel --from-beginning " +
+		"--timeout-ms 10000 --formatter-property print.headers=true --formatter-property print.value=%t 2>/dev/null | "
+	read := fmt.Sprintf(consume, false) + "grep -o 'request_id:[^,[:space:]]*' | cut -d : -f 2 | sort -u"
 	c.eventually(fmt.Sprintf("the messages of %d requests are in Kafka", len(s.ids)), func() bool {
 		output, err := run(read)
 		if err != nil {
@@ -98,4 +98,8 @@ func (s *traffic) checkLog(t *testing.T, broker string, run func(command string)
 		t.Logf("the log has messages of %d requests; of the %d that were answered, %d are missing", len(logged), len(s.ids), missing)
 		return missing == 0
 	})
+	if len(s.failed) > 0 {
+		messages, err := run(fmt.Sprintf(consume, true) + "grep -F -e " + strings.Join(s.failed[:min(len(s.failed), 10)], " -e ") + " | head -n 50")
+		t.Logf("messages of requests that failed: %s %v", messages, err)
+	}
 }

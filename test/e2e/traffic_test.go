@@ -41,6 +41,7 @@ type traffic struct {
 	failures []error         // since mark
 	requests int             // since mark
 	ids      map[string]bool // of all requests that were answered
+	failed   []string        // ids of requests that were answered with a status of 500 or more
 	orders   int             // that were answered 201
 	ordered  time.Time       // the latest of these, or mark
 	gap      time.Duration   // the longest time without one since mark
@@ -231,6 +232,8 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 	s.requests++
 	if response.StatusCode < 300 {
 		s.ids[response.Header.Get("X-Request-Id")] = true
+	} else if response.StatusCode >= 500 {
+		s.failed = append(s.failed, response.Header.Get("X-Request-Id"))
 	}
 	return answer{response.StatusCode, output, response.Header.Get("Retry-After") != ""}, nil
 }
