@@ -36,11 +36,10 @@ test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl $(BIN)/schemathes
 test-unit: ## Run the tests that need only Go, and PostgreSQL where it is installed (under a minute)
 	@go test -vet=off $$(tools/list-packages unit)
 
-# Without the race detector: other processes are tested, and decoding manifests would take longer than
-# they do.
+# Without the race detector: the code under test runs in other processes.
 .PHONY: test-charts
 test-charts: packages-test kubernetes $(BIN)/helm $(BIN)/promtool ## Test the Helm charts against a real Kubernetes API server, and Kafka's scripts with a real Kafka
-	@go test -shuffle=on -vet=off -tags e2e ./test/charts
+	@go test -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) -tags e2e ./test/charts
 
 .PHONY: pictures
 pictures: packages-test kubernetes $(BIN)/promtool ## Draw the pictures of docs/dashboards.md, from a store that runs under load for five minutes

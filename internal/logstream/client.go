@@ -27,8 +27,8 @@ import (
 
 // Settings are the settings of every process that uses a Client.
 type Settings struct {
-	QueueSize  int `env:"LOG_QUEUE_SIZE" envDefault:"65536" help:"log messages queued until Kafka has stored them; further ones are dropped and counted"`
-	QueueBytes int `env:"LOG_QUEUE_BYTES" envDefault:"33554432" help:"bytes of text in that queue"`
+	QueueSize  int `env:"LOG_QUEUE_SIZE" envDefault:"65536" min:"1" help:"log messages queued until Kafka has stored them; further ones are dropped and counted"`
+	QueueBytes int `env:"LOG_QUEUE_BYTES" envDefault:"33554432" min:"1" help:"bytes of text in that queue"`
 }
 
 // Options configure a Client.

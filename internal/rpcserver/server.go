@@ -38,7 +38,7 @@ type Settings struct {
 	Callers          []string      `env:"TLS_CALLERS" help:"comma-separated URIs of the certificates whose owners may call, if calls are encrypted"`
 }
 
-// Validate reports settings with which no call could succeed.
+// Validate implements settings.Validator.
 func (s Settings) Validate() error {
 	if s.MaxConnections < s.PerAddress {
 		return errors.New("GRPC_MAX_CONNECTIONS must be at least GRPC_MAX_CONNECTIONS_PER_ADDRESS")

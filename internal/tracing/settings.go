@@ -23,8 +23,8 @@ func (s Settings) headers() (map[string]string, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL like http://host:4317 or https://host:4317")
 	}
-	if !(s.Ratio >= 0 && s.Ratio <= 1) { // also rejects NaN
-		return nil, errors.New("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1")
+	if s.Ratio > 1 {
+		return nil, errors.New("OTEL_TRACES_SAMPLER_ARG must not be more than 1")
 	}
 	headers := map[string]string{}
 	if s.Headers == "" {

@@ -40,11 +40,11 @@ type Settings struct {
 // RateSettings are the rate limits of logins and signups. 0 disables a limit.
 type RateSettings struct {
 	LoginPerAccount       float64 `env:"LOGIN_RATE_PER_ACCOUNT" envDefault:"20" help:"logins and password changes per minute for one account from one address; 0: no limit"`
-	LoginBurstPerAccount  int     `env:"LOGIN_BURST_PER_ACCOUNT" envDefault:"20" help:"burst of them"`
+	LoginBurstPerAccount  int     `env:"LOGIN_BURST_PER_ACCOUNT" envDefault:"20" min:"1" help:"burst of them"`
 	LoginPerAddress       float64 `env:"LOGIN_RATE_PER_ADDRESS" envDefault:"5" help:"logins and password changes per second from one address; 0: no limit"`
-	LoginBurstPerAddress  int     `env:"LOGIN_BURST_PER_ADDRESS" envDefault:"100" help:"burst of them"`
+	LoginBurstPerAddress  int     `env:"LOGIN_BURST_PER_ADDRESS" envDefault:"100" min:"1" help:"burst of them"`
 	SignupPerAddress      float64 `env:"SIGNUP_RATE_PER_ADDRESS" envDefault:"5" help:"new accounts per second from one address; 0: no limit"`
-	SignupBurstPerAddress int     `env:"SIGNUP_BURST_PER_ADDRESS" envDefault:"100" help:"burst of new accounts from one address"`
+	SignupBurstPerAddress int     `env:"SIGNUP_BURST_PER_ADDRESS" envDefault:"100" min:"1" help:"burst of new accounts from one address"`
 }
 
 // Validate rejects settings with which no request could succeed.

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// elsewhere are the values without effect on what is rendered without a cluster, and their tests.
-var elsewhere = []string{
+// testedElsewhere are the values without effect on what is rendered without a cluster, and their tests.
+var testedElsewhere = []string{
 	"global.generateSecrets",              // TestSecretsAreNotGeneratedWithoutACluster
 	"operator.checkDefinitions",           // TestDifferentDefinitionsAreRejected
 	"infrastructure.kafka.existingSecret", // TestCallsAreEncrypted
@@ -53,7 +53,7 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 		}
 	}
 	for path, v := range allValues(t) {
-		if slices.Contains(elsewhere, path) {
+		if slices.Contains(testedElsewhere, path) {
 			continue
 		}
 		t.Run(path, func(t *testing.T) {

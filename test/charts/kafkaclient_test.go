@@ -64,7 +64,7 @@ func (k *kafkaPods) write(p *kafka.Producer, text string) {
 	k.t.Helper()
 	eventually.NoError(k.t, limit, text, func() error {
 		delivered := make(deliveries, 1)
-		if err := p.Put(new(record.Encoder).Encode(&record.Message{ID: "1", Service: "A", Text: text}), delivered); err != nil {
+		if err := p.Put(new(record.Encoder).Encode(&record.Message{ID: "1", Service: "A", Level: record.Info, Text: text}), delivered); err != nil {
 			return err
 		}
 		return <-delivered
@@ -81,7 +81,10 @@ func (k *kafkaPods) wantRecords(want ...string) {
 		texts = nil
 		err := kafka.NewReader(k.settings(), k.log).Read(ctx, record.Query{FromBeginning: true}, func() error { return nil },
 			func(m record.Message) error {
-				if texts = append(texts, m.Text); len(texts) == len(want) {
+				if m.Level != record.Unknown { // otherwise it is only a position
+					texts = append(texts, m.Text)
+				}
+				if len(texts) == len(want) {
 					cancel()
 				}
 				return nil

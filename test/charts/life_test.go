@@ -37,10 +37,15 @@ func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 		c.get(d, name)
 		templates[name] = d.Spec.Template
 	}
+	for _, name := range []string{"store-kafka", "store-valkey"} {
+		s := new(appsv1.StatefulSet)
+		c.get(s, name)
+		templates[name] = s.Spec.Template
+	}
 	return templates
 }
 
-// replaced returns the Deployments whose pod templates differ.
+// replaced returns the workloads whose pod templates differ.
 func replaced(before, after map[string]corev1.PodTemplateSpec) map[string]bool {
 	changed := map[string]bool{}
 	for name := range before {
@@ -79,8 +84,8 @@ func TestPodsAreReplacedWhenAGeneratedSecretChanges(t *testing.T) {
 		"a new key for tokens": {
 			"store-jwt", "keys", "k2:" + strings.Repeat("s", 32), map[string]bool{"store-api": true, "store-db": true, "store-logging": true},
 		},
-		"a new password of the cache":                      {"store-valkey", "password", "changed", map[string]bool{"store-db": true}},
-		"a new password of Kafka":                          {"store-kafka", "password", "changed", map[string]bool{"store-logging": true}},
+		"a new password of the cache":                      {"store-valkey", "password", "changed", map[string]bool{"store-db": true, "store-valkey": true}},
+		"a new password of Kafka":                          {"store-kafka", "password", "changed", map[string]bool{"store-logging": true, "store-kafka": true}},
 		"a new password of the DB service in the database": {"store-postgresql-app", "password", "changed", map[string]bool{"store-db": true}},
 		"a new password of migrations":                     {"store-postgresql", "password", "changed", map[string]bool{}},
 	} {
@@ -127,23 +132,25 @@ func TestPodsAreReplacedWhenAnExistingSecretChanges(t *testing.T) {
 	c := newCluster(t, controlplane.Shared(t))
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "mine"},
-		StringData: map[string]string{"url": "postgres://me:old@example.com/store"},
+		StringData: map[string]string{"url": "postgres://me:old@example.com/store", "username": "me", "password": "old"},
 	}
 	if err := c.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	values := []string{"--set", "infrastructure.postgresql.enabled=false", "--set", "database.existingSecret=mine"}
+	values := []string{"--set", "infrastructure.postgresql.enabled=false,database.existingSecret=mine," +
+		"infrastructure.kafka.existingSecret=mine,infrastructure.valkey.existingSecret=mine"}
 	c.helm(append([]string{"install", "store", store}, values...)...)
 	before := c.pods()
-	secret.StringData = map[string]string{"url": "postgres://me:new@example.com/store"}
+	secret.StringData = map[string]string{"password": "new"}
 	if err := c.Update(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
 
 	c.helm(append([]string{"upgrade", "store", store}, values...)...)
 
-	if changed := replaced(before, c.pods()); !cmp.Equal(changed, map[string]bool{"store-db": true}) {
-		t.Errorf("the pods of %v are replaced", changed)
+	want := map[string]bool{"store-db": true, "store-logging": true, "store-kafka": true, "store-valkey": true}
+	if changed := replaced(before, c.pods()); !cmp.Equal(changed, want) {
+		t.Errorf("the pods of %v are replaced, want %v", changed, want)
 	}
 }
 

@@ -61,7 +61,7 @@ func certificateEnds(p prometheus, s *traffic) {
 // shorten replaces the certificate in a Secret by one for the same key that ends earlier.
 func (c cluster) shorten(secret string, end time.Time) {
 	c.t.Helper()
-	authority, service := c.pair("store-certificates"), c.pair(secret)
+	authority, service := c.pair("store-authority"), c.pair(secret)
 	template := *service.Leaf
 	template.NotAfter = end
 	der, err := x509.CreateCertificate(rand.Reader, &template, authority.Leaf, service.Leaf.PublicKey, authority.PrivateKey)

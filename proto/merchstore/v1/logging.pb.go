@@ -104,7 +104,7 @@ type LogMessage struct {
 	// The span of that trace in which it was logged, so that the trace shows how the message was
 	// stored. The span id itself is not stored. Both ids are hexadecimal; an invalid one is ignored.
 	SpanId string `protobuf:"bytes,9,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
-	// Set by TailLogs: where another call goes on after this message. Empty among the latest messages,
+	// Set by TailLogs: "after" of a call that resumes after this message. Empty among the latest messages,
 	// which are not sent in the order of the log. Ignored in messages to store.
 	Position      string `protobuf:"bytes,10,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -425,11 +425,11 @@ type TailLogsRequest struct {
 	// Start with this many of the latest messages that match, in the order of their time. Only recent
 	// messages are searched, so there may be fewer. Cannot be combined with from_beginning.
 	Last int32 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
-	// Start after this position, which is that of a message of an earlier call. Cannot be combined with
-	// from_beginning and last.
+	// Start after this position, which is that of a message of an earlier call. A partition whose position
+	// no longer exists starts with its oldest message. Cannot be combined with from_beginning and last.
 	After string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
 	// Also send messages that have only a position, and no level: one at the start, after the latest
-	// messages, and then while no message matches. A caller needs them to go on if the call ends.
+	// messages, and then while no message matches. A caller needs them to resume if the call ends.
 	Positions     bool `protobuf:"varint,6,opt,name=positions,proto3" json:"positions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -511,7 +511,7 @@ var File_merchstore_v1_logging_proto protoreflect.FileDescriptor
 
 const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n" +
+	"\x1bmerchstore/v1/logging.proto\x12\rmerchstore.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n" +
 	"\n" +
 	"LogMessage\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x02id\x12#\n" +
@@ -523,9 +523,9 @@ const file_merchstore_v1_logging_proto_rawDesc = "" +
 	"\btrace_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\atraceId\x12'\n" +
 	"\n" +
 	"request_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\trequestId\x12 \n" +
-	"\aspan_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06spanId\x12\x1a\n" +
+	"\aspan_id\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06spanId\x12$\n" +
 	"\bposition\x18\n" +
-	" \x01(\tR\bposition\"%\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\bposition\"%\n" +
 	"\vLogResponse\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\x03R\x06stored\"T\n" +
 	"\x10WriteLogsRequest\x12@\n" +

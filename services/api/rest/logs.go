@@ -46,8 +46,8 @@ type logMessage struct {
 }
 
 // tailLogs streams the log as server-sent events. The stream ends when the client disconnects, the
-// API shuts down, the log cannot be read for some seconds, or the caller is no longer an admin; browsers
-// reconnect by themselves. The response to HEAD has no events.
+// API shuts down, the log cannot be read for some seconds, the token ends, or its account is no longer an
+// admin's; browsers reconnect by themselves. The response to HEAD has no events.
 func (h *Handler) tailLogs(c *call) (any, error) {
 	query := c.Request.URL.Query()
 	level, known := logLevels[strings.ToLower(query.Get("level"))]

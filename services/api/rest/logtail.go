@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// maxTailFailures bounds the calls in a row that fail or end at once. The last one is four seconds
-	// after the first.
+	// maxTailFailures bounds the calls in a row that fail or end at once. The delays between them add up
+	// to four seconds.
 	maxTailFailures = 5
-	tailRetryDelay  = 400 * time.Millisecond // of the second failure, and more for each further one
+	tailRetryDelay  = 400 * time.Millisecond // times the number of earlier failures
 	stableTail      = 10 * time.Second       // a call that lasted this long was no failure
 )
 
@@ -42,7 +42,9 @@ func (l *logTail) open(ctx context.Context) (err error) {
 	return err
 }
 
-// next returns the next message. No message is lost or repeated between two calls.
+// next returns the next message. Between two calls no message is lost or repeated, unless Kafka's
+// topic is created again. After a message without a position, as pods of an earlier version send them,
+// there is no further call.
 func (l *logTail) next(ctx context.Context) (*merchstorev1.LogMessage, error) {
 	for {
 		m, err := l.stream.Recv()
@@ -54,8 +56,8 @@ func (l *logTail) next(ctx context.Context) (*merchstorev1.LogMessage, error) {
 				m, err = l.stream.Recv()
 			}
 		}
-		if m.GetPosition() != "" {
-			l.request.FromBeginning, l.request.Last, l.request.After = false, 0, m.GetPosition()
+		if l.request.After = m.GetPosition(); l.request.GetAfter() != "" {
+			l.request.FromBeginning, l.request.Last = false, 0
 		}
 		if m.GetLevel() != merchstorev1.LogLevel_LOG_LEVEL_UNSPECIFIED { // otherwise it is only a position
 			return m, nil

@@ -78,7 +78,7 @@ func New(s Settings, source Reader, r prometheus.Registerer, log *slog.Logger) (
 	switch {
 	case s.CAFile != "" && option.TLSConfig != nil:
 		mtls.VerifyWith(option.TLSConfig, s.CAFile)
-	case s.CAFile != "": // an upgrade to a setting that has no effect should not stop the store
+	case s.CAFile != "": // only a warning, because an earlier version started with it
 		log.Warn("connections to the cache are not encrypted, and CACHE_CA_FILE is ignored: CACHE_URL has to begin with rediss://")
 	}
 	option.ClientName = "merchstore-db"

@@ -29,7 +29,7 @@ type Settings struct {
 	MaxConnLifetime  time.Duration   `env:"DB_MAX_CONN_LIFETIME" envDefault:"1h" help:"maximum age of a connection"`
 	MaxConnIdleTime  time.Duration   `env:"DB_MAX_CONN_IDLE_TIME" envDefault:"10m" help:"idle time after which a connection is closed"`
 	HealthCheck      time.Duration   `env:"DB_HEALTH_CHECK_PERIOD" envDefault:"15s" min:"1ms" help:"interval between checks of idle connections"`
-	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"2s" help:"timeout for opening a connection"`
+	ConnectTimeout   time.Duration   `env:"DB_CONNECT_TIMEOUT" envDefault:"2s" min:"1ms" help:"timeout for opening a connection"`
 	StatementTimeout time.Duration   `env:"DB_STATEMENT_TIMEOUT" envDefault:"5s" min:"1ms" help:"timeout for a statement"`
 	ListTimeout      time.Duration   `env:"DB_LIST_TIMEOUT" envDefault:"2s" min:"1ms" help:"timeout for a statement that lists or searches"`
 	LockTimeout      time.Duration   `env:"DB_LOCK_TIMEOUT" envDefault:"3s" min:"1ms" help:"timeout for waiting for a lock of another transaction"`

@@ -28,7 +28,6 @@ func (c *consumer) sendLatest(ctx context.Context, each func(record.Message) err
 		}
 	}
 	for _, m := range found.sorted() {
-		m.Position = "" // they are not in the order of the log
 		if err := each(m.Message); err != nil {
 			return err
 		}

@@ -91,13 +91,14 @@ func (c *consumer) follow(ctx context.Context, log *slog.Logger, each func(recor
 	var reported string
 	var nextReport time.Time
 	report := func(m record.Message, at time.Time) error {
+		m.Position = c.next.String()
 		reported, nextReport = m.Position, time.Now().Add(positionInterval)
 		return each(m, at)
 	}
 	for ctx.Err() == nil {
 		if time.Now().After(nextReport) {
-			if position := c.next.String(); position != reported {
-				if err := report(record.Message{Position: position}, time.Time{}); err != nil {
+			if c.next.String() != reported {
+				if err := report(record.Message{}, time.Time{}); err != nil {
 					return err
 				}
 			}
@@ -117,9 +118,10 @@ func (c *consumer) follow(ctx context.Context, log *slog.Logger, each func(recor
 	return ctx.Err()
 }
 
-// assign starts reading the partitions that are not assigned yet: where the query says, or at most
-// depth records before their end. It queries their end offsets itself, because librdkafka would
-// resolve OffsetEnd only some time after assign has returned.
+// assign starts reading the partitions that are not assigned yet: at most depth records before their
+// end, or for the whole topic after the query's position. If that does not exist, which is so in a topic
+// that was created again, librdkafka begins with the oldest record. It would resolve OffsetEnd only some
+// time after assign has returned.
 func (c *consumer) assign(depth int64) error {
 	ids, err := partitions(c.client, c.topic)
 	if err != nil {
@@ -130,16 +132,15 @@ func (c *consumer) assign(depth int64) error {
 		if _, assigned := c.next[id]; assigned {
 			continue
 		}
-		low, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
-		if err != nil {
-			return fmt.Errorf("query offsets of %s[%d]: %w", c.topic, id, err)
-		}
-		start := max(low, end-depth)
-		if after, found := c.query.After[id]; found && low <= after && after <= end { // otherwise it is of an earlier topic, or deleted
-			start = after
-		}
-		if start < end {
-			c.unread[id] = confluent.Offset(end)
+		start := c.query.After[id]
+		if depth != wholeTopic {
+			low, end, err := c.client.QueryWatermarkOffsets(c.topic, id, int(metadataTimeout.Milliseconds()))
+			if err != nil {
+				return fmt.Errorf("query offsets of %s[%d]: %w", c.topic, id, err)
+			}
+			if start = max(low, end-depth); start < end {
+				c.unread[id] = confluent.Offset(end)
+			}
 		}
 		added = append(added, confluent.TopicPartition{Topic: &c.topic, Partition: id, Offset: confluent.Offset(start)})
 	}
@@ -170,7 +171,6 @@ func (c *consumer) poll(each func(record.Message, time.Time) error) error {
 			stored.Headers = append(stored.Headers, record.Header(h))
 		}
 		if m := record.Decode(stored, e.Timestamp); c.query.Matches(m) {
-			m.Position = c.next.String()
 			return each(m, e.Timestamp)
 		}
 	case confluent.PartitionEOF:

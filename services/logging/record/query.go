@@ -43,13 +43,15 @@ func ParsePosition(s string) (Position, error) {
 	p := Position{}
 	for part := range strings.SplitSeq(s, ",") {
 		id, offset, _ := strings.Cut(part, ":")
-		partition, err := strconv.ParseInt(id, 10, 32)
+		partition, err := strconv.ParseUint(id, 10, 31)
 		if err != nil {
 			return nil, fmt.Errorf("parse partition: %w", err)
 		}
-		if p[int32(partition)], err = strconv.ParseInt(offset, 10, 64); err != nil {
+		next, err := strconv.ParseUint(offset, 10, 63)
+		if err != nil {
 			return nil, fmt.Errorf("parse offset: %w", err)
 		}
+		p[int32(partition)] = int64(next)
 	}
 	return p, nil
 }

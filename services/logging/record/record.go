@@ -48,7 +48,7 @@ type Message struct {
 	Pod       string
 	TraceID   string
 	RequestID string
-	// Position is set in what is read: where another reader goes on after this message.
+	// Position is set in what is read: where another reader resumes after this message.
 	Position string
 }
 

@@ -145,8 +145,8 @@ func (w *writer) readAll(ctx context.Context, read func() ([]*merchstorev1.LogMe
 const (
 	// chunkSize is the number of messages stored at a time. Locks are taken once for each chunk.
 	chunkSize = 64
-	// chunkBytes bounds the text of a chunk, so that it fits into the least LOG_IN_FLIGHT_BYTES even if all of it is
-	// escaped.
+	// chunkBytes bounds the text of a chunk, so that it fits into the least LOG_IN_FLIGHT_BYTES even if
+	// all of it is escaped.
 	chunkBytes = 64 << 10
 )
 

@@ -180,6 +180,11 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* The sum of a Secret that is not this chart's. Pods are replaced when it changes. Also takes "secret". */}}
+{{- define "infrastructure.existingSum" -}}
+{{- (lookup "v1" "Secret" .root.Release.Namespace .secret).data | toJson | sha256sum }}
+{{- end }}
+
 {{- /* A container that runs a command at its start, and when the certificate or its authority was
        renewed. Also takes "command", "more": lines of the container, and "resources". */}}
 {{- define "infrastructure.reload" -}}
@@ -196,8 +201,8 @@ initContainers:
         last=
         while :; do
           now=$(cat /tls/tls.crt /tls/ca.crt)
-          [ "$now" = "$last" ] || { {{ .command }} & wait $! && last=$now; }
-          sleep 60 & wait
+          if [ "$now" = "$last" ] || { {{ .command }} & wait $! && last=$now; }; then pause=60; else pause=5; fi
+          sleep $pause & wait
         done
     {{- .more | nindent 4 }}
 {{- end }}
