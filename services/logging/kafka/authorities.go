@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -27,8 +26,8 @@ var publicAuthorities = sync.OnceValue(func() string {
 // errRenewed is why a client is replaced after its CA file has changed: it reads the file once.
 var errRenewed = errors.New("the authority of the brokers' certificates was renewed")
 
-// renewed reports whether the CA file has other authorities than the client.
+// renewed reports whether the CA file has changed since a client was created, or could not be.
 func (p *Producer) renewed() bool {
 	ca, err := os.ReadFile(p.settings.CAFile)
-	return err == nil && !bytes.Equal(ca, p.ca) && x509.NewCertPool().AppendCertsFromPEM(ca)
+	return err == nil && !bytes.Equal(ca, p.ca)
 }

@@ -19,8 +19,12 @@ import (
 // errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
-// A replaced client has five seconds to report the outcome of its records.
-const closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
+const (
+	// A replaced client has five seconds to report the outcome of its records.
+	closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
+	// One that works has these to store them before.
+	drainTimeout, drainInterval = 5 * time.Second, 10 * time.Millisecond
+)
 
 // Producer writes records to a topic. It replaces a client that cannot go on.
 type Producer struct {
@@ -44,7 +48,7 @@ type Producer struct {
 
 	// Used by handleEvents only.
 	limit limit
-	ca    []byte // what the client's CA file contained
+	ca    []byte // what the CA file contained when a client was created, or could not be
 }
 
 // NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
@@ -161,12 +165,24 @@ func report(m *confluent.Message, err error) {
 
 // replace replaces a client, for instance one that lost track of its sequence numbers because the
 // topic was deleted. Records in flight fail: their clients still have them, and send them again.
-// A closed producer keeps its client.
+// A closed producer keeps its client. A client that works is kept if there is no other, and stores
+// its records first.
 func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Producer, error) {
-	p.log.Warn("the Kafka client is replaced", "error", why)
+	renewed, level := errors.Is(why, errRenewed), slog.LevelWarn
 	client, err := p.newClient()
+	if renewed {
+		if err != nil {
+			p.log.Error("the Kafka client is kept, as a new one cannot be created", "reason", why, "error", err)
+			return old, nil
+		}
+		level = slog.LevelInfo
+	}
+	p.log.Log(context.Background(), level, "the Kafka client is replaced", "reason", why)
 	p.mu.Lock()
 	closed := p.closed
+	if renewed && !closed {
+		p.drain(old)
+	}
 	if err == nil && !closed {
 		p.client = client
 	}
@@ -194,16 +210,34 @@ func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Produ
 		old.Close()
 	}()
 	for event := range old.Events() { // until it is closed
-		if m, ok := event.(*confluent.Message); ok {
-			err := m.TopicPartition.Error
-			if isTooLarge(err) {
-				err = errBatchTooLarge
-			}
-			report(m, err)
-		}
+		reportLast(event)
 	}
 	p.onIdle()
 	return client, nil
+}
+
+// drain waits until a client has stored its records, or for drainTimeout. The caller holds p.mu: Put
+// waits, so that the next client's records do not overtake them.
+func (p *Producer) drain(client *confluent.Producer) {
+	for end := time.Now().Add(drainTimeout); client.Len() > 0 && time.Now().Before(end); {
+		select {
+		case event := <-client.Events():
+			reportLast(event)
+		case <-time.After(drainInterval): // Len also counts a report until shortly after it was received
+			p.onIdle()
+		}
+	}
+}
+
+// reportLast calls the delivery handler of a record of a client that is being replaced.
+func reportLast(event confluent.Event) {
+	if m, ok := event.(*confluent.Message); ok {
+		err := m.TopicPartition.Error
+		if isTooLarge(err) {
+			err = errBatchTooLarge
+		}
+		report(m, err)
+	}
 }
 
 // classify returns a record.RefusedError if the client's error means that the record can never be
