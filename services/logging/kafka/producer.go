@@ -19,12 +19,8 @@ import (
 // errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
-const (
-	// A replaced client has five seconds to report the outcome of its records.
-	closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
-	// One that works has these to store them before.
-	drainTimeout, drainInterval = 5 * time.Second, 10 * time.Millisecond
-)
+// A replaced client has five seconds to report the outcome of its records.
+const closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
 
 // Producer writes records to a topic. It replaces a client that cannot go on.
 type Producer struct {
@@ -156,26 +152,17 @@ func (p *Producer) serve(client *confluent.Producer) error {
 	return nil
 }
 
-// report calls the delivery handler of a record.
-func report(m *confluent.Message, err error) {
-	if handler, ok := m.Opaque.(record.DeliveryHandler); ok {
-		handler.HandleDelivery(classify(err))
-	}
-}
-
 // replace replaces a client, for instance one that lost track of its sequence numbers because the
 // topic was deleted. Records in flight fail: their clients still have them, and send them again.
-// A closed producer keeps its client. A client that works is kept if there is no other, and stores
-// its records first.
+// A closed producer keeps its client. One that works stores its records first, or is kept.
 func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Producer, error) {
 	renewed, level := errors.Is(why, errRenewed), slog.LevelWarn
 	client, err := p.newClient()
 	if renewed {
-		if err != nil {
+		if level = slog.LevelInfo; err != nil {
 			p.log.Error("the Kafka client is kept, as a new one cannot be created", "reason", why, "error", err)
 			return old, nil
 		}
-		level = slog.LevelInfo
 	}
 	p.log.Log(context.Background(), level, "the Kafka client is replaced", "reason", why)
 	p.mu.Lock()
@@ -214,30 +201,6 @@ func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Produ
 	}
 	p.onIdle()
 	return client, nil
-}
-
-// drain waits until a client has stored its records, or for drainTimeout. The caller holds p.mu: Put
-// waits, so that the next client's records do not overtake them.
-func (p *Producer) drain(client *confluent.Producer) {
-	for end := time.Now().Add(drainTimeout); client.Len() > 0 && time.Now().Before(end); {
-		select {
-		case event := <-client.Events():
-			reportLast(event)
-		case <-time.After(drainInterval): // Len also counts a report until shortly after it was received
-			p.onIdle()
-		}
-	}
-}
-
-// reportLast calls the delivery handler of a record of a client that is being replaced.
-func reportLast(event confluent.Event) {
-	if m, ok := event.(*confluent.Message); ok {
-		err := m.TopicPartition.Error
-		if isTooLarge(err) {
-			err = errBatchTooLarge
-		}
-		report(m, err)
-	}
 }
 
 // classify returns a record.RefusedError if the client's error means that the record can never be
