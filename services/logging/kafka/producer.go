@@ -44,7 +44,7 @@ type Producer struct {
 
 	// Used by handleEvents only.
 	limit limit
-	ca    []byte // what the client's CA file contained
+	ca    []byte // what the CA file contained when a client was created, or could not be
 }
 
 // NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
@@ -152,21 +152,24 @@ func (p *Producer) serve(client *confluent.Producer) error {
 	return nil
 }
 
-// report calls the delivery handler of a record.
-func report(m *confluent.Message, err error) {
-	if handler, ok := m.Opaque.(record.DeliveryHandler); ok {
-		handler.HandleDelivery(classify(err))
-	}
-}
-
 // replace replaces a client, for instance one that lost track of its sequence numbers because the
 // topic was deleted. Records in flight fail: their clients still have them, and send them again.
-// A closed producer keeps its client.
+// A closed producer keeps its client. One that works stores its records first, or is kept.
 func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Producer, error) {
-	p.log.Warn("the Kafka client is replaced", "error", why)
+	renewed, level := errors.Is(why, errRenewed), slog.LevelWarn
 	client, err := p.newClient()
+	if renewed {
+		if level = slog.LevelInfo; err != nil {
+			p.log.Error("the Kafka client is kept, as a new one cannot be created", "reason", why, "error", err)
+			return old, nil
+		}
+	}
+	p.log.Log(context.Background(), level, "the Kafka client is replaced", "reason", why)
 	p.mu.Lock()
 	closed := p.closed
+	if renewed && !closed {
+		p.drain(old)
+	}
 	if err == nil && !closed {
 		p.client = client
 	}
@@ -194,13 +197,7 @@ func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Produ
 		old.Close()
 	}()
 	for event := range old.Events() { // until it is closed
-		if m, ok := event.(*confluent.Message); ok {
-			err := m.TopicPartition.Error
-			if isTooLarge(err) {
-				err = errBatchTooLarge
-			}
-			report(m, err)
-		}
+		reportLast(event)
 	}
 	p.onIdle()
 	return client, nil

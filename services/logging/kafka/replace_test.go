@@ -3,6 +3,8 @@ package kafka
 import (
 	"crypto/rand"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,16 +28,31 @@ func TestReplacesAClientAfterAFatalError(t *testing.T) {
 
 func TestFailsRecordsInFlightOfAReplacedClient(t *testing.T) {
 	t.Parallel()
-	p := newProducer(t, settingsFor("127.0.0.1:1", "nowhere")) // nothing listens there, so records stay in flight
-	delivered := make(deliveries, 1)
-	if err := p.Put(recordOf("x"), delivered); err != nil {
-		t.Fatal(err)
-	}
-	p.current().TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
-	err := await(t, delivered)
-	var refused *record.RefusedError
-	if err == nil || errors.As(err, &refused) {
-		t.Errorf("record in flight: %v; want a retryable error", err)
+	for name, cause := range map[string]func(p *Producer) error{
+		"after a fatal error": func(p *Producer) error {
+			p.current().TestFatalError(confluent.ErrOutOfOrderSequenceNumber, "as a test")
+			return nil
+		},
+		"after a renewed authority": func(p *Producer) error { return os.WriteFile(p.settings.CAFile, []byte("renewed"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := settingsFor("127.0.0.1:1", "nowhere") // nothing listens there, so records stay in flight
+			s.CAFile = filepath.Join(t.TempDir(), "ca.crt")
+			p := newProducer(t, s)
+			delivered := make(deliveries, 1)
+			if err := p.Put(recordOf("x"), delivered); err != nil {
+				t.Fatal(err)
+			}
+			if err := cause(p); err != nil {
+				t.Fatal(err)
+			}
+			err := await(t, delivered)
+			var refused *record.RefusedError
+			if err == nil || errors.As(err, &refused) {
+				t.Errorf("record in flight: %v; want a retryable error", err)
+			}
+		})
 	}
 }
 
