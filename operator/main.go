@@ -55,7 +55,7 @@ func (s Settings) Validate() error {
 	if len(s.Namespaces) == 0 || slices.ContainsFunc(s.Namespaces, func(n string) bool { return n == "" || strings.TrimSpace(n) != n }) {
 		return errors.New("WATCH_NAMESPACES must name at least one namespace, several separated by commas and nothing else")
 	}
-	return errors.Join(s.Certificate.Validate(), s.KafkaTopic.Validate(), s.DatabaseSchema.Validate())
+	return s.DatabaseSchema.Validate()
 }
 
 func main() {

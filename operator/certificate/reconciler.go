@@ -39,15 +39,7 @@ const (
 
 // Settings configure the controller.
 type Settings struct {
-	Lifetime time.Duration `env:"CERTIFICATE_LIFETIME" envDefault:"2160h" help:"how long a certificate for calls between services is valid; it is renewed after two thirds of that"`
-}
-
-// Validate returns an error if the settings cannot work.
-func (s Settings) Validate() error {
-	if s.Lifetime < time.Hour {
-		return errors.New("CERTIFICATE_LIFETIME must be at least 1h: pods see changed Secrets after minutes")
-	}
-	return nil
+	Lifetime time.Duration `env:"CERTIFICATE_LIFETIME" envDefault:"2160h" min:"1h" help:"how long a certificate for calls between services is valid; it is renewed after two thirds of that, and pods see a new one after minutes"`
 }
 
 // Reconciler reconciles an authority's Secret, together with those of the certificates that it signs.

@@ -24,15 +24,15 @@ import (
 
 // Settings configure the controller.
 type Settings struct {
-	ConnectTimeout   time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s" help:"how long PostgreSQL may take to accept a connection"`
-	LockTimeout      time.Duration `env:"MIGRATION_LOCK_TIMEOUT" envDefault:"5s" help:"how long a migration may wait for a locked table before it is retried later"`
+	ConnectTimeout   time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s" min:"1s" help:"how long PostgreSQL may take to accept a connection"`
+	LockTimeout      time.Duration `env:"MIGRATION_LOCK_TIMEOUT" envDefault:"5s" min:"1ms" help:"how long a migration may wait for a locked table before it is retried later"`
 	StatementTimeout time.Duration `env:"MIGRATION_STATEMENT_TIMEOUT" envDefault:"10m" help:"how long one statement of a migration may run"`
 }
 
 // Validate returns an error if the settings cannot work.
 func (s Settings) Validate() error {
-	if s.ConnectTimeout < time.Second || s.LockTimeout < time.Millisecond || s.StatementTimeout <= s.LockTimeout {
-		return errors.New("DATABASE_CONNECT_TIMEOUT must be at least 1s, and MIGRATION_STATEMENT_TIMEOUT more than MIGRATION_LOCK_TIMEOUT")
+	if s.StatementTimeout <= s.LockTimeout {
+		return errors.New("MIGRATION_STATEMENT_TIMEOUT must be more than MIGRATION_LOCK_TIMEOUT")
 	}
 	return nil
 }

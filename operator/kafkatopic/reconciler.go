@@ -27,16 +27,8 @@ import (
 
 // Settings configure the controller.
 type Settings struct {
-	CallTimeout      time.Duration `env:"KAFKA_CALL_TIMEOUT" envDefault:"10s" help:"timeout of each call to Kafka"`
-	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" help:"how long the deletion of a KafkaTopic waits for its topic to be deleted; after that the object is released and the topic left"`
-}
-
-// Validate returns an error if the settings cannot work.
-func (s Settings) Validate() error {
-	if s.CallTimeout < time.Second || s.DeletionDeadline < time.Second {
-		return errors.New("KAFKA_CALL_TIMEOUT and DELETION_DEADLINE must be at least 1s")
-	}
-	return nil
+	CallTimeout      time.Duration `env:"KAFKA_CALL_TIMEOUT" envDefault:"10s" min:"1s" help:"timeout of each call to Kafka"`
+	DeletionDeadline time.Duration `env:"DELETION_DEADLINE" envDefault:"5m" min:"1s" help:"how long the deletion of a KafkaTopic waits for its topic to be deleted; after that the object is released and the topic left"`
 }
 
 // staleRequeue is the time after which an object that was read in an outdated state is reconciled

@@ -12,8 +12,6 @@ const (
 	maxUsers         = 200
 	maxRate          = 200
 	maxFaultDuration = time.Hour
-	// minFaultInterval leaves killed pods time to be replaced.
-	minFaultInterval = time.Second
 )
 
 // Settings are the settings of the load generator.
@@ -34,8 +32,6 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("RATE must be greater than 0 and at most %d", maxRate)
 	case s.Fault.Duration <= 0 || s.Fault.Duration > maxFaultDuration:
 		return fmt.Errorf("FAULT_DURATION must be greater than 0 and at most %s", maxFaultDuration)
-	case s.Fault.Interval < minFaultInterval:
-		return fmt.Errorf("FAULT_INTERVAL must be at least %s", minFaultInterval)
 	}
 	return nil
 }

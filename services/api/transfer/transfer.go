@@ -34,13 +34,13 @@ var (
 // Settings bound transfers.
 type Settings struct {
 	Memory  int64 `env:"BODY_MEMORY" envDefault:"67108864" help:"memory for the bodies of all requests and responses in bytes; an account may use a quarter of it, an address half"`
-	MinRate int64 `env:"BODY_MIN_RATE" envDefault:"8192" help:"bytes per second that a client must send of a body after its first seconds"`
+	MinRate int64 `env:"BODY_MIN_RATE" envDefault:"8192" min:"1" help:"bytes per second that a client must send of a body after its first seconds"`
 }
 
 // Validate reports settings with which a body of that many bytes could not be sent.
 func (s Settings) Validate(largest int64) error {
-	if s.Memory/shares < largest || s.MinRate < 1 {
-		return errors.New("BODY_MEMORY must be at least four times UPLOAD_LIMIT, and BODY_MIN_RATE at least 1")
+	if s.Memory/shares < largest {
+		return errors.New("BODY_MEMORY must be at least four times UPLOAD_LIMIT")
 	}
 	return nil
 }

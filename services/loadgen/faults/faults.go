@@ -14,7 +14,7 @@ import (
 type Settings struct {
 	Context   string        `env:"FAULT_CONTEXT" help:"the kubectl context of the cluster, as kubectl config get-contexts lists it; required by inject and recover, which touch no other cluster"`
 	Duration  time.Duration `env:"FAULT_DURATION" envDefault:"3m" help:"duration of a fault, at most 1h; each fault says how long its alerts may take to fire"`
-	Interval  time.Duration `env:"FAULT_INTERVAL" envDefault:"20s" help:"time between two rounds of kill-pods, at least 1s"`
+	Interval  time.Duration `env:"FAULT_INTERVAL" envDefault:"20s" min:"1s" help:"time between two rounds of kill-pods, which leaves killed pods time to be replaced"`
 	Component string        `env:"FAULT_COMPONENT" envDefault:"db" help:"whose pods kill-pods kills: api, db, logging, postgresql, kafka, …"`
 	Namespace string        `env:"FAULT_NAMESPACE" envDefault:"shop" help:"the store's namespace"`
 	Release   string        `env:"FAULT_RELEASE" envDefault:"store" help:"the store's Helm release"`

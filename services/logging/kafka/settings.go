@@ -2,7 +2,6 @@
 package kafka
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -18,8 +17,8 @@ type Settings struct {
 	Topic   string `env:"KAFKA_TOPIC,notEmpty" envDefault:"log-channel" help:"topic of the log records"`
 
 	CreateTopic bool `env:"KAFKA_CREATE_TOPIC" envDefault:"false" help:"create the topic if it is missing; not needed where the operator runs"`
-	Partitions  int  `env:"KAFKA_TOPIC_PARTITIONS" envDefault:"1" help:"partitions of a topic created that way"`
-	Replication int  `env:"KAFKA_TOPIC_REPLICATION" envDefault:"1" help:"replicas of each partition of a topic created that way"`
+	Partitions  int  `env:"KAFKA_TOPIC_PARTITIONS" envDefault:"1" min:"1" help:"partitions of a topic created that way"`
+	Replication int  `env:"KAFKA_TOPIC_REPLICATION" envDefault:"1" min:"1" help:"replicas of each partition of a topic created that way"`
 
 	SecurityProtocol string          `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT" help:"PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"`
 	SASLMechanism    string          `env:"KAFKA_SASL_MECHANISM" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
@@ -40,9 +39,6 @@ func (s Settings) Validate() error {
 	default:
 		return fmt.Errorf("KAFKA_SECURITY_PROTOCOL: %q is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
 			s.SecurityProtocol)
-	}
-	if s.Partitions < 1 || s.Replication < 1 {
-		return errors.New("KAFKA_TOPIC_PARTITIONS and KAFKA_TOPIC_REPLICATION must be at least 1")
 	}
 	return nil
 }
