@@ -35,7 +35,6 @@ type Broker struct {
 
 	dir        string
 	jars       string
-	jvm        []string
 	properties properties
 	clusterID  string
 	port       int
@@ -49,12 +48,6 @@ type Option func(*Broker)
 // WithProperty sets a property of server.properties.
 func WithProperty(key, value string) Option {
 	return func(b *Broker) { b.properties[key] = value }
-}
-
-// WithJVM replaces the flags of the virtual machine. The default ones favor a quick start over peak
-// performance.
-func WithJVM(flags ...string) Option {
-	return func(b *Broker) { b.jvm = flags }
 }
 
 // WithClusterID sets the cluster id, which has 22 characters of URL-safe base64. By default all
@@ -78,7 +71,6 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	b := &Broker{
 		dir:        dir,
 		jars:       libraries,
-		jvm:        []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"},
 		properties: newProperties(filepath.Join(dir, "data"), free[0], free[1]),
 		clusterID:  clusterID,
 		port:       free[0],
@@ -96,7 +88,9 @@ func Start(ctx context.Context, dir string, options ...Option) (*Broker, error) 
 	if err := b.format(ctx); err != nil {
 		return nil, err
 	}
-	arguments := slices.Concat(b.jvm, logFlags, []string{"-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile()})
+	// These favor a quick start over peak performance.
+	jvm := []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+	arguments := slices.Concat(jvm, logFlags, []string{"-cp", filepath.Join(b.jars, "*"), "kafka.Kafka", b.propertiesFile()})
 	b.Program = program.Program{
 		Name: "broker", LogFile: filepath.Join(dir, "broker.log"), Ready: b.ready, AnyExit: true,
 		Command: subprocess.Command{Path: "java", Args: arguments},
