@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -182,7 +183,7 @@ func replace(file string, replacements []replacement) error {
 	return os.WriteFile(file, content, 0o644) //nolint:gosec // a released file is public
 }
 
-// pack lets Helm validate and archive a chart, and repeats the archive with fixed times.
+// pack lets Helm validate and archive a chart, and repeats the archive with a fixed order and time.
 func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	if _, err := output(ctx, "helm", "package", chart, "--destination", r.work); err != nil {
 		return nil, err
@@ -199,31 +200,46 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	return archive, r.write(file, archive)
 }
 
-// retime returns a compressed archive with the same files, all with the same time.
+// retime returns a compressed archive with the same files in the order of their names, all with the
+// same time. Helm's order of subcharts is another one each time.
 func retime(archive []byte, when time.Time) ([]byte, error) {
 	in, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		return nil, err
 	}
-	var buffer bytes.Buffer
-	out := gzip.NewWriter(&buffer)
-	files, copies := tar.NewReader(in), tar.NewWriter(out)
-	for {
-		header, err := files.Next()
+	type file struct {
+		*tar.Header
+
+		content []byte
+	}
+	var files []file
+	for from := tar.NewReader(in); ; {
+		header, err := from.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		header.ModTime = when
-		if err := copies.WriteHeader(header); err != nil {
+		content, err := io.ReadAll(from)
+		if err != nil {
 			return nil, err
 		}
-		if _, err := io.Copy(copies, files); err != nil { //nolint:gosec // Helm made it just now
+		header.ModTime = when
+		files = append(files, file{header, content})
+	}
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.Name, b.Name) })
+	var buffer bytes.Buffer
+	out := gzip.NewWriter(&buffer)
+	to := tar.NewWriter(out)
+	for _, f := range files {
+		if err := to.WriteHeader(f.Header); err != nil {
+			return nil, err
+		}
+		if _, err := to.Write(f.content); err != nil {
 			return nil, err
 		}
 	}
-	err = errors.Join(copies.Close(), out.Close())
+	err = errors.Join(to.Close(), out.Close())
 	return buffer.Bytes(), err
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -40,5 +45,36 @@ func TestTheChartNamesTheImagesOfItsRelease(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestTheSameFilesGiveTheSameArchive packs files in two orders and at two times.
+func TestTheSameFilesGiveTheSameArchive(t *testing.T) {
+	t.Parallel()
+	when := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	pack := func(modified time.Time, names ...string) []byte {
+		var buffer bytes.Buffer
+		out := gzip.NewWriter(&buffer)
+		files := tar.NewWriter(out)
+		for _, name := range names {
+			if err := files.WriteHeader(&tar.Header{Name: name, Size: int64(len(name)), Mode: 0o644, ModTime: modified}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := files.Write([]byte(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(files.Close(), out.Close()); err != nil {
+			t.Fatal(err)
+		}
+		archive, err := retime(buffer.Bytes(), when)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return archive
+	}
+	if !bytes.Equal(pack(when.Add(time.Hour), "Chart.yaml", "charts/a/Chart.yaml", "charts/b/Chart.yaml"),
+		pack(when, "Chart.yaml", "charts/b/Chart.yaml", "charts/a/Chart.yaml")) {
+		t.Error("the archives differ")
 	}
 }
