@@ -201,7 +201,7 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 }
 
 // retime returns a compressed archive with the same files in the order of their names, all with the
-// same time. Helm's order of subcharts is another one each time.
+// same time. Helm packs subcharts in a different order each time.
 func retime(archive []byte, when time.Time) ([]byte, error) {
 	in, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {

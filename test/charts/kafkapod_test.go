@@ -102,7 +102,7 @@ func newKafkaPods(t *testing.T, c *cluster, number int) *kafkaPods {
 		k.pods = append(k.pods, &kafkaPod{name: fmt.Sprintf("store-kafka-%d", i), dir: t.TempDir(), address: fmt.Sprintf("localhost:%d", free[0])})
 	}
 	for i, p := range k.pods {
-		replace := slices.Concat(names, local[i], []string{"/opt/kafka/libs/", libraries + "/", "sleep 60", "sleep 1", "pause=60", "pause=1", "$((300 *", "$((30 *"})
+		replace := slices.Concat(names, local[i], []string{"/opt/kafka/libs/", libraries + "/", "sleep 60", "sleep 1", "pause=60", "pause=1", "sleep 900", "sleep 10", "$((300 *", "$((30 *"})
 		for _, folder := range []string{"/opt/kafka/bin/", "/config/", "/data/", "/tmp/", "/tls/"} {
 			replace = append(replace, folder, p.dir+folder)
 			if err := os.MkdirAll(p.dir+folder, 0o700); err != nil {

@@ -28,7 +28,7 @@ func (c *cluster) secrets() map[string]map[string][]byte {
 	return contents
 }
 
-// pods returns the pod templates of the store's Deployments. Changing one replaces its pods.
+// pods returns the pod templates of workloads. Changing one replaces its pods.
 func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 	c.t.Helper()
 	templates := map[string]corev1.PodTemplateSpec{}
@@ -37,7 +37,7 @@ func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 		c.get(d, name)
 		templates[name] = d.Spec.Template
 	}
-	for _, name := range []string{"store-kafka", "store-valkey"} {
+	for _, name := range []string{"store-kafka", "store-valkey", "store-grafana"} {
 		s := new(appsv1.StatefulSet)
 		c.get(s, name)
 		templates[name] = s.Spec.Template
@@ -138,7 +138,7 @@ func TestPodsAreReplacedWhenAnExistingSecretChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := []string{"--set", "infrastructure.postgresql.enabled=false,database.existingSecret=mine," +
-		"infrastructure.kafka.existingSecret=mine,infrastructure.valkey.existingSecret=mine"}
+		"infrastructure.kafka.existingSecret=mine,infrastructure.valkey.existingSecret=mine,infrastructure.grafana.existingSecret=mine"}
 	c.helm(append([]string{"install", "store", store}, values...)...)
 	before := c.pods()
 	secret.StringData = map[string]string{"password": "new"}
@@ -148,7 +148,7 @@ func TestPodsAreReplacedWhenAnExistingSecretChanges(t *testing.T) {
 
 	c.helm(append([]string{"upgrade", "store", store}, values...)...)
 
-	want := map[string]bool{"store-db": true, "store-logging": true, "store-kafka": true, "store-valkey": true}
+	want := map[string]bool{"store-db": true, "store-logging": true, "store-kafka": true, "store-valkey": true, "store-grafana": true}
 	if changed := replaced(before, c.pods()); !cmp.Equal(changed, want) {
 		t.Errorf("the pods of %v are replaced, want %v", changed, want)
 	}

@@ -232,8 +232,8 @@ func (s *traffic) ask(ctx context.Context, b *buyer, method, path, body, key str
 	s.requests++
 	if response.StatusCode < 300 {
 		s.ids[response.Header.Get("X-Request-Id")] = true
-	} else if response.StatusCode >= 500 {
-		s.failed = append(s.failed, response.Header.Get("X-Request-Id"))
+	} else if id := response.Header.Get("X-Request-Id"); response.StatusCode >= 500 && id != "" {
+		s.failed = append(s.failed, id)
 	}
 	return answer{response.StatusCode, output, response.Header.Get("Retry-After") != ""}, nil
 }

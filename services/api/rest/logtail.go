@@ -43,8 +43,8 @@ func (l *logTail) open(ctx context.Context) (err error) {
 }
 
 // next returns the next message. Between two calls no message is lost or repeated, unless Kafka's
-// topic is created again. After a message without a position, as pods of an earlier version send them,
-// there is no further call.
+// topic is created again, or a pod of an earlier version answers: it ignores positions, and after one of
+// its messages there is no further call.
 func (l *logTail) next(ctx context.Context) (*merchstorev1.LogMessage, error) {
 	for {
 		m, err := l.stream.Recv()

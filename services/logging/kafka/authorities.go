@@ -30,7 +30,7 @@ var publicAuthorities = sync.OnceValue(func() string {
 // errRenewed is why a client is replaced after its CA file has changed: it reads the file once.
 var errRenewed = errors.New("the authority of the brokers' certificates was renewed")
 
-// renewed reports whether the CA file has changed since a client was created, or could not be.
+// renewed reports whether the CA file has changed since the last attempt to create a client.
 func (p *Producer) renewed() bool {
 	ca, err := os.ReadFile(p.settings.CAFile)
 	return err == nil && !bytes.Equal(ca, p.ca)

@@ -44,7 +44,7 @@ type Producer struct {
 
 	// Used by handleEvents only.
 	limit limit
-	ca    []byte // what the CA file contained when a client was created, or could not be
+	ca    []byte // what the CA file contained at the last attempt to create a client
 }
 
 // NewProducer returns a producer. It does not wait for Kafka. The producer must be closed, even if
@@ -174,15 +174,17 @@ func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Produ
 		p.client = client
 	}
 	p.mu.Unlock()
+	if closed { // and so is old, perhaps
+		if err == nil {
+			client.Close()
+		}
+		return old, nil
+	}
 	if purgeErr := old.Purge(confluent.PurgeQueue | confluent.PurgeInFlight); purgeErr != nil {
 		p.log.Error("purge records in flight", "error", purgeErr)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case closed:
-		client.Close()
-		return old, nil
 	}
 	go func() {
 		p.lifetime.Lock()
