@@ -33,7 +33,7 @@ test: packages-test kubernetes $(BIN)/gotestsum $(BIN)/grpcurl $(BIN)/schemathes
 	@gotestsum --format pkgname-and-test-fails -- -race -shuffle=on -vet=off -timeout=$(TEST_TIMEOUT) $(PACKAGES)
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need only Go, and PostgreSQL where it is installed (under a minute)
+test-unit: ## Run the tests that need only Go, and PostgreSQL where it is installed (a minute or two)
 	@go test -vet=off $$(tools/list-packages unit)
 
 # Without the race detector: the code under test runs in other processes.

@@ -28,11 +28,14 @@ func (c *cluster) secrets() map[string]map[string][]byte {
 	return contents
 }
 
+// deployments are those of the store's own programs.
+var deployments = []string{"store-api", "store-db", "store-logging", "store-operator"}
+
 // pods returns the pod templates of workloads. Changing one replaces its pods.
 func (c *cluster) pods() map[string]corev1.PodTemplateSpec {
 	c.t.Helper()
 	templates := map[string]corev1.PodTemplateSpec{}
-	for _, name := range []string{"store-api", "store-db", "store-logging", "store-operator"} {
+	for _, name := range deployments {
 		d := new(appsv1.Deployment)
 		c.get(d, name)
 		templates[name] = d.Spec.Template
