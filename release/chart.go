@@ -193,16 +193,16 @@ func (r *release) pack(ctx context.Context, chart string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the chart: %w", err)
 	}
-	archive, err := retime(packed, r.time)
+	archive, err := repack(packed, r.time)
 	if err != nil {
 		return nil, fmt.Errorf("archive the chart again: %w", err)
 	}
 	return archive, r.write(file, archive)
 }
 
-// retime returns a compressed archive with the same files in the order of their names, all with the
+// repack returns a compressed archive with the same files in the order of their names, all with the
 // same time. Helm packs subcharts in a different order each time.
-func retime(archive []byte, when time.Time) ([]byte, error) {
+func repack(archive []byte, when time.Time) ([]byte, error) {
 	in, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		return nil, err

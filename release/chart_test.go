@@ -67,7 +67,7 @@ func TestTheSameFilesGiveTheSameArchive(t *testing.T) {
 		if err := errors.Join(files.Close(), out.Close()); err != nil {
 			t.Fatal(err)
 		}
-		archive, err := retime(buffer.Bytes(), when)
+		archive, err := repack(buffer.Bytes(), when)
 		if err != nil {
 			t.Fatal(err)
 		}

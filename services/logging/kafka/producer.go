@@ -19,9 +19,6 @@ import (
 // errClosed is returned for records put after Close.
 var errClosed = errors.New("the producer is closed")
 
-// A replaced client has five seconds to report the outcome of its records.
-const closeAttempts, closeInterval = 50, 100 // the latter in milliseconds
-
 // Producer writes records to a topic. It replaces a client that cannot go on.
 type Producer struct {
 	topic    string
@@ -152,57 +149,11 @@ func (p *Producer) serve(client *confluent.Producer) error {
 	return nil
 }
 
-// replace replaces a client, for instance one that lost track of its sequence numbers because the
-// topic was deleted. Records in flight fail: their clients still have them, and send them again.
-// A closed producer keeps its client. One that works stores its records first, or is kept.
-func (p *Producer) replace(old *confluent.Producer, why error) (*confluent.Producer, error) {
-	renewed, level := errors.Is(why, errRenewed), slog.LevelWarn
-	client, err := p.newClient()
-	if renewed {
-		if level = slog.LevelInfo; err != nil {
-			p.log.Error("the Kafka client is kept, as a new one cannot be created", "reason", why, "error", err)
-			return old, nil
-		}
+// report calls the delivery handler of a record.
+func report(m *confluent.Message, err error) {
+	if handler, ok := m.Opaque.(record.DeliveryHandler); ok {
+		handler.HandleDelivery(classify(err))
 	}
-	p.log.Log(context.Background(), level, "the Kafka client is replaced", "reason", why)
-	p.mu.Lock()
-	closed := p.closed
-	if renewed && !closed {
-		p.drain(old)
-	}
-	if err == nil && !closed {
-		p.client = client
-	}
-	p.mu.Unlock()
-	if closed { // and so is old, perhaps
-		if err == nil {
-			client.Close()
-		}
-		return old, nil
-	}
-	if purgeErr := old.Purge(confluent.PurgeQueue | confluent.PurgeInFlight); purgeErr != nil {
-		p.log.Error("purge records in flight", "error", purgeErr)
-	}
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		p.lifetime.Lock()
-		defer p.lifetime.Unlock()
-		// Records that were just being sent were not purged. Closing the client would forget them.
-		for range closeAttempts {
-			if old.Flush(closeInterval) == 0 {
-				break
-			}
-			_ = old.Purge(confluent.PurgeQueue | confluent.PurgeInFlight) // as above
-		}
-		old.Close()
-	}()
-	for event := range old.Events() { // until it is closed
-		reportLast(event)
-	}
-	p.onIdle()
-	return client, nil
 }
 
 // classify returns a record.RefusedError if the client's error means that the record can never be
