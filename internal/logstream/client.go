@@ -51,17 +51,6 @@ const (
 	maxRequestID = 128
 )
 
-// Level is the severity of a message.
-type Level = merchstorev1.LogLevel
-
-// The levels.
-const (
-	LevelDebug = merchstorev1.LogLevel_LOG_LEVEL_DEBUG
-	LevelInfo  = merchstorev1.LogLevel_LOG_LEVEL_INFO
-	LevelWarn  = merchstorev1.LogLevel_LOG_LEVEL_WARN
-	LevelError = merchstorev1.LogLevel_LOG_LEVEL_ERROR
-)
-
 // Client sends log messages. It is safe for concurrent use.
 type Client struct {
 	service merchstorev1.LoggingServiceClient
@@ -105,15 +94,19 @@ func New(conn grpc.ClientConnInterface, o Options, registry prometheus.Registere
 	return c
 }
 
-// Info logs a message with LevelInfo.
-func (c *Client) Info(ctx context.Context, text string) { c.Log(ctx, LevelInfo, text) }
+// Info sends a message of the level INFO.
+func (c *Client) Info(ctx context.Context, text string) {
+	c.enqueue(ctx, merchstorev1.LogLevel_LOG_LEVEL_INFO, text)
+}
 
-// Error logs a message with LevelError.
-func (c *Client) Error(ctx context.Context, text string) { c.Log(ctx, LevelError, text) }
+// Error sends a message of the level ERROR.
+func (c *Client) Error(ctx context.Context, text string) {
+	c.enqueue(ctx, merchstorev1.LogLevel_LOG_LEVEL_ERROR, text)
+}
 
-// Log queues a message with the ids of the request and of the sampled trace in ctx. It does not
+// enqueue queues a message with the ids of the request and of the sampled trace in ctx. It does not
 // block; if the queue is full, the message is dropped.
-func (c *Client) Log(ctx context.Context, level Level, text string) {
+func (c *Client) enqueue(ctx context.Context, level merchstorev1.LogLevel, text string) {
 	e := entry{text: sanitize(text), level: level, nanos: time.Now().UnixNano()}
 	if id := rpc.RequestID(ctx); len(id) <= maxRequestID && utf8.ValidString(id) {
 		e.requestID = id

@@ -1,7 +1,7 @@
 // Package certificate fills Secrets with the certificates of the store's services, and renews them
-// before they end. A Secret with the label merchstore.io/certificate is declared by the chart, and
-// empty at first: one with the value "authority" gets the certificates and keys that sign, one with
-// the value "service" a certificate for the URI and the DNS names in its annotations.
+// before they end. The chart declares these Secrets, empty, with the label merchstore.io/certificate:
+// those with the value "authority" get the authority's certificates and keys, those with the value
+// "service" a certificate for the URI and the DNS names in their annotations.
 package certificate
 
 import (
@@ -59,8 +59,8 @@ func New(m manager.Manager, s Settings, metrics *report.Metrics) *Reconciler {
 }
 
 // SetUp registers the Reconciler with the manager. It watches only the metadata of Secrets, as the
-// others do. Their permission to read Secrets suffices; the permission to write is given by the
-// store's chart, for the Secrets that it declares.
+// other controllers do, whose permission to read Secrets suffices. The chart gives the permission to
+// write to the Secrets that it declares.
 func (r *Reconciler) SetUp(m manager.Manager, maxBackoff time.Duration) error {
 	err := ctrl.NewControllerManagedBy(m).Named("certificate").
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(authorityOf), builder.OnlyMetadata).

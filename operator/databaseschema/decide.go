@@ -10,6 +10,7 @@ import (
 
 	"merchstore.io/merchstore/internal/migration"
 	"merchstore.io/merchstore/operator/api/v1alpha1"
+	"merchstore.io/merchstore/operator/report"
 )
 
 // observed is the state of a database.
@@ -228,7 +229,7 @@ func newPlan(a analysis, types map[migration.Column]string) *v1alpha1.MigrationP
 	}
 	found := destructiveSteps(a.steps, types)
 	for _, step := range found[:min(len(found), maxDestructive)] {
-		plan.Destructive = append(plan.Destructive, cut(step, maxStep))
+		plan.Destructive = append(plan.Destructive, report.Truncate(step, maxStep))
 	}
 	return plan
 }
@@ -239,7 +240,7 @@ func approvalMessage(s *v1alpha1.DatabaseSchema, plan *v1alpha1.MigrationPlan) s
 		other = " (spec.approvedPlan has another hash)"
 	}
 	return fmt.Sprintf(`plan %s%s is destructive: %s. To run it: kubectl -n %s patch databaseschema %s --type merge -p '{"spec":{"approvedPlan":"%s"}}'`,
-		plan.Hash, other, cut(strings.Join(plan.Destructive, "; "), maxMessage), s.Namespace, s.Name, plan.Hash)
+		plan.Hash, other, report.Truncate(strings.Join(plan.Destructive, "; "), maxMessage), s.Namespace, s.Name, plan.Hash)
 }
 
 func failureMessage(f *v1alpha1.FailedMigration) string {
@@ -261,12 +262,4 @@ func transient(sqlState string) bool {
 		return true
 	}
 	return strings.HasPrefix(sqlState, "08") || strings.HasPrefix(sqlState, "53") || strings.HasPrefix(sqlState, "57P")
-}
-
-// cut shortens a text to a number of characters.
-func cut(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
 }

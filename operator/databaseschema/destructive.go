@@ -145,7 +145,8 @@ func stepsOf(node proto.Message) []step {
 			effect: fmt.Sprintf("moves %s %s to schema %s", objectType(n.GetObjectType()), objectName(n.GetRelation(), n.GetObject()), n.GetNewschema()), rebinds: true,
 		}}
 	case *pgquery.VariableSetStmt:
-		return []step{{rebinds: n.GetName() == "search_path"}}
+		// Which schema "$user" is, in the search path, depends on the role. RESET ALL has no name.
+		return []step{{rebinds: slices.Contains([]string{"search_path", "role", "session_authorization", ""}, n.GetName())}}
 	default:
 		if name, ok := strings.CutPrefix(string(node.ProtoReflect().Descriptor().Name()), "Drop"); ok && strings.HasSuffix(name, "Stmt") {
 			return one("drops a %s", strings.ToLower(strings.TrimSuffix(name, "Stmt")))

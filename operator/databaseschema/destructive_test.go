@@ -223,6 +223,9 @@ func TestSuccessiveTypeChanges(t *testing.T) {
 		"after a rename":                       {"ALTER TABLE users RENAME x TO y;\nALTER TABLE users RENAME z TO x;\nALTER TABLE users ALTER x TYPE bigint;", []string{"renames", "renames", `to int8`}},
 		"in another schema":                    {"SET search_path = other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"in another schema, set by a function": {"SELECT pg_catalog.set_config('search_path', 'other', false);\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
+		"as another role":                      {"SET ROLE other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
+		"as another user":                      {"SET SESSION AUTHORIZATION other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
+		"after all settings are reset":         {"RESET ALL;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"after a move":                         {"ALTER TABLE other.users SET SCHEMA shop;\nALTER TABLE shop.users ALTER x TYPE bigint;", []string{"moves", `to int8`}},
 		"after another setting":                {"SET lock_timeout = '1s';\nALTER TABLE users ALTER x TYPE bigint;", nil},
 	} {

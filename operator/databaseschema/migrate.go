@@ -202,7 +202,7 @@ func (t *reconciliation) recordFailure(err error, run []migration.File) {
 	rest := run[slices.IndexFunc(run, func(f migration.File) bool { return f.Version == failure.File.Version }):]
 	t.object.Status.Failed = &v1alpha1.FailedMigration{
 		Version: failure.File.Version, Statement: mask(failure.Statement, t.password), SQLState: server.Code,
-		Message:  cut(sanitize(errors.New(server.Message), t.password), maxMessage),
+		Message:  report.Truncate(sanitize(errors.New(server.Message), t.password), maxMessage),
 		PlanHash: planHash(rest), Generation: t.object.Generation,
 	}
 }

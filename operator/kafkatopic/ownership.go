@@ -23,7 +23,7 @@ type ownership int
 const (
 	owned     ownership = iota
 	conflict            // another object owns the topic, or has precedence
-	undecided           // an older object may turn out to name the same topic
+	undecided           // an older object has not been reconciled, so that its cluster is unknown
 )
 
 // resolveOwner decides which of the objects that name a topic owns it: the one that holds it,
@@ -95,7 +95,8 @@ func (r *Reconciler) ensureOwnership(ctx context.Context, s *scope, cluster stri
 		return fmt.Errorf("find KafkaTopics of the same topic: %w", err)
 	}
 	result, owner := resolveOwner(s.KafkaTopic, cached.Items, cluster)
-	if held := holds(s.KafkaTopic, cluster); held && result != owned || !held && result != conflict {
+	held := holds(s.KafkaTopic, cluster)
+	if unchanged := held && result == owned || !held && result == conflict; !unchanged {
 		all, err := r.listUncached(ctx, s)
 		if err != nil {
 			return err

@@ -39,7 +39,7 @@ func New(kind string, c client.Client, e events.EventRecorder, m *Metrics) *Repo
 // Set sets a condition of obj in memory, observed for its current generation.
 func Set(obj Object, kind string, status bool, reason, message string) {
 	c := metav1.Condition{
-		Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: cut(message), ObservedGeneration: obj.GetGeneration(),
+		Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: Truncate(message, maxMessage), ObservedGeneration: obj.GetGeneration(),
 	}
 	if status {
 		c.Status = metav1.ConditionTrue
@@ -50,11 +50,12 @@ func Set(obj Object, kind string, status bool, reason, message string) {
 // maxMessage is in characters. The API server accepts 32768 in a condition.
 const maxMessage = 2000
 
-func cut(message string) string {
-	if runes := []rune(message); len(runes) > maxMessage {
-		return string(runes[:maxMessage]) + " …"
+// Truncate shortens a text to a number of characters.
+func Truncate(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
 	}
-	return message
+	return text
 }
 
 // Write patches the status if now differs from before, and emits an event if the condition Ready or
@@ -80,14 +81,11 @@ func (r *Reporter) Write(ctx context.Context, before, now Object) error {
 	return nil
 }
 
-// maxNote is the maximum length of an event's note, in bytes.
-const maxNote = 1000
+// maxNote is in characters, of up to four bytes each. The API server accepts 1024 bytes in an event.
+const maxNote = 250
 
 func (r *Reporter) event(obj Object, kind, reason, message string) {
-	if runes := []rune(message); len(runes) > maxNote/4 { // a rune has up to four bytes
-		message = string(runes[:maxNote/4]) + " …"
-	}
-	r.events.Eventf(obj, nil, kind, reason, "Reconcile", "%s", message)
+	r.events.Eventf(obj, nil, kind, reason, "Reconcile", "%s", Truncate(message, maxNote))
 }
 
 // Normal emits a normal event.

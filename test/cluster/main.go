@@ -13,17 +13,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"slices"
 	"syscall"
 )
 
 const usage = `usage:
   cluster up                   start the cluster, unless it runs, and wait until its nodes are ready
-  cluster down                 end it and remove all that it made, also when it was killed half-way
-  cluster load ARCHIVE.tar ... give images to all nodes
-  cluster infrastructure       give all nodes an image with PostgreSQL, Kafka, Redis and Prometheus, which is made the first time
-  cluster infrastructure --archive    say where that image is, which is made the first time, without a cluster
-  cluster cloudnative-pg       install the operator CloudNativePG, and give all nodes an image of PostgreSQL for it
+  cluster down                 stop it and remove all that it created, also when it was killed half-way
+  cluster load ARCHIVE.tar ... load images into all nodes
+  cluster infrastructure       load an image with PostgreSQL, Kafka, Redis and Prometheus, which is built the first time
+  cluster infrastructure --archive    print that image's path, without a cluster
+  cluster cloudnative-pg       install the operator CloudNativePG, and load an image of PostgreSQL for it
 `
 
 func main() {
@@ -36,15 +36,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	command := strings.Join(args[:min(1, len(args))], "")
-	if command == "" || strings.HasPrefix(strings.TrimLeft(command, "-"), "h") {
+	if len(args) == 0 || slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
 		fmt.Fprint(out, usage)
 		return nil
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("creating namespaces and networks requires root")
 	}
-	switch args = args[1:]; {
+	switch command, args := args[0], args[1:]; {
 	case command == "up" && len(args) == 0:
 		return up(ctx, out)
 	case command == "down" && len(args) == 0:
@@ -68,7 +67,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case command == "serve" && len(args) == 0: // the supervisor, started by up
 		return serve(ctx)
 	case command == "node" && len(args) == 1: // started by serve in a node's namespaces
-		return beNode(ctx, args[0])
+		return runNode(ctx, args[0])
 	default:
 		return fmt.Errorf("unknown arguments %q\n%s", append([]string{command}, args...), usage)
 	}

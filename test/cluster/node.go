@@ -44,8 +44,8 @@ func startProgram(name, path string, args ...string) (*subprocess.Process, error
 	return subprocess.Start(subprocess.Command{Path: path, Args: args, Dir: home, Output: output})
 }
 
-// beNode turns the namespaces that it runs in into a node. It returns when the node fails.
-func beNode(ctx context.Context, name string) error {
+// runNode turns the namespaces that it runs in into a node. It returns when the node fails.
+func runNode(ctx context.Context, name string) error {
 	n, err := findNode(name)
 	if err != nil {
 		return err

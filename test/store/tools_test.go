@@ -81,6 +81,25 @@ func TestGrpcurl(t *testing.T) {
 	}
 }
 
+// TestCheck runs the task of `helm test`. The first account of a store is its admin.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	check := func() (string, error) {
+		command := s.Process(stack.API).Command
+		cmd := exec.CommandContext(t.Context(), command.Path, "check")
+		cmd.Env = append(command.Env, "CHECK_URL="+s.URL)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := check(); err == nil || !strings.Contains(out, "became its admin") {
+		t.Errorf("in a store without accounts: %v\n%s", err, out)
+	}
+	if out, err := check(); err != nil || !strings.Contains(out, "check passed") {
+		t.Errorf("in a store with an admin: %v\n%s", err, out)
+	}
+}
+
 // TestPostman runs the collection twice on the same store.
 func TestPostman(t *testing.T) {
 	t.Parallel()

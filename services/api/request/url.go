@@ -14,7 +14,7 @@ import (
 
 const maxPageSize = 200
 
-// CheckURL returns an error unless path and query are UTF-8 without NUL, as the store's texts are.
+// CheckURL returns an error unless path and query are UTF-8 without NUL, as PostgreSQL requires of strings.
 func CheckURL(u *url.URL) error {
 	if !isText(u.Path) {
 		return malformedURL("the path must be UTF-8 without NUL")
@@ -46,7 +46,7 @@ func ProductID(s string) (int32, error) {
 // OrderID parses the id of an order.
 func OrderID(s string) (int64, error) { return parseID(s, 64) }
 
-// SID checks the student id in a path. To the DB service, an empty one would be the caller's own.
+// SID checks the student id in a path. The DB service takes an empty one as the caller's.
 func SID(s string) (string, error) {
 	if s == "" {
 		return "", failure.New(failure.NotFound, "user_not_found", "User not found")

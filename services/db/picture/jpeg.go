@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
+	"image/color"
 )
 
 // JPEG markers, from ITU T.81.
@@ -90,7 +91,8 @@ func endOfScan(b []byte, i int) int {
 	return i
 }
 
-// stripJPEG writes the picture anew, without what decoders disagree on.
+// stripJPEG rewrites the picture without metadata and without bytes between segments, on which decoders
+// disagree.
 func stripJPEG(b []byte, m metadata) ([]byte, error) {
 	out := append(make([]byte, 0, len(b)), 0xff, jpegSOI)
 	if m.orientation != upright {
@@ -102,8 +104,8 @@ func stripJPEG(b []byte, m metadata) ([]byte, error) {
 	adobe, scans := false, 0
 	err := jpegSegments(b, func(marker byte, segment, data []byte) {
 		if isFrame(marker) && len(segment) > jpegComponents && segment[jpegComponents] == 4 && !adobe {
-			// Without Adobe's segment Go's decoder rejects CMYK, which others take to be inverted, as
-			// Adobe's is.
+			// Without Adobe's segment, Go's decoder rejects CMYK. Others assume inverted values, as in
+			// Adobe's files.
 			out = appendJPEGSegment(out, jpegAPP14, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00"))
 		}
 		adobe = adobe || marker == jpegAPP14
@@ -142,12 +144,12 @@ func isJFIF(marker byte, segment []byte) bool {
 }
 
 // jpegCost counts a byte per sample. A progressive picture needs four more for its coefficients,
-// which are kept until the last scan. Anything but YCbCr is converted at the end to four bytes per
-// pixel in addition to the samples, and with four components to another four.
+// which are kept until the last scan. RGB and CMYK are converted at the end to four bytes per pixel in
+// addition to the samples.
 func jpegCost(b []byte, c image.Config) (float64, error) {
 	var frame []byte
 	scans := 0
-	progressive, isRGB := false, false
+	progressive := false
 	err := jpegSegments(b, func(marker byte, segment, _ []byte) {
 		if isFrame(marker) && frame == nil {
 			frame, progressive = segment, marker == jpegSOF2
@@ -155,8 +157,6 @@ func jpegCost(b []byte, c image.Config) (float64, error) {
 		if marker == jpegSOS {
 			scans++
 		}
-		const transform = 13 // offset of the colour transform in Adobe's segment; 0 means none
-		isRGB = isRGB || marker == jpegAPP14 && len(segment) > transform && segment[transform] == 0
 	})
 	if err != nil {
 		return 0, err
@@ -171,10 +171,7 @@ func jpegCost(b []byte, c image.Config) (float64, error) {
 	if progressive {
 		cost *= 5
 	}
-	switch {
-	case frame[jpegComponents] > 3:
-		cost += 8
-	case isRGB:
+	if c.ColorModel == color.RGBAModel || c.ColorModel == color.CMYKModel {
 		cost += 4
 	}
 	return cost, nil

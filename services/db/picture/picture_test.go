@@ -62,6 +62,17 @@ func jpegWithSize(jpeg []byte, w, h uint16) []byte {
 	return b
 }
 
+// asRGB returns a JPEG whose components are red, green and blue by their ids, all with the same size.
+func asRGB(t testing.TB, jpeg []byte) []byte {
+	t.Helper()
+	b := withSampling(withoutSegment(t, jpeg, 0xe0), 0x11)
+	const first = 10 // offset of the first component's id in a frame header with its marker
+	for i, id := range []byte("RGB") {
+		b[bytes.Index(b, []byte("\xff\xc0"))+first+3*i] = id
+	}
+	return b
+}
+
 func TestInspectRejectsInvalidPictures(t *testing.T) {
 	t.Parallel()
 	truncated := func(name string) []byte { b := file(t, name); return b[:len(b)*2/3] }
@@ -85,7 +96,8 @@ func TestInspectRejectsInvalidPictures(t *testing.T) {
 		"a line of a million pixels":       {pngWithHeader(t, 1_000_000, 1, 8, 2, 0), "at most 40 million"},
 		"40 megapixels of 16 bits":         {pngWithHeader(t, 8000, 5000, 16, 6, 0), "takes 343 MiB of memory to decode, and at most 256 are allowed"},
 		"40 megapixels of grey, 16 bits":   {pngWithHeader(t, 8000, 5000, 16, 0, 0), "takes 343 MiB"},
-		"40 megapixels of CMYK":            {jpegWithSize(file(t, "cmyk.jpg"), 8000, 5000), "takes 496 MiB"},
+		"40 megapixels of CMYK":            {jpegWithSize(file(t, "cmyk.jpg"), 8000, 5000), "takes 343 MiB"},
+		"40 megapixels of RGB":             {jpegWithSize(asRGB(t, file(t, "srgb.jpg")), 8000, 5000), "takes 305 MiB"},
 		"40 megapixels, progressive":       {jpegWithSize(file(t, "progressive.jpg"), 8000, 5000), "takes 324 MiB"},
 		"40 megapixels interlaced":         {pngWithHeader(t, 8000, 5000, 8, 6, 1), "takes 343 MiB of memory"},
 		"no width":                         {pngWithHeader(t, 0, 1, 8, 2, 0), "cannot be read as image/png"},

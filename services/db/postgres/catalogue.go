@@ -20,7 +20,7 @@ const productColumns = `id, name, description, category, slogan, (price * 100)::
 
 func scanProduct(row pgx.CollectableRow) (shop.Product, error) { return scanProductAfter(row) }
 
-// scanProductAfter scans productColumns that follow those for first.
+// scanProductAfter scans the columns for first, and then productColumns.
 func scanProductAfter(row pgx.CollectableRow, first ...any) (p shop.Product, err error) {
 	var hash []byte
 	var pic shop.Picture

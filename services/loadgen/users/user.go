@@ -97,8 +97,8 @@ func (u *user) getAccount(ctx context.Context) error {
 	return err
 }
 
-// adminError returns an error with the credentials of an admin account. No other account's password
-// is ever shown, but without this one nobody could administer the store.
+// adminError returns an error with the credentials of an admin account. This password is shown because
+// nobody else can administer the store.
 func (u *user) adminError() error {
 	return fmt.Errorf("the store had no account, so the first user of the load generator became its admin, and no load was generated: "+
 		"log in as %q with the password %q and change it, or restart the store with ADMIN_USERNAME and ADMIN_PASSWORD "+
