@@ -65,7 +65,7 @@ func scaling(c cluster, _ *traffic) {
 // autoscaling reads until the autoscaler has added pods, and waits until it has removed them.
 func autoscaling(c cluster, s *traffic) {
 	usual := c.kubectl("get", "horizontalpodautoscaler", "store-api", "--output=jsonpath={.spec}")
-	defer c.kubectl("patch", "horizontalpodautoscaler", "store-api", "--type=merge", `--patch={"spec":`+usual+`}`)
+	defer c.kubectl("patch", "horizontalpodautoscaler", "store-api", "--type=json", `--patch=[{"op":"replace","path":"/spec","value":`+usual+`}]`)
 	// More CPU than the buyers need, less than the readers take, and a shorter wait than usual.
 	c.kubectl("patch", "horizontalpodautoscaler", "store-api", "--type=merge", `--patch={"spec":{"minReplicas":2,"maxReplicas":4,
 		"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":150}}}],
