@@ -146,7 +146,8 @@ func stepsOf(node proto.Message) []step {
 		}}
 	case *pgquery.VariableSetStmt:
 		// Which schema "$user" is, in the search path, depends on the role. RESET ALL has no name.
-		return []step{{rebinds: slices.Contains([]string{"search_path", "role", "session_authorization", ""}, n.GetName())}}
+		name := strings.ToLower(n.GetName())
+		return []step{{rebinds: slices.Contains([]string{"search_path", "role", "session_authorization", ""}, name)}}
 	default:
 		if name, ok := strings.CutPrefix(string(node.ProtoReflect().Descriptor().Name()), "Drop"); ok && strings.HasSuffix(name, "Stmt") {
 			return one("drops a %s", strings.ToLower(strings.TrimSuffix(name, "Stmt")))

@@ -224,6 +224,7 @@ func TestSuccessiveTypeChanges(t *testing.T) {
 		"in another schema":                    {"SET search_path = other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"in another schema, set by a function": {"SELECT pg_catalog.set_config('search_path', 'other', false);\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"as another role":                      {"SET ROLE other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
+		"in another schema, by a quoted name":  {"SET \"Search_Path\" = other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"as another user":                      {"SET SESSION AUTHORIZATION other;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"after all settings are reset":         {"RESET ALL;\nALTER TABLE users ALTER x TYPE bigint;", []string{`to int8`}},
 		"after a move":                         {"ALTER TABLE other.users SET SCHEMA shop;\nALTER TABLE shop.users ALTER x TYPE bigint;", []string{"moves", `to int8`}},

@@ -50,7 +50,7 @@ func Set(obj Object, kind string, status bool, reason, message string) {
 // maxMessage is in characters. The API server accepts 32768 in a condition.
 const maxMessage = 2000
 
-// Truncate shortens a text to a number of characters.
+// Truncate shortens text to at most limit characters.
 func Truncate(text string, limit int) string {
 	if runes := []rune(text); len(runes) > limit {
 		return string(runes[:limit-1]) + "…"

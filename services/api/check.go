@@ -14,7 +14,7 @@ import (
 )
 
 // check is a smoke test of a running store: a new account logs in, lists the products, orders one,
-// cancels the order, and is deactivated.
+// cancels the order, and is deactivated. In a store without accounts it fails, and shows the password.
 func check(ctx context.Context, s Settings, p *process.Process) error {
 	c := client{url: s.CheckURL + "/api/v1", http: http.Client{Timeout: s.ReadTimeout + s.RequestTimeout}}
 	defer c.http.CloseIdleConnections()
@@ -26,8 +26,8 @@ func check(ctx context.Context, s Settings, p *process.Process) error {
 		return err
 	}
 	if user.Role == "admin" { // nobody else could administer the store
-		return fmt.Errorf("the store had no account, so that of this check became its admin: "+
-			"log in as %q with the password %q and change it, then repeat the check", name, password)
+		return fmt.Errorf("the store had no accounts, so the check's account became its admin: log in as %q with the password %q "+
+			"and change it, or restart the store with ADMIN_USERNAME and ADMIN_PASSWORD and deactivate this account; then repeat the check", name, password)
 	}
 	var login struct{ Token string }
 	credentials := map[string]string{"username": name, "password": password}

@@ -22,7 +22,7 @@ const usage = `usage:
   cluster down                 stop it and remove all that it created, also when it was killed half-way
   cluster load ARCHIVE.tar ... load images into all nodes
   cluster infrastructure       load an image with PostgreSQL, Kafka, Redis and Prometheus, which is built the first time
-  cluster infrastructure --archive    print that image's path, without a cluster
+  cluster infrastructure --archive    print that image's path, and build it the first time, without a cluster
   cluster cloudnative-pg       install the operator CloudNativePG, and load an image of PostgreSQL for it
 `
 

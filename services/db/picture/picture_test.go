@@ -62,7 +62,7 @@ func jpegWithSize(jpeg []byte, w, h uint16) []byte {
 	return b
 }
 
-// asRGB returns a JPEG whose components are red, green and blue by their ids, all with the same size.
+// asRGB returns a JPEG whose components are red, green and blue by their ids, all with the same sampling.
 func asRGB(t testing.TB, jpeg []byte) []byte {
 	t.Helper()
 	b := withSampling(withoutSegment(t, jpeg, 0xe0), 0x11)

@@ -102,6 +102,20 @@ func TestAcceptsWhatBrowsersShow(t *testing.T) {
 	}
 }
 
+func TestAdobesSegmentAfterAScanIsRemoved(t *testing.T) {
+	t.Parallel()
+	upload := file(t, "progressive.jpg")
+	last := bytes.LastIndex(upload, []byte("\xff\xda"))
+	upload = slices.Insert(upload, last, []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")...)
+	original, err := picture.Inspect(upload, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(original.Content, []byte("Adobe")) {
+		t.Error("the segment is still there")
+	}
+}
+
 func TestCMYKLooksTheSameWithoutAdobesSegment(t *testing.T) {
 	t.Parallel()
 	with, _ := scaled(t, file(t, "cmyk.jpg"))
