@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"merchstore.io/merchstore/internal/token"
+	"merchstore.io/merchstore/test/database"
 	"merchstore.io/merchstore/test/stack"
 )
 
@@ -97,6 +98,17 @@ func TestCheck(t *testing.T) {
 	}
 	if out, err := check(); err != nil || !strings.Contains(out, "check passed") {
 		t.Errorf("in a store with an admin: %v\n%s", err, out)
+	}
+	db := database.Connect(t, s.databases)
+	if _, err := db.Exec(t.Context(), `UPDATE products SET stock = 0`); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := check(); err == nil || !strings.Contains(out, "in stock") {
+		t.Errorf("in a store that is sold out: %v\n%s", err, out)
+	}
+	var accounts int
+	if err := db.QueryRow(t.Context(), `SELECT count(*) FROM users WHERE active`).Scan(&accounts); err != nil || accounts != 1 {
+		t.Errorf("%d accounts are active, want only the admin's: %v", accounts, err)
 	}
 }
 
