@@ -89,7 +89,10 @@ func (b *bootstrap) try(ctx context.Context) error {
 	}
 	if b.settings.AdminUsername != "" {
 		activated, err := b.accounts.EnsureAdmin(ctx, b.settings.AdminUsername, string(b.settings.AdminPassword))
-		if err != nil {
+		switch {
+		case errors.Is(err, shop.ErrNotAdmin): // may have been renamed, and the name taken; others can do without
+			b.log.Error("ADMIN_USERNAME is the name of a customer, so that there is no such admin", "username", b.settings.AdminUsername)
+		case err != nil:
 			return err
 		}
 		if activated {

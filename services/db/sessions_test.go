@@ -10,6 +10,7 @@ import (
 
 	"merchstore.io/merchstore/internal/failure"
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
+	"merchstore.io/merchstore/services/db/shop"
 )
 
 // logIn returns the context of a new session.
@@ -130,6 +131,49 @@ func TestKeepsTheLastActiveAdmin(t *testing.T) {
 	if n := s.count(`SELECT count(*) FROM users WHERE role = 'admin' AND active`); n != 1 {
 		t.Errorf("%d admins are active, want 1", n)
 	}
+}
+
+func TestOneOfTwoPasswordChangesWins(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	peter := s.signUp("peter")
+	tx, err := s.sql().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT FROM users FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan error)
+	for _, password := range []string{"one password", "another password"} {
+		go func() {
+			_, err := s.UpdateUser(peter.ctx, &merchstorev1.UpdateUserRequest{
+				Sid: peter.Sid, Password: proto.String(password), CurrentPassword: proto.String(goodPassword),
+			})
+			results <- err
+		}()
+	}
+	waitFor(t, "both to have checked the password", func() bool {
+		return s.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 2
+	})
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := []failure.Reason{reason(<-results), reason(<-results)}
+	slices.Sort(got)
+	if want := []failure.Reason{"", shop.ErrWrongPassword.Reason}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// An admin who is renamed leaves a name that a customer may take.
+func TestStartsAlthoughACustomerHasTheNameOfTheConfiguredAdmin(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.signUp("admin")
+	s.signUp("boss")
+	again := startOn(t, s.url, func(s *Settings) { s.AdminUsername, s.AdminPassword = "boss", "another password" })
+	again.logIn("boss")
 }
 
 func TestActivatesTheConfiguredAdmin(t *testing.T) {

@@ -80,6 +80,10 @@ func install(c cluster, p page) {
 	p.run(c.t, "helm install")
 	p.run(c.t, "REVOKE")
 	settleProduction(c)
+	lower := c.kubectl("exec", "service/shop-pg-rw", "--container=postgres", "--", "psql", "merchstore", "--tuples-only", "--no-align", "--command=SELECT lower('É')")
+	if strings.TrimSpace(lower) != "é" {
+		c.t.Errorf("usernames and searches do not ignore the case of all letters: lower('É') is %q", lower)
+	}
 }
 
 // edit merges values of other files into a file.

@@ -118,6 +118,10 @@ func uploadPicture(t *testing.T, s *store) {
 	if !bytes.Equal(part.body, card.body[:2]) {
 		t.Errorf("the first two bytes are %x", part.body)
 	}
+	several := s.do(call{method: "GET", path: p.Images.Card, header: http.Header{"Range": {"bytes=0-0,-1,0-0"}}, status: 200})
+	if !bytes.Equal(several.body, card.body) {
+		t.Error("several ranges are not answered by the whole picture")
+	}
 	beyond := s.do(call{method: "GET", path: p.Images.Card, header: http.Header{"Range": {"bytes=99999999-"}}, status: 416})
 	if got := decode[problem](t, beyond); got.Code != "range_not_satisfiable" || !strings.HasPrefix(beyond.header.Get("Content-Range"), "bytes */") {
 		t.Errorf("a range beyond the picture: %s, %v", beyond.body, beyond.header)

@@ -80,10 +80,14 @@ func (h *Handler) forwardAddress(c *call) error {
 
 // limitPasswords counts an attempt at the password of an account.
 func (h *Handler) limitPasswords(c *call, username string) error {
-	if err := h.forwardAddress(c); err != nil || len(username) > maxLimitedUsername {
+	if err := h.forwardAddress(c); err != nil {
 		return err
 	}
+	// As the DB service looks it up, which ignores spaces around it.
 	account := strings.ToLower(norm.NFC.String(strings.TrimSpace(username)))
+	if len(account) > maxLimitedUsername {
+		return nil
+	}
 	return takeAttempt(h.limits.LoginPerAccount, account+"\x00"+ratelimit.AddressKey(c.ClientIP()))
 }
 

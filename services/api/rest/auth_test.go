@@ -36,6 +36,9 @@ func TestPasswordsAreLimitedPerAccountAndAddress(t *testing.T) {
 	if err := h.limitPasswords(from("192.0.2.1"), "pETER"); err == nil {
 		t.Error("the same username in another case has a limit of its own")
 	}
+	if err := h.limitPasswords(from("192.0.2.1"), "peter"+strings.Repeat("\u3000", 90)); err == nil {
+		t.Error("the same username with spaces has no limit")
+	}
 	if err := h.limitPasswords(from("192.0.2.2"), "peter"); err != nil {
 		t.Errorf("attempts from one address lock the account out from another: %v", err)
 	}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -94,7 +93,7 @@ func (db *DB) EnsureAdmin(ctx context.Context, n shop.NewUser) (activated bool, 
 	case err != nil:
 		return false, err
 	case !u.Admin:
-		return false, fmt.Errorf("account %q exists and is not an admin", n.Username)
+		return false, shop.ErrNotAdmin
 	}
 	db.changed(ctx, []int32{u.ID}, nil)
 	return !u.Active, nil
@@ -138,7 +137,11 @@ func (db *DB) UpdateUser(ctx context.Context, actorID, userID int32, c shop.User
 				email = nullif(coalesce($3, email), ''), password_hash = coalesce($4, password_hash),
 				token_epoch = CASE WHEN $4::text IS NULL THEN token_epoch ELSE token_epoch + 1 END,
 				ended_tokens = CASE WHEN $4::text IS NULL THEN ended_tokens END
-			WHERE id = $1 RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash)
+			WHERE id = $1 AND password_hash = coalesce($5, password_hash)
+			RETURNING `+userColumns, userID, c.Username, c.Email, c.PasswordHash, c.IfPasswordHash)
+		if c.IfPasswordHash != nil && errors.Is(err, shop.ErrUserNotFound) { // another change came first
+			return shop.ErrWrongPassword
+		}
 		if err != nil || c == (shop.UserChange{}) {
 			return asAlreadyExists(err, "", orEmpty(c.Username), orEmpty(c.Email))
 		}

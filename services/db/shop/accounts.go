@@ -45,6 +45,8 @@ type NewUser struct {
 // UserChange holds new values for the fields of an account. A nil field stays as it is.
 type UserChange struct {
 	Username, Email, PasswordHash *string
+	// IfPasswordHash is the hash that the account must still have, if not nil.
+	IfPasswordHash *string
 }
 
 // AccountUpdate is a request to change an account. A nil field stays as it is.
@@ -60,6 +62,7 @@ var (
 	ErrWrongPassword      = failure.InvalidField("current_password", "is wrong")
 	ErrNoSuchAccount      = failure.New(failure.Unauthenticated, "invalid_token", "the token names no account of this store")
 	ErrSessionEnded       = failure.New(failure.Unauthenticated, "invalid_token", "this session was ended; log in again")
+	ErrNotAdmin           = errors.New("the configured admin's username is that of a customer")
 	ErrLastAdmin          = failure.New(failure.Conflict, "last_admin",
 		"this is the last active admin; deactivate it once another account is an admin")
 )
@@ -98,8 +101,8 @@ func AlreadyExists(reason failure.Reason, label, value string) error {
 type AccountStore interface {
 	// CreateUser returns AlreadyExists if the SID, username or email is taken.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
-	// EnsureAdmin creates an admin account unless one of that name exists. It activates an
-	// existing one, and reports whether that was necessary.
+	// EnsureAdmin creates an admin account unless one of that name exists. It activates an existing
+	// one, and reports whether that was necessary. It returns ErrNotAdmin if it is a customer's.
 	EnsureAdmin(ctx context.Context, u NewUser) (activated bool, err error)
 	// UserBySID and UserByName return ErrUserNotFound if there is no such account. UserByName
 	// returns that of the first username that has one.
@@ -108,6 +111,7 @@ type AccountStore interface {
 	PasswordHash(ctx context.Context, userID int32) (string, error)
 	Users(ctx context.Context, k Keyset) ([]User, error)
 	// UpdateUser ends all sessions if the password changes.
+	// UpdateUser returns ErrWrongPassword if the account has another hash than IfPasswordHash.
 	UpdateUser(ctx context.Context, actorID, userID int32, c UserChange) (User, error)
 	// DeactivateUser returns ErrLastAdmin if no active admin would be left.
 	DeactivateUser(ctx context.Context, actorID, userID int32) (User, error)
@@ -254,36 +258,40 @@ func (a *Accounts) Update(ctx context.Context, actor Actor, sid string, up Accou
 	}
 	change := UserChange{Username: up.Username, Email: up.Email}
 	if up.Password != nil {
-		hash, err := a.hashNewPassword(ctx, actor, u, up)
+		current, hash, err := a.hashNewPassword(ctx, actor, u, up)
 		if err != nil {
 			return User{}, err
 		}
 		change.PasswordHash = &hash
+		if actor.ID == u.ID {
+			change.IfPasswordHash = &current
+		}
 	}
 	return a.Store.UpdateUser(ctx, actor.ID, u.ID, change)
 }
 
-// hashNewPassword verifies the actor's current password and returns the hash of the new one. Access
-// to an open session alone must not be enough to lock the owner out.
-func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, u User, up AccountUpdate) (hash string, err error) {
+// hashNewPassword verifies the actor's current password, and returns its hash and that of the new one.
+// Access to an open session alone must not be enough to lock the owner out.
+func (a *Accounts) hashNewPassword(ctx context.Context, actor Actor, u User, up AccountUpdate) (current, hash string, err error) {
 	if up.CurrentPassword == nil {
-		return "", failure.InvalidField("current_password", "is needed to change the password")
+		return "", "", failure.InvalidField("current_password", "is needed to change the password")
 	}
-	current, err := a.Store.PasswordHash(ctx, actor.ID)
+	current, err = a.Store.PasswordHash(ctx, actor.ID)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	matches, err := a.verify(ctx, *up.CurrentPassword, current)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if !matches {
-		return "", ErrWrongPassword
+		return "", "", ErrWrongPassword
 	}
 	if up.Username != nil {
 		u.Username = *up.Username
 	}
-	return a.hash(ctx, *up.Password, u.Username, u.SID)
+	hash, err = a.hash(ctx, *up.Password, u.Username, u.SID)
+	return current, hash, err
 }
 
 // EndSession ends the actor's token.

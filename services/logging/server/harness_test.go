@@ -120,11 +120,13 @@ type accounts struct {
 	mu    sync.Mutex
 	users map[string]*merchstorev1.User
 	err   error
+	calls int
 }
 
 func (a *accounts) GetUser(ctx context.Context, in *merchstorev1.GetUserRequest, _ ...grpc.CallOption) (*merchstorev1.GetUserResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.calls++
 	out, _ := metadata.FromOutgoingContext(ctx)
 	user, known := a.users[out.Get("authorization")[0]]
 	switch {
@@ -140,6 +142,14 @@ func (a *accounts) set(token string, user *merchstorev1.User) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.users[token] = user
+}
+
+// fail makes calls fail, unless err is nil, and returns the number of calls so far.
+func (a *accounts) fail(err error) (calls int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = err
+	return a.calls
 }
 
 type writeStream = grpc.BidiStreamingClient[merchstorev1.WriteLogsRequest, merchstorev1.WriteLogsResponse]

@@ -80,7 +80,7 @@ type Server struct {
 // New returns a Server.
 func New(o Options) *Server {
 	if o.RecheckEvery == 0 {
-		o.RecheckEvery = 30 * time.Second
+		o.RecheckEvery = time.Second
 	}
 	return &Server{
 		Options: o, metrics: newMetrics(o.Metrics),

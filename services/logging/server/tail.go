@@ -80,17 +80,27 @@ func queryFromProto(request *merchstorev1.TailLogsRequest) (q record.Query, err 
 	return q, nil
 }
 
+// maxUnverified is how long a call goes on while the DB service cannot say who its caller is.
+const maxUnverified = 30 * time.Second
+
 // recheckAdmin cancels a call when its caller is no longer an active admin.
 func (s *Server) recheckAdmin(ctx context.Context, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(s.RecheckEvery)
 	defer ticker.Stop()
+	verified := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := s.requireAdmin(ctx); err != nil && ctx.Err() == nil {
+		err := s.requireAdmin(ctx)
+		refusal, refused := failure.As(err)
+		switch {
+		case err == nil:
+			verified = time.Now()
+		case refused && refusal.Kind == failure.Unavailable && time.Since(verified) < maxUnverified:
+		default:
 			cancel(err)
 			return
 		}

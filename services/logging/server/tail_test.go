@@ -14,6 +14,7 @@ import (
 	merchstorev1 "merchstore.io/merchstore/proto/merchstore/v1"
 	"merchstore.io/merchstore/services/logging/record"
 	"merchstore.io/merchstore/services/logging/server"
+	"merchstore.io/merchstore/test/eventually"
 )
 
 const adminToken = "Bearer admin"
@@ -99,6 +100,20 @@ func TestTailLogsEndsWhenItsCallerIsDeactivated(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	await(t, f.source.ended)
+}
+
+func TestTailLogsGoesOnWhileItsCallerIsUnknown(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(o *server.Options) { o.RecheckEvery = time.Millisecond })
+	stream := tail(t, f, &merchstorev1.TailLogsRequest{})
+	unavailable := status.Error(codes.Unavailable, "connection refused")
+	before := f.accounts.fail(unavailable)
+	eventually.True(t, time.Minute, "several checks", func() bool { return f.accounts.fail(unavailable) > before+3 })
+	f.accounts.fail(nil)
+	f.source.messages <- record.Message{Service: "A", Level: record.Info, Text: "x"}
+	if _, err := stream.Recv(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTailLogsEndsWhenTheServerStops(t *testing.T) {

@@ -90,10 +90,12 @@ function showHeldBack() {
 }
 
 function take(message) {
-  if (seen.has(message.id)) {
-    return;
+  if (message.id !== "") { // other programs may have written to the topic, without ids
+    if (seen.has(message.id)) {
+      return;
+    }
+    seen.add(message.id);
   }
-  seen.add(message.id);
   if (seen.size > 2 * maxLines) {
     seen = new Set(Array.from(seen).slice(-maxLines));
   }
