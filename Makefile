@@ -342,9 +342,7 @@ kubernetes: ## Build the Kubernetes API server, etcd and kubectl that the tests 
 	@tools/build-kubernetes etcd kube-apiserver kubectl
 
 $(BIN)/%:
-	@echo 'building $(@F) (only the first time)'
-	@CGO_ENABLED=0 go build -C $(MODULE) $(FLAGS) -o $@ $(PACKAGE)
-	@touch $@
+	@tools/build-tool $@ $(MODULE) $(PACKAGE) $(FLAGS)
 
 $(BIN)/traefik: tools/traefik/go.mod tools/build-traefik
 	@echo 'building traefik (only the first time; five minutes)'
