@@ -78,6 +78,7 @@ fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
 	@golangci-lint fmt
 	@buf format --write --path proto/merchstore
 
+# Includes vet.
 .PHONY: lint
 lint: packages-verify $(BIN)/golangci-lint ## Lint the Go code
 	@golangci-lint run
@@ -231,17 +232,13 @@ clean: ## Remove built programs, tools and test dependencies (the store's data s
 # --- verify ---------------------------------------------------------------------------------------
 
 .PHONY: verify
-verify: verify-format verify-vet verify-darwin lint verify-proto verify-operator verify-charts verify-images verify-monitoring verify-workflows verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
+verify: verify-format verify-darwin lint verify-proto verify-operator verify-charts verify-images verify-monitoring verify-workflows verify-tidy verify-shell verify-vulnerabilities ## Check everything that can be checked without running the store
 	@echo 'verify: all clean'
 
 .PHONY: verify-format
 verify-format: $(BIN)/golangci-lint $(BIN)/buf
 	@golangci-lint fmt --diff
 	@buf format --diff --exit-code --path proto/merchstore
-
-.PHONY: verify-vet
-verify-vet: packages-verify
-	@go vet -tags e2e ./...
 
 # Excludes packages that link librdkafka, also in their tests, and those for Linux only
 # (test/cluster).
