@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"merchstore.io/merchstore/internal/subprocess"
 	"merchstore.io/merchstore/test/program"
@@ -53,9 +55,11 @@ func (p *programs) stop(name string) error {
 	return running.Stop()
 }
 
+// stopAll shuts all programs down: by their names, so that the API and the DB service can still send
+// their log.
 func (p *programs) stopAll() error {
 	var errs []error
-	for name := range p.running {
+	for _, name := range slices.Sorted(maps.Keys(p.running)) {
 		errs = append(errs, p.stop(name))
 	}
 	return errors.Join(errs...)
