@@ -90,7 +90,7 @@ func (b *bootstrap) try(ctx context.Context) error {
 	if b.settings.AdminUsername != "" {
 		activated, err := b.accounts.EnsureAdmin(ctx, b.settings.AdminUsername, string(b.settings.AdminPassword))
 		switch {
-		case errors.Is(err, shop.ErrNotAdmin): // may have been renamed, and the name taken; others can do without
+		case errors.Is(err, shop.ErrNotAdmin): // took the name of a renamed admin; the store serves without one
 			b.log.Error("ADMIN_USERNAME is the name of a customer, so that there is no such admin", "username", b.settings.AdminUsername)
 		case err != nil:
 			return err

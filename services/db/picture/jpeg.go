@@ -112,9 +112,9 @@ func stripJPEG(b []byte, m metadata) ([]byte, error) {
 		if marker == jpegSOS {
 			scans++
 		}
-		metadata := marker == jpegCOM || marker >= jpegAPP0 && marker <= jpegAPP15
+		isMetadata := marker == jpegCOM || marker >= jpegAPP0 && marker <= jpegAPP15
 		// After a scan, Adobe's segment would change the colour space that jpegCost has seen.
-		if !metadata || isJFIF(marker, segment) || marker == jpegAPP14 && scans == 0 {
+		if !isMetadata || isJFIF(marker, segment) || marker == jpegAPP14 && scans == 0 {
 			out = append(append(append(out, 0xff, marker), segment...), data...)
 		}
 	})
